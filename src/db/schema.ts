@@ -1,0 +1,196 @@
+import { customType, index, integer, primaryKey, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import { sql } from 'drizzle-orm';
+
+const json = <T>(name: string) =>
+  customType<{ data: T; driverData: string }>({
+    dataType: () => 'text',
+    toDriver: value => JSON.stringify(value),
+    fromDriver: value => JSON.parse(value) as T,
+  })(name);
+const time = (name: string) => integer(name); // ms since 1970
+
+/** What one delivery did, shown in the log. `kind` is `contact.created`, `list.subscribed`, `event.triggered`, … */
+export interface Effect {
+  kind: string;
+  [detail: string]: unknown;
+}
+/** Settings of one event type as stored: only what differs from the defaults. */
+export type EventOverrides = Record<string, Record<string, unknown>>;
+export type Scalar = string | number | boolean;
+export type DeliveryStatus = 'queued' | 'processed' | 'ignored' | 'waiting' | 'failed' | 'dead' | 'rejected';
+
+export const meta = sqliteTable('meta', { key: text('key').primaryKey(), value: text('value').notNull() });
+
+export const keys = sqliteTable('keys', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  hash: text('hash').notNull().unique(), // SHA-256 of the key, hex
+  hint: text('hint').notNull(),
+  createdAt: time('created_at').notNull(),
+  lastUsedAt: time('last_used_at'),
+});
+
+export const endpoints = sqliteTable('endpoints', {
+  id: text('id').primaryKey(),
+  provider: text('provider').notNull(),
+  name: text('name').notNull(),
+  paused: integer('paused', { mode: 'boolean' }).notNull(),
+  settings: json<Record<string, unknown>>('settings').notNull(), // without apiKey
+  sealedApiKey: text('sealed_api_key'),
+  events: json<EventOverrides>('events').notNull(),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+  lastReceivedAt: time('last_received_at'), // verified
+  lastRejectedAt: time('last_rejected_at'),
+  lastRejectedCause: text('last_rejected_cause'),
+});
+
+export const secrets = sqliteTable(
+  'secrets',
+  {
+    id: text('id').primaryKey(),
+    endpointId: text('endpoint_id').notNull(),
+    sealed: text('sealed').notNull(), // AES-GCM, see secrets.ts
+    hint: text('hint').notNull(),
+    createdAt: time('created_at').notNull(),
+    expiresAt: time('expires_at'),
+    lastUsedAt: time('last_used_at'),
+  },
+  t => [index('secrets_endpoint').on(t.endpointId)],
+);
+
+export const deliveries = sqliteTable(
+  'deliveries',
+  {
+    id: text('id').primaryKey(),
+    endpointId: text('endpoint_id').notNull(),
+    provider: text('provider').notNull(),
+    externalId: text('external_id'), // null: rejected
+    type: text('type').notNull(),
+    status: text('status').$type<DeliveryStatus>().notNull(),
+    message: text('message').notNull(),
+    receivedAt: time('received_at').notNull(),
+    occurredAt: time('occurred_at'),
+    processedAt: time('processed_at'),
+    dueAt: time('due_at').notNull(), // not before this; while leased: when the lease runs out
+    attempts: integer('attempts').notNull(),
+    duplicates: integer('duplicates').notNull(),
+    contactId: text('contact_id'),
+    identityId: text('identity_id'), // whom a waiting delivery waits for
+    secretId: text('secret_id'),
+    response: json<{ status: number; result?: string }>('response').notNull(),
+    effects: json<Effect[]>('effects').notNull(),
+    replays: integer('replays').notNull(), // how often with repeatEffects: part of the effects' keys
+    dedupeGroup: text('dedupe_group'),
+    error: text('error'),
+  },
+  t => [
+    uniqueIndex('deliveries_external').on(t.endpointId, t.externalId),
+    index('deliveries_open').on(t.status, t.dueAt).where(sql`status <> 'processed'`),
+    index('deliveries_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
+    index('deliveries_identity').on(t.identityId).where(sql`status = 'waiting'`),
+    index('deliveries_group').on(t.endpointId, t.dedupeGroup, t.id).where(sql`dedupe_group is not null`),
+  ],
+);
+
+/** Beside `deliveries`, so that a change of status does not rewrite the body; pruning removes these rows only. */
+export const payloads = sqliteTable('payloads', {
+  deliveryId: text('delivery_id').primaryKey(),
+  body: text('body'), // redacted JSON text; null: was not JSON
+  headers: json<Record<string, string>>('headers').notNull(),
+});
+
+/** One person at one provider, or one address seen without a person there. `registers` only ever join (audience/registers.ts). */
+export const identities = sqliteTable(
+  'identities',
+  {
+    id: text('id').primaryKey(), // `stripe:cus_…`, address-only `stripe:@ada@example.com`
+    provider: text('provider').notNull(),
+    contactId: text('contact_id'),
+    registers: json<unknown>('registers').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('identities_contact').on(t.contactId)],
+);
+
+/** What ties identities together: `email:…`, `user:…`, `id:stripe:acct_…`. Never removed, former addresses included. */
+export const links = sqliteTable(
+  'links',
+  {
+    value: text('value').notNull(),
+    identityId: text('identity_id').notNull(),
+    claimedK: text('claimed_k').notNull(), // newest fact that said so
+  },
+  t => [primaryKey({ columns: [t.value, t.identityId] }), index('links_identity').on(t.identityId)],
+);
+
+export const contacts = sqliteTable(
+  'contacts',
+  {
+    id: text('id').primaryKey(),
+    email: text('email').notNull().unique(),
+    userId: text('user_id'),
+    firstName: text('first_name'),
+    lastName: text('last_name'),
+    source: text('source').notNull(),
+    userGroup: text('user_group').notNull(),
+    subscribed: integer('subscribed', { mode: 'boolean' }).notNull(),
+    properties: json<Record<string, Scalar>>('properties').notNull(),
+    createdAt: time('created_at').notNull(),
+    updatedAt: time('updated_at').notNull(),
+  },
+  t => [index('contacts_user').on(t.userId)],
+);
+
+export const lists = sqliteTable('lists', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  description: text('description'),
+  isPublic: integer('is_public', { mode: 'boolean' }).notNull(),
+  createdAt: time('created_at').notNull(),
+});
+
+export const memberships = sqliteTable(
+  'memberships',
+  { contactId: text('contact_id').notNull(), listId: text('list_id').notNull() },
+  t => [primaryKey({ columns: [t.contactId, t.listId] }), index('memberships_list').on(t.listId, t.contactId)],
+);
+
+/** Custom contact properties; a key's type is that of its first value. */
+export const properties = sqliteTable('properties', {
+  key: text('key').primaryKey(),
+  type: text('type').$type<'string' | 'number' | 'boolean' | 'date'>().notNull(),
+  createdAt: time('created_at').notNull(),
+});
+
+export const events = sqliteTable(
+  'events',
+  {
+    id: text('id').primaryKey(),
+    effectKey: text('effect_key').notNull().unique(), // delivery, kind, target: once
+    eventName: text('event_name').notNull(),
+    contactId: text('contact_id').notNull(),
+    email: text('email').notNull(),
+    eventProperties: json<Record<string, Scalar>>('event_properties').notNull(),
+    deliveryId: text('delivery_id'),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('events_contact').on(t.contactId, t.id), index('events_name').on(t.eventName, t.id)],
+);
+
+/** Work that outlives a request (bulk replay, pruning). Deliveries are a queue of their own. */
+export const jobs = sqliteTable(
+  'jobs',
+  {
+    id: text('id').primaryKey(),
+    kind: text('kind').notNull(),
+    uniqueKey: text('unique_key').unique(),
+    payload: json<unknown>('payload').notNull(),
+    status: text('status').$type<'queued' | 'done' | 'dead'>().notNull(),
+    dueAt: time('due_at').notNull(), // while leased: when the lease runs out
+    attempts: integer('attempts').notNull(),
+    error: text('error'),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
+);

@@ -1,0 +1,41 @@
+import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
+import type * as schema from './schema.ts';
+
+/** Drizzle over whichever database: the only thing domain code sees of it. Await nothing else inside `write`. */
+export type Tx = SqliteRemoteDatabase<typeof schema>;
+
+/**
+ * The whole port to a database. `read` sees committed state. `write` runs `fn` in one serialisable transaction and resolves
+ * after the commit is on disk; `fn` may run again, so it touches only `tx`.
+ */
+export interface Store {
+  readonly kind: 'sqlite' | 'postgres';
+  read<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  write<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** Grows whenever another process committed to the same database: what is cached of it must be read again. */
+  version(): Promise<number>;
+  /** Finishes the writes that wait, then lets go of the database. */
+  close(): Promise<void>;
+}
+
+/** The commit's outcome is unknown or the database can't take writes now: answer 503, promise nothing. */
+export class StoreUnavailable extends Error {
+  constructor(
+    message: string,
+    override readonly cause?: unknown,
+  ) {
+    super(message);
+    this.name = 'StoreUnavailable';
+  }
+}
+
+const prepared = new WeakMap<object, Map<string, unknown>>();
+
+/** A prepared statement, built once per connection and name. Hot paths use it: building SQL text costs more than running it. */
+export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
+  let byName = prepared.get(tx);
+  if (!byName) prepared.set(tx, (byName = new Map()));
+  let statement = byName.get(name) as Q | undefined;
+  if (!statement) byName.set(name, (statement = build(tx)));
+  return statement;
+}

@@ -1,0 +1,33 @@
+const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
+let lastMs = 0;
+let counter = 0;
+
+function base36(value: number, length: number): string {
+  return value.toString(36).padStart(length, '0').slice(-length);
+}
+
+/** Random base-36 text from the system's secure generator; 25 characters carry 128 bits. */
+export function randomText(length: number): string {
+  let out = '';
+  while (out.length < length) {
+    for (const byte of crypto.getRandomValues(new Uint8Array(length))) {
+      if (byte < 252 && out.length < length) out += ALPHABET[byte % 36];
+    }
+  }
+  return out;
+}
+
+/**
+ * Prefixed id that sorts by creation: 9 characters of ms, 4 of a per-process counter, then 11 random ones (56 bits).
+ * Never steps back while the process lives, even when the clock does.
+ */
+export function newId(prefix: string, now = Date.now()): string {
+  if (now > lastMs) {
+    lastMs = now;
+    counter = 0;
+  } else counter++;
+  return `${prefix}_${base36(lastMs, 9)}${base36(counter, 4)}${randomText(11)}`;
+}
+
+/** An endpoint id is part of a public URL, so it is all random: 128 bits, no time. */
+export const newEndpointId = () => `ep_${randomText(25)}`;

@@ -1,0 +1,123 @@
+import type { z } from 'zod';
+
+/** Bytes and headers as they arrived. `headers` has lower-case names; a header that was sent twice is joined with ", ". */
+export interface RawRequest {
+  body: Uint8Array;
+  headers: Record<string, string>;
+}
+
+/** A signing secret in the clear, newest first. Never logged, never stored unsealed. */
+export interface Secret {
+  id: string;
+  value: string;
+}
+
+/** What a verified request says about itself. `json` is the parsed body, undefined when it is not acceptable JSON. */
+export interface Seen {
+  /** The secret that matched. */
+  secretId: string;
+  /** The provider's id of this event, null where it has none (Supabase: see `Provider.dedupe`). */
+  externalId: string | null;
+  /** The provider's event type as it names it, '' when the body holds none. */
+  type: string;
+  /** When it happened by the provider's clock, ms since 1970; the arrival time where the provider says nothing. */
+  at: number;
+  /** Parsed body, bounded in depth and tokens. Undefined: verified, but not JSON we can read; `problem` says why. */
+  json: unknown;
+  problem?: string;
+}
+
+/** Why a request is not verified. `message` is for the log only; the sender gets one constant sentence. */
+export class Unverified extends Error {
+  constructor(
+    readonly reason: 'missingHeader' | 'doubledHeader' | 'malformed' | 'badSignature' | 'clockSkew' | 'noSecret',
+    message: string,
+    /** Seconds the sender's timestamp is ahead (+) or behind (-) our clock, set only where the signature itself was right. */
+    readonly skewSeconds?: number,
+  ) {
+    super(message);
+    this.name = 'Unverified';
+  }
+}
+
+/** Created/INSERT 0, updated/UPDATE 1, other 2, deletion 3: breaks ties between facts of one millisecond. */
+export type Rank = 0 | 1 | 2 | 3;
+
+/**
+ * "This person has this address and name, as of then." One delivery gives one Fact, or none (then `Ignored` says why).
+ * Emails are trimmed, lower-cased and plausible, or null. Texts are well-formed, without NUL, at most 500 characters.
+ */
+export interface Fact {
+  /** `person`: the provider's own object of the person. `copy`: a copy of it on an invoice, order, session, dispute. */
+  authority: 'person' | 'copy';
+  rank: Rank;
+  /** ms since 1970 by the provider's clock: the ordering value (Clerk data.updated_at, Supabase record.updated_at …). */
+  at: number;
+  /** The provider's id of the person. Null: address-only (guest checkout, waitlist entry, dispute). */
+  personId: string | null;
+  /** Other ids of the same provider that mean this person: `acct_…` beside `cus_…`, `pi_…`/`ch_…` of a payment. */
+  aliases: string[];
+  email: string | null;
+  /** Former address named by this very event (previous_attributes.email, old_record.email); it links, it is never shown. */
+  formerEmail: string | null;
+  firstName: string | null;
+  lastName: string | null;
+  /** The user's id in the user's own product: Clerk/Supabase user id, Polar external_id. */
+  userId: string | null;
+  /** True where the event says that the person object is gone at the provider. */
+  deletion: boolean;
+}
+
+/** Verified, but nothing to apply. `message` says which rule and what to do about it. */
+export interface Ignored {
+  ignored: string;
+}
+
+export interface EventType {
+  type: string;
+  description: string;
+  carriesEmail: 'always' | 'usually' | 'sometimes' | 'never';
+  deletion: boolean;
+  /** The three update types whose trigger stays silent when nothing changed that we map. */
+  silentWhenUnchanged?: boolean;
+}
+
+export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+/** One provider, in one file: pure translation from bytes and headers to Facts. No database, no clock, no environment. */
+export interface Provider<S = unknown> {
+  id: string;
+  name: string;
+  /** `auth` (Clerk, Supabase) outranks `payment` (Stripe, Polar) in the contact rules. */
+  class: 'auth' | 'payment';
+  /** What can be set per endpoint; every key has a default. `maxBodyBytes` is common to all and added by the registry. */
+  settings: z.ZodType<S>;
+  types: EventType[];
+  /** Steps in the provider's dashboard; `{url}` stands for the endpoint's URL, `{secretHeader}` for its header line. */
+  setup: string[];
+  /** Supabase: we make the secret and its owner adds it as a header. Others show theirs after they have our URL. */
+  secretMadeBy: 'provider' | 'inlet';
+  /** Headers that are safe and useful in the log, lower case. Never one that carries a secret. */
+  logHeaders: string[];
+  /** Header names that show that a request was signed by this provider's scheme (to name the right provider in a refusal). */
+  signatureHeaders: string[];
+  /**
+   * Proves the request over the received bytes; parses only afterwards. `now` in ms.
+   * @throws Unverified with the precise cause
+   */
+  verify(req: RawRequest, secrets: Secret[], settings: S, now: number): Promise<Seen> | Seen;
+  /** What may be stored. Mapping, paths and replay see only this. Returns the same object when nothing had to go. */
+  redact(body: unknown): unknown;
+  /** Facts of one redacted body. Pure and total: never throws, whatever the shape. `seen` holds the logged type, time and id. */
+  read(body: unknown, settings: S, seen: { type: string; at: number; externalId: string | null }): Fact | Ignored;
+  /** The same document as it was before an update, where the event itself says so (previous_attributes, old_record). Else null. */
+  previous(body: unknown): unknown;
+  /** Ids of a provider without event ids: `group` names the row, `hash` this state of it. A duplicate equals the group's newest. */
+  dedupe?(body: unknown): { group: string; hash: string } | null;
+  /** One call to the provider's API for an event that holds only an id. Null: that person can't be looked up. */
+  lookup?(body: unknown, fact: Fact, settings: S, fetch: Fetch): Promise<Fact | null>;
+  /** A real-shaped body of this type for `send-test`, with this address, a fresh id and `now` in ms. */
+  sample(type: string, email: string, now: number): unknown;
+  /** Signs a sample as the provider would: the headers to send beside `body`. `now` in ms. */
+  sign(body: string, secret: string, settings: S, now: number): Record<string, string>;
+}
