@@ -1,0 +1,33 @@
+import type { Config } from './config.ts';
+import type { Store } from './db/store.ts';
+import type { Log } from './log.ts';
+import type { LiveEndpoints } from './inbound/live.ts';
+import type { Fetch } from './providers/provider.ts';
+import type { Sealer } from './sealing.ts';
+
+/** What the parts of a running Inlet share. Made in `app.ts` only; tests pass their own clock. */
+export interface Context {
+  config: Config;
+  store: Store;
+  log: Log;
+  sealer: Sealer;
+  /** ms since 1970. */
+  now(): number;
+  /** The one guarded way out to the network. */
+  fetch: Fetch;
+  /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
+  live: LiveEndpoints;
+  /** Tells the worker that something is due. */
+  wake(): void;
+  health: Health;
+}
+
+/** What went wrong lately, for `/health` and `inlet doctor`. */
+export interface Health {
+  /** Set while commits fail (disk full); cleared by the next one that works. */
+  storeTrouble: string | null;
+  /** Seconds our clock is ahead (+) or behind (-) of the senders', after three right signatures with a wrong time. */
+  clockSkewSeconds: number | null;
+  /** Deliveries queued and due that no worker has taken yet. */
+  backlog(): Promise<number>;
+}
