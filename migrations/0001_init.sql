@@ -48,7 +48,9 @@ create table deliveries (
   occurred_at bigint,
   processed_at bigint,
   due_at bigint not null,
+  leased integer not null,
   attempts integer not null,
+  crashes integer not null,
   duplicates integer not null,
   contact_id text,
   identity_id text,
@@ -60,7 +62,7 @@ create table deliveries (
   error text
 );
 create unique index deliveries_external on deliveries (endpoint_id, external_id);
-create index deliveries_open on deliveries (status, due_at) where status <> 'processed';
+create index deliveries_open on deliveries (status, due_at, id) where status <> 'processed';
 create index deliveries_contact on deliveries (contact_id, id) where contact_id is not null;
 create index deliveries_identity on deliveries (identity_id) where status = 'waiting';
 create index deliveries_group on deliveries (endpoint_id, dedupe_group, id) where dedupe_group is not null;

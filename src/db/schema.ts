@@ -72,8 +72,10 @@ export const deliveries = sqliteTable(
     receivedAt: time('received_at').notNull(),
     occurredAt: time('occurred_at'),
     processedAt: time('processed_at'),
-    dueAt: time('due_at').notNull(), // not before this; while leased: when the lease runs out
-    attempts: integer('attempts').notNull(),
+    dueAt: time('due_at').notNull(), // not before this (0: at once; NEVER: endpoint paused); while leased: the lease's end
+    leased: integer('leased', { mode: 'boolean' }).notNull(),
+    attempts: integer('attempts').notNull(), // counted before each start
+    crashes: integer('crashes').notNull(), // starts that ended with the process
     duplicates: integer('duplicates').notNull(),
     contactId: text('contact_id'),
     identityId: text('identity_id'), // whom a waiting delivery waits for
@@ -86,7 +88,7 @@ export const deliveries = sqliteTable(
   },
   t => [
     uniqueIndex('deliveries_external').on(t.endpointId, t.externalId),
-    index('deliveries_open').on(t.status, t.dueAt).where(sql`status <> 'processed'`),
+    index('deliveries_open').on(t.status, t.dueAt, t.id).where(sql`status <> 'processed'`),
     index('deliveries_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
     index('deliveries_identity').on(t.identityId).where(sql`status = 'waiting'`),
     index('deliveries_group').on(t.endpointId, t.dedupeGroup, t.id).where(sql`dedupe_group is not null`),

@@ -1,0 +1,224 @@
+import { Database, type Statement } from 'bun:sqlite';
+import { statSync } from 'node:fs';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { drizzle } from 'drizzle-orm/sqlite-proxy';
+import { migrateSqlite } from './migrate.ts';
+import * as schema from './schema.ts';
+import { type Store, StoreUnavailable, type Tx } from './store.ts';
+
+const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
+const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
+const MAX_BATCH = 64;
+const MAX_STATEMENTS = 500;
+const MAX_BATCH_MS = 25;
+
+export interface SqliteOptions {
+  /** Called once when going on would be dishonest: a failed fsync, a corrupt file. The caller stops the process. */
+  onFatal?(error: Error): void;
+  /** Told the outcome of every commit, for health. */
+  onCommit?(error: Error | null): void;
+}
+
+interface Waiting {
+  fn(tx: Tx): Promise<unknown>;
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** The SQLite result code anywhere in the chain of causes, e.g. `SQLITE_FULL`; '' when there is none. */
+export function sqliteCode(error: unknown): string {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if ('code' in e && typeof e.code === 'string' && e.code.startsWith('SQLITE_')) return e.code;
+  }
+  return '';
+}
+
+const CANNOT_WRITE = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|NOMEM|CORRUPT|NOTADB|READONLY|CANTOPEN|PROTOCOL)/;
+const FATAL = /^SQLITE_(IOERR_(FSYNC|DIR_FSYNC)|CORRUPT|NOTADB)/;
+
+function connect(file: string, pragmas: string[]): Database {
+  const db = new Database(file, { create: true, readwrite: true, strict: true });
+  for (const each of pragmas) db.run(`pragma ${each}`);
+  return db;
+}
+
+/** Drizzle over one bun:sqlite connection. Statements are kept by their text; the map is bounded. */
+function over(db: Database): Tx {
+  const statements = new Map<string, Statement>();
+  const statement = (text: string) => {
+    let found = statements.get(text);
+    if (!found) {
+      if (statements.size >= MAX_STATEMENTS) {
+        for (const old of statements.values()) old.finalize();
+        statements.clear();
+      }
+      statements.set(text, (found = db.prepare(text)));
+    }
+    return found;
+  };
+  return drizzle(
+    async (text, params, method) => {
+      const s = statement(text);
+      if (method === 'run') {
+        s.run(...params);
+        return { rows: [] };
+      }
+      const rows = s.values(...params) as any[][];
+      return { rows: method === 'get' ? (rows[0] as any) : rows };
+    },
+    { schema },
+  );
+}
+
+function checkVersion(db: Database): void {
+  const version = db.query<{ v: string }, []>('select sqlite_version() as v').get()?.v ?? '0';
+  const parts = version.split('.').map(Number);
+  for (const [i, least] of OLDEST_SQLITE.entries()) {
+    const have = parts[i] ?? 0;
+    if (have > least) return;
+    if (have < least) throw new Error(`SQLite ${version} can corrupt its log; Inlet needs ${OLDEST_SQLITE.join('.')} or newer.`);
+  }
+}
+
+const COMMON = [
+  'busy_timeout = 5000',
+  'foreign_keys = on',
+  'temp_store = memory', // no temporary files on a full or shared /tmp
+  'trusted_schema = off', // a tampered file can't call functions
+  'cell_size_check = on',
+];
+const WRITER = [
+  'page_size = 8192', // 2 KB payload rows take a third less room than with 4096
+  'auto_vacuum = incremental',
+  'journal_mode = wal',
+  'synchronous = full', // a commit is on disk before it is answered
+  'journal_size_limit = 67108864',
+  'cache_size = -16000',
+  'fullfsync = on', // macOS: plain fsync stops at the drive's cache
+  'checkpoint_fullfsync = on',
+];
+
+/** A `Store` on one file: one connection that writes in group commits, one that reads. Migrates first. */
+export class SqliteStore implements Store {
+  readonly kind = 'sqlite';
+  private readonly writer: Database;
+  private readonly reader: Database;
+  private readonly writeTx: Tx;
+  private readonly readTx: Tx;
+  private readonly inode: number;
+  private readonly inside = new AsyncLocalStorage<true>();
+  private waiting: Waiting[] = [];
+  private pumping: Promise<void> | null = null;
+  private closed = false;
+
+  constructor(
+    readonly file: string,
+    private readonly options: SqliteOptions = {},
+  ) {
+    this.writer = connect(file, [...COMMON, ...WRITER]);
+    checkVersion(this.writer);
+    migrateSqlite(this.writer, file);
+    this.reader = connect(file, [...COMMON, 'query_only = on', 'cache_size = -8000']);
+    this.writeTx = over(this.writer);
+    this.readTx = over(this.reader);
+    this.inode = file === ':memory:' ? 0 : statSync(file).ino;
+  }
+
+  async read<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
+    return fn(this.readTx);
+  }
+
+  write<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
+    if (this.inside.getStore()) return Promise.reject(new Error('write inside write: pass the outer tx on instead'));
+    if (this.closed) return Promise.reject(new StoreUnavailable('the database is closing'));
+    if (this.waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
+    return new Promise<T>((resolve, reject) => {
+      this.waiting.push({ fn, resolve: value => resolve(value as T), reject });
+      this.pumping ??= this.pump();
+    });
+  }
+
+  async version(): Promise<number> {
+    return this.writer.query<{ data_version: number }, []>('pragma data_version').get()?.data_version ?? 0;
+  }
+
+  /** True once the file under us was renamed, deleted or replaced: writes would succeed into nowhere. */
+  moved(): boolean {
+    try {
+      return statSync(this.file).ino !== this.inode;
+    } catch {
+      return true;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    while (this.pumping) await this.pumping;
+    this.reader.close();
+    this.writer.close();
+  }
+
+  /** Writes that came while a commit ran share the next one. The macrotask between lets requests in and answers out. */
+  private async pump(): Promise<void> {
+    while (this.waiting.length) {
+      await new Promise(resolve => setImmediate(resolve));
+      await this.inside.run(true, () => this.commitBatch());
+    }
+    this.pumping = null;
+  }
+
+  private async commitBatch(): Promise<void> {
+    const ran: { job: Waiting; value: unknown }[] = [];
+    const unknown = (error: unknown, jobs: Waiting[]) => {
+      const failure = new StoreUnavailable('the database could not commit', error);
+      for (const job of jobs) job.reject(failure);
+      this.report(error);
+    };
+    const jobs = this.waiting.splice(0, MAX_BATCH);
+    try {
+      this.writer.run('begin immediate');
+    } catch (error) {
+      return unknown(error, jobs);
+    }
+    const until = performance.now() + MAX_BATCH_MS;
+    while (jobs.length && (ran.length === 0 || performance.now() < until)) {
+      const job = jobs.shift()!;
+      try {
+        this.writer.run('savepoint job');
+        const value = await job.fn(this.writeTx);
+        this.writer.run('release job');
+        ran.push({ job, value });
+      } catch (error) {
+        if (!this.writer.inTransaction) {
+          // SQLite rolled back everything, the earlier jobs of this batch included: none of them may be acknowledged.
+          this.waiting.unshift(...jobs);
+          return unknown(error, [job, ...ran.map(r => r.job)]);
+        }
+        this.writer.run('rollback to job');
+        this.writer.run('release job');
+        job.reject(CANNOT_WRITE.test(sqliteCode(error)) ? new StoreUnavailable('the database could not write', error) : error);
+        if (sqliteCode(error)) this.report(error);
+      }
+    }
+    this.waiting.unshift(...jobs);
+    try {
+      this.writer.run('commit');
+    } catch (error) {
+      if (this.writer.inTransaction) this.writer.run('rollback');
+      return unknown(error, ran.map(r => r.job));
+    }
+    if (ran.length) this.options.onCommit?.(null);
+    for (const { job, value } of ran) job.resolve(value);
+  }
+
+  private report(error: unknown): void {
+    const failure = error instanceof Error ? error : new Error(String(error));
+    this.options.onCommit?.(failure);
+    if (FATAL.test(sqliteCode(error))) this.options.onFatal?.(failure);
+  }
+}
+
+/** Opens and migrates the file. @throws AppError when it is not ours or newer than this binary */
+export function openSqlite(file: string, options?: SqliteOptions): SqliteStore {
+  return new SqliteStore(file, options);
+}
