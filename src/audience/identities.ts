@@ -1,0 +1,148 @@
+import { and, eq, inArray, sql } from 'drizzle-orm';
+import { deliveries, identities, links } from '../db/schema.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import type { Fact } from '../providers/provider.ts';
+import type { Identity } from './project.ts';
+import { emptyRegisters, type Joining, join, type K, type Registers } from './registers.ts';
+
+/** Whom a fact is about: the provider's person, else the address, else an alias such as a payment's id. Null: nobody. */
+export function identityId(provider: string, fact: Fact): string | null {
+  if (fact.personId !== null) return `${provider}:${fact.personId}`;
+  if (fact.email !== null) return `${provider}:@${fact.email}`;
+  return fact.aliases[0] === undefined ? null : `${provider}:#${fact.aliases[0]}`;
+}
+
+/** The link values a fact claims, with its key; a former address only links, so its claim is the weakest. */
+function claims(provider: string, fact: Fact, k: K): Map<string, K> {
+  const out = new Map<string, K>();
+  if (fact.formerEmail !== null) out.set(`email:${fact.formerEmail}`, '');
+  if (fact.email !== null) out.set(`email:${fact.email}`, fact.deletion ? '' : k);
+  if (fact.userId !== null) out.set(`user:${fact.userId}`, k);
+  for (const alias of fact.aliases) out.set(`id:${provider}:${alias}`, k);
+  return out;
+}
+
+const identityById = (tx: Tx) =>
+  prepare(tx, 'identity', t => t.select().from(identities).where(eq(identities.id, sql.placeholder('id'))).prepare());
+const linksOf = (tx: Tx) =>
+  prepare(tx, 'linksOf', t => t.select().from(links).where(eq(links.identityId, sql.placeholder('id'))).prepare());
+const linkedBy = (tx: Tx) =>
+  prepare(tx, 'linkedBy', t =>
+    t.select({ id: links.identityId }).from(links).where(eq(links.value, sql.placeholder('value'))).prepare(),
+  );
+
+/** The contact of an identity as committed, null when none is known yet. */
+export async function contactIdOf(tx: Tx, id: string): Promise<string | null> {
+  return (await identityById(tx).get({ id }))?.contactId ?? null;
+}
+
+/** The registers of an identity, null when it was never seen. */
+export async function registersOf(tx: Tx, id: string): Promise<Registers | null> {
+  return ((await identityById(tx).get({ id }))?.registers as Registers | undefined) ?? null;
+}
+
+/** Everything connected with these starting points, over links of any age. */
+async function component(tx: Tx, start: string, values: Iterable<string>): Promise<Map<string, Identity>> {
+  const found = new Map<string, Identity>();
+  const seenValues = new Set<string>();
+  const ids = [start];
+  const open = [...values];
+  while (ids.length || open.length) {
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+      if (found.has(id)) continue;
+      const row = await identityById(tx).get({ id });
+      if (!row) continue;
+      const own = await linksOf(tx).all({ id });
+      found.set(id, {
+        id,
+        provider: row.provider,
+        contactId: row.contactId,
+        registers: row.registers as Registers,
+        links: new Map(own.map(link => [link.value, link.claimedK])),
+      });
+      open.push(...own.map(link => link.value));
+    }
+    for (let value = open.pop(); value !== undefined; value = open.pop()) {
+      if (seenValues.has(value)) continue;
+      seenValues.add(value);
+      for (const { id } of await linkedBy(tx).all({ value })) ids.push(id);
+    }
+  }
+  return found;
+}
+
+async function saveLinks(tx: Tx, identity: Identity, claimed: Map<string, K>): Promise<void> {
+  for (const [value, k] of claimed) {
+    const had = identity.links.get(value);
+    if (had !== undefined && had >= k) continue;
+    identity.links.set(value, k);
+    await prepare(tx, 'claim', t =>
+      t
+        .insert(links)
+        .values({ value: sql.placeholder('value'), identityId: sql.placeholder('id'), claimedK: sql.placeholder('k') })
+        .onConflictDoUpdate({ target: [links.value, links.identityId], set: { claimedK: sql`excluded.claimed_k` } })
+        .prepare(),
+    ).run({ value, id: identity.id, k });
+  }
+}
+
+/** Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from. */
+export async function learn(tx: Tx, id: string, provider: string, joining: Joining, now: number): Promise<Identity[]> {
+  const claimed = claims(provider, joining.fact, joining.k);
+  const all = await component(tx, id, claimed.keys());
+  const known = all.get(id);
+  const before = known ? JSON.stringify(known.registers) : null;
+  const registers = join(known?.registers ?? emptyRegisters(joining), joining);
+  const identity: Identity = known ?? { id, provider, contactId: null, registers, links: new Map() };
+  all.set(id, identity);
+  if (!known) {
+    await prepare(tx, 'identity+', t =>
+      t
+        .insert(identities)
+        .values({
+          id: sql.placeholder('id'),
+          provider: sql.placeholder('provider'),
+          contactId: null,
+          registers: sql.placeholder('registers'),
+          createdAt: sql.placeholder('now'),
+        })
+        .prepare(),
+    ).run({ id, provider, registers, now });
+  } else if (JSON.stringify(registers) !== before) {
+    await prepare(tx, 'identity=', t =>
+      t
+        .update(identities)
+        .set({ registers: sql`${sql.placeholder('registers')}` })
+        .where(eq(identities.id, sql.placeholder('id')))
+        .prepare(),
+    ).run({ id, registers: JSON.stringify(registers) });
+  }
+  await saveLinks(tx, identity, claimed);
+  return [...all.values()];
+}
+
+/** Points identities at their contact. */
+export async function assignContact(tx: Tx, of: Identity[], contactId: string | null): Promise<void> {
+  for (const identity of of) {
+    if (identity.contactId === contactId) continue;
+    identity.contactId = contactId;
+    await prepare(tx, 'identity>contact', t =>
+      t
+        .update(identities)
+        .set({ contactId: sql`${sql.placeholder('contactId')}` })
+        .where(eq(identities.id, sql.placeholder('id')))
+        .prepare(),
+    ).run({ id: identity.id, contactId });
+  }
+}
+
+/** Deliveries that waited for these identities are due now. Returns how many. */
+export async function releaseWaiting(tx: Tx, identityIds: string[]): Promise<number> {
+  if (!identityIds.length) return 0;
+  const released = await tx
+    .update(deliveries)
+    .set({ status: 'queued', dueAt: 0 })
+    .where(and(eq(deliveries.status, 'waiting'), inArray(deliveries.identityId, identityIds)))
+    .returning({ id: deliveries.id });
+  return released.length;
+}

@@ -1,0 +1,137 @@
+import type { Scalar } from '../db/schema.ts';
+import type { Fact, Rank } from '../providers/provider.ts';
+
+/**
+ * The key of a fact: (the provider's time in ms, rank, external id) as text that sorts the same way.
+ * Everything here joins by it (newest, oldest, union), so the order of arrival leaves no trace.
+ */
+export type K = string;
+
+export function factKey(at: number, rank: Rank, externalId: string): K {
+  return `${String(Math.max(0, Math.trunc(at))).padStart(16, '0')}.${rank}.${externalId}`;
+}
+
+/** One value somebody gave a field: `a` 1 by the person object, 0 by a copy of it. Lists of these are sorted by k. */
+export interface Version<T extends Scalar = Scalar> {
+  a: 0 | 1;
+  k: K;
+  v: T;
+}
+
+export type IdentityClass = 'api' | 'auth' | 'payment' | 'address';
+export type OnDelete = 'unsubscribe' | 'delete' | 'ignore';
+
+/** All that is known of one identity. Joining the same fact twice, or two facts in either order, gives the same. */
+export interface Registers {
+  class: IdentityClass;
+  personId: string | null;
+  /** Earliest and newest fact, deletions aside. */
+  first: K;
+  last: K;
+  email: Version<string>[];
+  firstName: Version<string>[];
+  lastName: Version<string>[];
+  userId: Version<string>[];
+  props: Record<string, Version[]>;
+  /** List id → the first fact that put the person on it. */
+  lists: Record<string, K>;
+  /** The earliest fact that carried an address. */
+  origin: { k: K; source: string; userGroup: string } | null;
+  /** Dead since the earliest deletion … */
+  died: K | null;
+  /** … and the last one decides what becomes of the contact. */
+  buried: { k: K; onDelete: OnDelete } | null;
+  /** Last seen values of what we map, to tell an update that changed nothing. Not part of the contact. */
+  mapped: { k: K; values: Record<string, Scalar | null> } | null;
+}
+
+/** What one fact brings, settings applied: names only when synced, properties already picked and typed. */
+export interface Joining {
+  fact: Fact;
+  k: K;
+  class: IdentityClass;
+  source: string;
+  userGroup: string | null;
+  syncNames: boolean;
+  lists: string[];
+  properties: Record<string, Scalar>;
+  onDelete: OnDelete;
+  mapped: Record<string, Scalar | null> | null;
+}
+
+const MAX_VERSIONS = 24;
+
+export function emptyRegisters(joining: Joining): Registers {
+  return {
+    class: joining.class,
+    personId: joining.fact.personId,
+    first: '~',
+    last: '',
+    email: [],
+    firstName: [],
+    lastName: [],
+    userId: [],
+    props: {},
+    lists: {},
+    origin: null,
+    died: null,
+    buried: null,
+    mapped: null,
+  };
+}
+
+/**
+ * Adds a value to a field's versions. All are kept, not just the newest, because a deletion that arrives late takes back what
+ * came after it. A copy younger than a word of the person object can never win, so it is left out; past the limit, repeats go first.
+ */
+export function addVersion<T extends Scalar>(versions: Version<T>[], a: 0 | 1, k: K, v: T): Version<T>[] {
+  if (versions.some(each => each.k === k)) return versions;
+  const all = [...versions, { a, k, v }].sort((x, y) => (x.k < y.k ? -1 : 1));
+  const firstWord = all.find(each => each.a === 1)?.k;
+  const kept = firstWord === undefined ? all : all.filter(each => each.a === 1 || each.k < firstWord);
+  while (kept.length > MAX_VERSIONS) {
+    const repeat = kept.findIndex((each, i) => i > 0 && i < kept.length - 1 && each.v === kept[i - 1]!.v && each.v === kept[i + 1]!.v);
+    kept.splice(repeat > 0 ? repeat : 0, 1);
+  }
+  return kept;
+}
+
+/** The value that stands: max (authority, k) among those said before the identity died. */
+export function best<T extends Scalar>(versions: Version<T>[], died: K | null): Version<T> | null {
+  let top: Version<T> | null = null;
+  for (const each of versions) {
+    if (died !== null && each.k >= died) break;
+    if (!top || each.a >= top.a) top = each;
+  }
+  return top;
+}
+
+/** Joins one fact into the registers of its identity (or of its address). Mutates and returns `r`. */
+export function join(r: Registers, j: Joining): Registers {
+  const { fact, k } = j;
+  if (fact.deletion) {
+    if (j.onDelete === 'ignore') return r;
+    if (r.died === null || k < r.died) r.died = k;
+    if (r.buried === null || k > r.buried.k) r.buried = { k, onDelete: j.onDelete };
+    return r;
+  }
+  const a = fact.authority === 'person' ? 1 : 0;
+  if (k < r.first) r.first = k;
+  if (k > r.last) r.last = k;
+  if (fact.email !== null) {
+    r.email = addVersion(r.email, a, k, fact.email);
+    if (!r.origin || k < r.origin.k) r.origin = { k, source: j.source, userGroup: j.userGroup ?? '' };
+  }
+  if (j.syncNames && fact.firstName !== null) r.firstName = addVersion(r.firstName, a, k, fact.firstName);
+  if (j.syncNames && fact.lastName !== null) r.lastName = addVersion(r.lastName, a, k, fact.lastName);
+  if (fact.userId !== null) r.userId = addVersion(r.userId, a, k, fact.userId);
+  for (const [key, value] of Object.entries(j.properties)) {
+    r.props[key] = addVersion(Object.hasOwn(r.props, key) ? r.props[key]! : [], 1, k, value);
+  }
+  for (const id of j.lists) {
+    const had = Object.hasOwn(r.lists, id) ? r.lists[id]! : k;
+    r.lists[id] = k < had ? k : had;
+  }
+  if (j.mapped && (!r.mapped || k > r.mapped.k)) r.mapped = { k, values: j.mapped };
+  return r;
+}

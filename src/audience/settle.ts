@@ -1,0 +1,170 @@
+import { and, eq, inArray, sql } from 'drizzle-orm';
+import { contacts, deliveries, type Effect, events, lists, memberships } from '../db/schema.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import { newId } from '../id.ts';
+import { assignContact } from './identities.ts';
+import { type Group, type Identity, type Projected, partition, project } from './project.ts';
+
+type ContactRow = typeof contacts.$inferSelect;
+
+/** What became of the contact that an identity belongs to. */
+export interface Settled {
+  contactId: string | null;
+  /** The address shown now, or before a removal. */
+  email: string | null;
+  why: 'shown' | 'unknown' | 'deleted';
+  /** The row that a removal took away: a last event may still name it. */
+  removedId: string | null;
+  effects: Effect[];
+  /** Identities that had no contact and have one now: what waited for them is due. */
+  known: string[];
+}
+
+interface Plan {
+  group: Group;
+  contact: Projected | null;
+  why: Settled['why'];
+  /** Rows its identities pointed at, the surviving one first. */
+  had: ContactRow[];
+}
+
+const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+const DATA = ['email', 'userId', 'firstName', 'lastName', 'source', 'userGroup', 'subscribed'] as const;
+
+async function existingLists(tx: Tx, all: Identity[]): Promise<Set<string>> {
+  const named = [...new Set(all.flatMap(i => Object.keys(i.registers.lists)))];
+  if (!named.length) return new Set();
+  const rows = await tx.select({ id: lists.id }).from(lists).where(inArray(lists.id, named));
+  return new Set(rows.map(row => row.id));
+}
+
+/** Each old row goes to one group: the one shown before one that is not, the one of its auth user, then the longest known. */
+function claimRows(plans: Plan[], rows: ContactRow[]): void {
+  for (const row of rows) {
+    const [owner] = plans
+      .filter(plan => plan.group.identities.some(i => i.contactId === row.id))
+      .map(plan => ({ plan, auth: plan.group.identities.some(i => i.contactId === row.id && i.registers.class === 'auth') }))
+      .sort((a, b) => Number(b.auth) - Number(a.auth) || Number(b.plan.contact !== null) - Number(a.plan.contact !== null));
+    owner?.plan.had.push(row);
+  }
+  for (const plan of plans) plan.had.sort((a, b) => a.createdAt - b.createdAt || ascending(a.id, b.id));
+}
+
+const contactById = (tx: Tx) =>
+  prepare(tx, 'contact', t => t.select().from(contacts).where(eq(contacts.id, sql.placeholder('id'))).prepare());
+
+/** Writes the contacts that follow from these connected identities; `focus` is the one whose change caused it. */
+export async function settle(tx: Tx, all: Identity[], focus: string, now: number): Promise<Settled> {
+  const known = await existingLists(tx, all);
+  const plans: Plan[] = partition(all).map(group => {
+    const standing = project(group, id => known.has(id));
+    return { group, contact: standing.contact, why: standing.contact ? 'shown' : standing.why, had: [] };
+  });
+  const rows: ContactRow[] = [];
+  for (const id of new Set(all.map(i => i.contactId))) {
+    const row = id === null ? undefined : await contactById(tx).get({ id });
+    if (row) rows.push(row);
+  }
+  claimRows(plans, rows);
+  await freeAddresses(tx, plans, rows);
+  const out: Settled = { contactId: null, email: null, why: 'unknown', removedId: null, effects: [], known: [] };
+  for (const plan of plans) {
+    const mine = plan.group.identities.some(i => i.id === focus);
+    const effects: Effect[] = [];
+    const [survivor, ...merged] = plan.had;
+    const id = plan.contact ? await writeContact(tx, plan.contact, survivor, now, effects) : null;
+    for (const other of merged) {
+      if (id) await mergeInto(tx, other.id, id);
+      effects.push({ kind: 'contact.merged', from: other.id });
+    }
+    if (!plan.contact && survivor) effects.push({ kind: 'contact.deleted', contactId: survivor.id });
+    for (const i of plan.group.identities) if (i.contactId === null && id !== null) out.known.push(i.id);
+    await assignContact(tx, plan.group.identities, id);
+    if (mine) {
+      Object.assign(out, { contactId: id, why: plan.why, email: plan.contact?.email ?? survivor?.email ?? null });
+      out.removedId = id === null ? (survivor?.id ?? null) : null;
+      out.effects.unshift(...effects);
+    } else out.effects.push(...effects.map(effect => ({ ...effect, contactId: id ?? survivor?.id ?? null })));
+  }
+  return out;
+}
+
+/** Rows that go are deleted and addresses that change hands are set free first, since an address is unique. */
+async function freeAddresses(tx: Tx, plans: Plan[], rows: ContactRow[]): Promise<void> {
+  const staying = new Map(plans.flatMap(plan => (plan.contact && plan.had[0] ? [[plan.had[0].id, plan.contact.email]] : [])));
+  for (const row of rows) {
+    const email = staying.get(row.id);
+    if (email === undefined) {
+      await tx.delete(contacts).where(eq(contacts.id, row.id));
+      const merging = plans.some(plan => plan.contact && plan.had.includes(row));
+      if (!merging) await tx.delete(memberships).where(eq(memberships.contactId, row.id));
+    } else if (email !== row.email && plans.length > 1) {
+      await tx.update(contacts).set({ email: row.id }).where(eq(contacts.id, row.id));
+    }
+  }
+}
+
+async function mergeInto(tx: Tx, from: string, to: string): Promise<void> {
+  await tx.update(deliveries).set({ contactId: to }).where(eq(deliveries.contactId, from));
+  await tx.update(events).set({ contactId: to }).where(eq(events.contactId, from));
+  await tx.delete(memberships).where(eq(memberships.contactId, from));
+}
+
+async function writeContact(tx: Tx, want: Projected, had: ContactRow | undefined, now: number, effects: Effect[]): Promise<string> {
+  const { lists: wantLists, ...data } = want;
+  if (!had) {
+    const id = newId('con', now);
+    await prepare(tx, 'contact+', t =>
+      t
+        .insert(contacts)
+        .values({
+          id: sql.placeholder('id'),
+          email: sql.placeholder('email'),
+          userId: sql.placeholder('userId'),
+          firstName: sql.placeholder('firstName'),
+          lastName: sql.placeholder('lastName'),
+          source: sql.placeholder('source'),
+          userGroup: sql.placeholder('userGroup'),
+          subscribed: sql.placeholder('subscribed'),
+          properties: sql.placeholder('properties'),
+          createdAt: sql.placeholder('now'),
+          updatedAt: sql.placeholder('now'),
+        })
+        .prepare(),
+    ).run({ id, ...data, now });
+    effects.push({ kind: 'contact.created' });
+    await syncLists(tx, id, wantLists, [], effects);
+    return id;
+  }
+  const changed: string[] = DATA.filter(key => had[key] !== data[key]);
+  if (JSON.stringify(sorted(had.properties)) !== JSON.stringify(sorted(data.properties))) changed.push('properties');
+  if (changed.length) {
+    await tx.update(contacts).set({ ...data, updatedAt: now }).where(eq(contacts.id, had.id));
+    const subscription = had.subscribed === data.subscribed ? [] : [data.subscribed ? 'contact.resubscribed' : 'contact.unsubscribed'];
+    for (const kind of subscription) effects.push({ kind });
+    const other = changed.filter(key => key !== 'subscribed');
+    if (other.length) effects.push({ kind: 'contact.updated', changed: other });
+  }
+  const current = await prepare(tx, 'memberships', t =>
+    t
+      .select({ id: memberships.listId })
+      .from(memberships)
+      .where(eq(memberships.contactId, sql.placeholder('id')))
+      .prepare(),
+  ).all({ id: had.id });
+  await syncLists(tx, had.id, wantLists, current.map(row => row.id), effects);
+  return had.id;
+}
+
+const sorted = (record: Record<string, unknown>) => Object.entries(record).sort(([a], [b]) => ascending(a, b));
+
+async function syncLists(tx: Tx, contactId: string, want: string[], have: string[], effects: Effect[]): Promise<void> {
+  for (const listId of want.filter(id => !have.includes(id))) {
+    await tx.insert(memberships).values({ contactId, listId }).onConflictDoNothing();
+    effects.push({ kind: 'list.subscribed', listId });
+  }
+  const gone = have.filter(id => !want.includes(id));
+  if (!gone.length) return;
+  await tx.delete(memberships).where(and(eq(memberships.contactId, contactId), inArray(memberships.listId, gone)));
+  for (const listId of gone) effects.push({ kind: 'list.unsubscribed', listId });
+}

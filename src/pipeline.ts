@@ -1,0 +1,127 @@
+import { fitProperties } from './audience/properties.ts';
+import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
+import { identityId, learn, releaseWaiting } from './audience/identities.ts';
+import { type Settled, settle } from './audience/settle.ts';
+import { type Effect, events, type Scalar } from './db/schema.ts';
+import type { Tx } from './db/store.ts';
+import { newId } from './id.ts';
+import type { EventSettings } from './inbound/eventSettings.ts';
+import type { Fact } from './providers/provider.ts';
+
+/** Where a fact comes from and what its settings make of it. Picked values come from the redacted payload. */
+export interface Origin {
+  provider: string;
+  class: Exclude<IdentityClass, 'address'>;
+  source: string;
+  deliveryId: string;
+  externalId: string;
+  /** How often the delivery was replayed with `repeatEffects`. */
+  replays: number;
+  settings: EventSettings;
+  contactProperties: Record<string, Scalar>;
+  eventProperties: Record<string, Scalar>;
+  /** What is mapped of this person, to tell a later update that changes nothing. */
+  mapped: Record<string, Scalar | null> | null;
+  /** An update that changed nothing we map: its trigger stays silent. */
+  unchanged: boolean;
+}
+
+export interface Taken {
+  /** `waiting`: the person behind the id is not known yet. */
+  status: 'processed' | 'waiting';
+  contactId: string | null;
+  identityId: string;
+  message: string;
+  effects: Effect[];
+}
+
+/** Applies one fact to the audience and fires what it triggers, in the caller's transaction. Null: the fact is about nobody. */
+export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Promise<Taken | null> {
+  const id = identityId(origin.provider, fact);
+  if (id === null) return null;
+  const effects: Effect[] = [];
+  const joining: Joining = {
+    fact,
+    k: factKey(fact.at, fact.rank, origin.externalId),
+    class: fact.personId === null ? 'address' : origin.class,
+    source: origin.source,
+    userGroup: origin.settings.userGroup,
+    syncNames: origin.settings.syncNames,
+    lists: fact.deletion ? [] : origin.settings.mailingLists,
+    properties: fact.deletion ? {} : await fitProperties(tx, origin.contactProperties, now, effects),
+    onDelete: origin.settings.onDelete ?? 'unsubscribe',
+    mapped: origin.mapped,
+  };
+  const connected = await learn(tx, id, origin.provider, joining, now);
+  const settled = await settle(tx, connected, id, now);
+  effects.unshift(...settled.effects);
+  if (fact.deletion && settled.why === 'shown') effects.push(...deletionEffects(joining, settled));
+  const released = settled.why === 'deleted' ? connected.map(i => i.id) : settled.known;
+  await releaseWaiting(tx, released);
+  const contactId = settled.contactId ?? settled.removedId;
+  if (settled.why === 'unknown' && contactId === null) {
+    return { status: 'waiting', contactId: null, identityId: id, message: waitingMessage(fact), effects };
+  }
+  await trigger(tx, fact, origin, contactId, settled.email, now, effects);
+  return { status: 'processed', contactId, identityId: id, message: sentence(fact, settled, effects), effects };
+}
+
+function deletionEffects(joining: Joining, settled: Settled): Effect[] {
+  if (joining.onDelete === 'ignore') return [{ kind: 'contact.kept', reason: 'onDelete is "ignore" for this event type' }];
+  const done = settled.effects.some(effect => effect.kind === 'contact.unsubscribed');
+  return done ? [] : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
+}
+
+/** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
+async function trigger(
+  tx: Tx,
+  fact: Fact,
+  origin: Origin,
+  contactId: string | null,
+  email: string | null,
+  now: number,
+  effects: Effect[],
+): Promise<void> {
+  const eventName = origin.settings.triggerEvent;
+  if (eventName === null || origin.unchanged) return;
+  if (contactId === null || email === null) {
+    effects.push({ kind: 'event.skipped', eventName, reason: 'the contact was deleted' });
+    return;
+  }
+  if (now - fact.at > origin.settings.triggerMaxAgeHours * 3_600_000) {
+    effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
+    return;
+  }
+  const [row] = await tx
+    .insert(events)
+    .values({
+      id: newId('evt', now),
+      effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+      eventName,
+      contactId,
+      email,
+      eventProperties: origin.eventProperties,
+      deliveryId: origin.deliveryId,
+      createdAt: now,
+    })
+    .onConflictDoNothing()
+    .returning({ id: events.id });
+  effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
+}
+
+function waitingMessage(fact: Fact): string {
+  const who = fact.personId ?? fact.aliases[0] ?? 'this person';
+  return `Waiting: nobody with an address is known behind ${who} yet. It is applied by itself as soon as a webhook names one.`;
+}
+
+function sentence(fact: Fact, settled: Settled, effects: Effect[]): string {
+  const who = settled.email ?? fact.email ?? fact.personId ?? 'this person';
+  const did = (kind: string) => settled.effects.some(effect => effect.kind === kind);
+  if (did('contact.created')) return `Created contact ${who}`;
+  if (did('contact.deleted')) return `Deleted contact ${who}`;
+  if (settled.why === 'deleted') return `${who} was deleted at the provider before; noted, nothing to apply`;
+  if (did('contact.unsubscribed')) return `Unsubscribed contact ${who}`;
+  if (fact.deletion) return `Kept contact ${who}: ${String(effects.find(each => each.kind === 'contact.kept')?.reason ?? 'nothing changed')}`;
+  if (settled.effects.length) return `Updated contact ${who}`;
+  return `Contact ${who} was up to date`;
+}
