@@ -31,3 +31,6 @@ export function newId(prefix: string, now = Date.now()): string {
 
 /** An endpoint id is part of a public URL, so it is all random: 128 bits, no time. */
 export const newEndpointId = () => `ep_${randomText(25)}`;
+
+/** The smallest id a row made at `ms` could have: lets a primary key answer "older than". */
+export const idAt = (prefix: string, ms: number) => `${prefix}_${base36(Math.max(0, ms), 9)}`;

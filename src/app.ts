@@ -1,0 +1,165 @@
+import { sql } from 'drizzle-orm';
+import type { Config } from './config.ts';
+import type { Context, Health } from './context.ts';
+import { openDataFolder, secretKeyFor } from './db/files.ts';
+import { takeLock } from './db/lock.ts';
+import { keys, meta } from './db/schema.ts';
+import { openSqlite, type SqliteStore } from './db/sqlite.ts';
+import type { Store } from './db/store.ts';
+import { AppError } from './errors.ts';
+import { guardedFetch } from './fetch.ts';
+import { createHttp } from './http/app.ts';
+import { LiveEndpoints } from './inbound/live.ts';
+import { backlogOf } from './inbound/log.ts';
+import { Worker } from './jobs/worker.ts';
+import { createKey } from './keys.ts';
+import { createLog, type Log } from './log.ts';
+import type { Fetch } from './providers/provider.ts';
+import { makeSealer, type Sealer } from './sealing.ts';
+
+/** What a test may put in place of the real edges. */
+export interface Seams {
+  now?(): number;
+  fetch?: Fetch;
+  log?: Log;
+  /** Called instead of ending the process when going on would be dishonest. */
+  onFatal?(error: Error): void;
+}
+
+export interface App {
+  ctx: Context;
+  worker: Worker;
+  fetch(request: Request, peer?: string | null): Promise<Response>;
+  /** Listens and works. `newApiKey` is a key made at this first start: print it once. */
+  start(): Promise<{ url: string; newApiKey: string | null }>;
+  /** Finishes requests and commits in hand, then lets go of everything. */
+  stop(): Promise<void>;
+}
+
+/** Puts the parts together: the only place where they meet. Takes the data folder's lock. @throws AppError when it can't start */
+export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
+  if (config.databaseUrl !== null) {
+    throw new AppError('invalid', 'INLET_DATABASE_URL: this version stores in SQLite only. Unset it to use the data folder.');
+  }
+  const file = openDataFolder(config.dataDir);
+  const lock = takeLock(config.dataDir);
+  const log = seams.log ?? createLog(config);
+  const health: Health = { storeTrouble: null, clockSkewSeconds: null, backlog: async () => 0 };
+  const onFatal = seams.onFatal ?? stopNow;
+  let store: SqliteStore | undefined;
+  try {
+    store = openSqlite(file, {
+      onFatal: error => {
+        log.fatal({ err: error }, 'the database failed in a way that makes going on dishonest; stopping');
+        onFatal(error);
+      },
+      onCommit: error => {
+        health.storeTrouble = error ? 'The database cannot commit. Check free disk space and the log.' : null;
+      },
+    });
+    const sealer = makeSealer(secretKeyFor(config));
+    await checkFingerprint(store, sealer);
+    return assemble(config, seams, { store, sealer, log, health, release: () => lock.release(), onFatal });
+  } catch (error) {
+    await store?.close();
+    lock.release();
+    throw error;
+  }
+}
+
+interface Parts {
+  store: SqliteStore;
+  sealer: Sealer;
+  log: Log;
+  health: Health;
+  release(): void;
+  onFatal(error: Error): void;
+}
+
+function assemble(config: Config, seams: Seams, parts: Parts): App {
+  const { store, sealer, log, health } = parts;
+  const ctx: Context = {
+    config,
+    store,
+    log,
+    sealer,
+    health,
+    now: seams.now ?? Date.now,
+    fetch: seams.fetch ?? guardedFetch,
+    live: new LiveEndpoints(store, sealer, log),
+    wake: () => worker.wake(),
+  };
+  const worker = new Worker(ctx);
+  health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
+  const http = createHttp(ctx);
+  let server: ReturnType<typeof Bun.serve> | undefined;
+  let watch: Timer | undefined;
+  return {
+    ctx,
+    worker,
+    fetch: (request, peer = null) => http.fetch(request, peer),
+    async start() {
+      const newApiKey = await firstKey(config, store, ctx.now());
+      server = listen(config, http.fetch);
+      await worker.start();
+      watch = setInterval(() => {
+        if (!store.moved()) return;
+        clearInterval(watch);
+        const error = new Error(`${store.file} was moved or deleted while Inlet was running`);
+        log.fatal({ err: error }, 'the database file is gone from its place; stopping so that nothing is written into nowhere');
+        parts.onFatal(error);
+      }, 1000);
+      return { url: `http://${config.host}:${server.port}`, newApiKey };
+    },
+    async stop() {
+      clearInterval(watch);
+      await server?.stop();
+      await worker.stop();
+      await store.close();
+      parts.release();
+    },
+  };
+}
+
+function listen(config: Config, fetch: (request: Request, peer: string | null) => Promise<Response>) {
+  try {
+    return Bun.serve({
+      hostname: config.host,
+      port: config.port,
+      maxRequestBodySize: 26_214_400,
+      idleTimeout: 10,
+      fetch: (request, server) => fetch(request, server.requestIP(request)?.address ?? null),
+    });
+  } catch (error) {
+    const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
+    const why = taken ? 'is in use by another program' : 'can not be listened on';
+    throw new AppError('conflict', `${config.host}:${config.port} ${why}. Choose another with --port or INLET_PORT.`, error);
+  }
+}
+
+/** A failed fsync or a vanished file: whoever restarts us finds out what is true. */
+function stopNow(): void {
+  setTimeout(() => process.exit(74), 200); // 503s that are on their way get out
+}
+
+/** Secrets sealed with another key could never be opened: better not to start. */
+async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
+  const known = await store.write(async tx => {
+    await tx.insert(meta).values({ key: 'secretKeyFingerprint', value: sealer.fingerprint }).onConflictDoNothing();
+    const rows = await tx.select().from(meta).where(sql`${meta.key} = 'secretKeyFingerprint'`);
+    return rows[0]?.value;
+  });
+  if (known === sealer.fingerprint) return;
+  throw new AppError(
+    'conflict',
+    'INLET_SECRET_KEY (or secret.key) is not the key that sealed the secrets in this database. Bring back the old key, or run `inlet endpoints reset-secrets` and add every signing secret again.',
+  );
+}
+
+async function firstKey(config: Config, store: Store, now: number): Promise<string | null> {
+  if (config.apiKey !== null) return null;
+  return store.write(async tx => {
+    const [any] = await tx.select({ id: keys.id }).from(keys).limit(1);
+    return any ? null : (await createKey(tx, 'first key', now)).key;
+  });
+}

@@ -1,0 +1,151 @@
+import type { Context } from '../context.ts';
+import { StoreUnavailable } from '../db/store.ts';
+import { anyDue, apply, backoffMs, bodiesOf, claim, giveBack, recover } from '../inbound/apply.ts';
+import { retain } from '../inbound/retention.ts';
+import { kinds } from './kinds.ts';
+import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job } from './queue.ts';
+
+const LANES = 2; // one claims while the other's deliveries commit
+const PER_CLAIM = 64;
+const POLL_MS = 1000; // other processes queue too
+const MINUTE_MS = 60_000;
+const MAX_JOB_STARTS = 5;
+
+/** Turns queued deliveries and jobs into effects. Nothing it knows is only in memory: kill it anywhere. */
+export class Worker {
+  private stopping = false;
+  private lanes: Promise<void>[] = [];
+  private wakers = new Set<() => void>();
+  private unfinished: string[] = []; // leases to give back once the database writes again
+  private newestNow = 0;
+  private lastMinute = -Infinity;
+
+  constructor(private readonly ctx: Context) {}
+
+  /** Recovers what a crash left behind, then runs until `stop`. */
+  async start(): Promise<void> {
+    await this.recoverAll();
+    this.lanes = Array.from({ length: LANES }, (_, lane) => this.run(lane));
+  }
+
+  async recoverAll(): Promise<void> {
+    await this.ctx.store.write(async tx => {
+      await recover(tx, null, this.now());
+      await freeJobs(tx, this.now());
+    });
+  }
+
+  wake(): void {
+    for (const wake of this.wakers) wake();
+  }
+
+  /** Lets the work in hand finish; queued work stays in the database. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    this.wake();
+    await Promise.all(this.lanes);
+  }
+
+  /** Works until nothing is due. For tests and short-lived commands. */
+  async drain(): Promise<void> {
+    for (;;) {
+      const deliveries = await this.applyDue();
+      const job = await this.runJob();
+      if (!deliveries && !job) return;
+    }
+  }
+
+  /** Due dates are compared with the newest time seen, so a clock that steps back delays nothing. */
+  private now(): number {
+    this.newestNow = Math.max(this.newestNow, this.ctx.now());
+    return this.newestNow;
+  }
+
+  private async run(lane: number): Promise<void> {
+    while (!this.stopping) {
+      let worked = 0;
+      try {
+        worked = await this.applyDue();
+        if (lane === 0) {
+          if (await this.runJob()) worked++;
+          await this.eachMinute();
+        }
+      } catch (error) {
+        if (!(error instanceof StoreUnavailable)) this.ctx.log.error({ err: error }, 'the worker met an error and goes on');
+        worked = 0;
+      }
+      if (!worked) await this.sleep();
+    }
+  }
+
+  private sleep(): Promise<void> {
+    if (this.stopping) return Promise.resolve();
+    return new Promise(resolve => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.wakers.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, POLL_MS);
+      this.wakers.add(wake);
+    });
+  }
+
+  /** Claims and applies one batch; the applications share group commits. Returns how many were claimed. */
+  private async applyDue(): Promise<number> {
+    const { store } = this.ctx;
+    if (this.unfinished.length) {
+      const ids = this.unfinished.slice(0, 200);
+      await store.write(tx => giveBack(tx, ids));
+      this.unfinished = this.unfinished.filter(id => !ids.includes(id));
+    }
+    if (!(await store.read(tx => anyDue(tx, this.now())))) return 0; // an idle server commits nothing
+    const claimed = await store.write(tx => claim(tx, this.now(), PER_CLAIM));
+    if (!claimed.length) return 0;
+    const ids = claimed.map(row => row.id);
+    try {
+      const bodies = await store.read(tx => bodiesOf(tx, ids));
+      const now = this.ctx.now();
+      const outcomes = await Promise.all(claimed.map(row => apply(this.ctx, row, bodies.get(row.id), now)));
+      this.unfinished.push(...ids.filter((_, i) => outcomes[i] === 'giveBack'));
+    } catch (error) {
+      this.unfinished.push(...ids);
+      throw error;
+    }
+    return claimed.length;
+  }
+
+  private async runJob(): Promise<boolean> {
+    const { store, log } = this.ctx;
+    if (!(await store.read(tx => anyJobDue(tx, this.now())))) return false;
+    const job = await store.write(tx => claimJob(tx, this.now()));
+    if (!job) return false;
+    try {
+      const step = await this.stepOf(job);
+      await store.write(async tx => {
+        const next = await step(tx, this.now());
+        await finishJob(tx, job, next === null ? null : { payload: next, dueAt: this.now() });
+      });
+    } catch (error) {
+      log.error({ err: error, jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed');
+      const dueAt = job.attempts >= MAX_JOB_STARTS ? null : this.now() + backoffMs(job.attempts, Math.random());
+      await store.write(tx => failJob(tx, job, 'failed; the log has the cause', dueAt));
+    }
+    this.wake();
+    return true;
+  }
+
+  private async stepOf(job: Job) {
+    const kind = Object.hasOwn(kinds, job.kind) ? kinds[job.kind] : undefined;
+    if (!kind) throw new Error(`no such kind of job: ${job.kind}`);
+    return kind(job.payload);
+  }
+
+  private async eachMinute(): Promise<void> {
+    const at = performance.now();
+    if (at - this.lastMinute < MINUTE_MS) return;
+    this.lastMinute = at;
+    await this.ctx.store.write(tx => recover(tx, this.now(), this.now()));
+    await retain(this.ctx);
+  }
+}
