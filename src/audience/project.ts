@@ -107,7 +107,7 @@ export function project(group: Group, knownLists: (id: string) => boolean): Stan
     isPerson(i) ? !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete') : !removed || i.registers.last > last.k,
   );
   const email = shownEmail(givers, group.values);
-  if (email === null) return { contact: null, why: removed || dead.length ? 'deleted' : 'unknown' };
+  if (email === null) return { contact: null, why: removed || dead.some(i => ownEmail(i) !== null) ? 'deleted' : 'unknown' };
   const origin = oldestOrigin(givers);
   return {
     contact: {

@@ -1,0 +1,129 @@
+import {
+  accessSync,
+  chmodSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { type Config, decodeKey } from '../config.ts';
+import { AppError } from '../errors.ts';
+import { randomText } from '../id.ts';
+
+export const databaseFile = (dataDir: string) => join(dataDir, 'inlet.db');
+export const keyFile = (dataDir: string) => join(dataDir, 'secret.key');
+
+const unavailable = (message: string, cause?: unknown) => new AppError('unavailable', message, cause);
+
+/** Makes renames and new names in the folder durable. */
+export function syncFolder(folder: string): void {
+  syncFile(folder);
+}
+
+/** Never for the live database: closing a second handle on it would drop its locks. */
+export function syncFile(file: string): void {
+  const fd = openSync(file, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes the data folder with mode 0700, or takes that mode for an existing one. @throws AppError unavailable */
+export function prepareDataDir(dataDir: string): void {
+  try {
+    if (!existsSync(dataDir)) {
+      mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+      syncFolder(dirname(resolve(dataDir)));
+    }
+    const stat = statSync(dataDir);
+    if (!stat.isDirectory()) throw unavailable(`${dataDir} is a file. Choose a folder with --data or INLET_DATA_DIR.`);
+    if (stat.mode & 0o077) chmodSync(dataDir, 0o700);
+    accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    throw unavailable(
+      `The data folder ${dataDir} can't be made, written or kept private by this user. Give it to this user or choose another with --data.`,
+      error,
+    );
+  }
+}
+
+/** Whether `inlet serve` or `inlet restore` ever worked in this folder. */
+export const hasData = (dataDir: string) => existsSync(databaseFile(dataDir));
+
+/** A complete new file with mode 0600, on disk before the name shows up. @throws when the name is taken */
+function publish(file: string, text: string): void {
+  const part = `${file}.${randomText(8)}.part`;
+  const fd = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+  try {
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  try {
+    linkSync(part, file);
+  } finally {
+    rmSync(part, { force: true });
+  }
+  syncFolder(dirname(file));
+}
+
+function makeKey(config: Config, file: string): void {
+  if (config.databaseUrl) {
+    throw unavailable('With PostgreSQL, set INLET_SECRET_KEY (the same on every instance): openssl rand -base64 32');
+  }
+  const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64');
+  publish(file, `${key}\n`);
+}
+
+/**
+ * The sealing key: INLET_SECRET_KEY, else `secret.key` in the data folder, made there on the very first start.
+ * A database without its key is never given a new one. @throws AppError unavailable
+ */
+export function secretKeyFor(config: Config): Uint8Array {
+  if (config.secretKey) return config.secretKey;
+  const file = keyFile(config.dataDir);
+  if (!existsSync(file)) {
+    if (hasData(config.dataDir)) {
+      throw unavailable(
+        `${file} is missing, and the signing secrets in the database are sealed with it. Put it back (or set INLET_SECRET_KEY); if it is lost, stop the server and run: inlet endpoints reset-secrets`,
+      );
+    }
+    makeKey(config, file);
+  }
+  let text: string;
+  try {
+    if (statSync(file).mode & 0o077) chmodSync(file, 0o600);
+    text = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    throw unavailable(`${file} can't be read. Give it to the user who runs Inlet, with mode 0600.`, error);
+  }
+  const key = decodeKey(text);
+  if (!key)
+    throw unavailable(
+      `${file} must hold exactly 32 bytes in base64. Put back the original file; a new key can't open the stored secrets.`,
+    );
+  return key;
+}
+
+/** A fresh sealing key in place of the lost one, which is kept beside it. The stored secrets can't be opened any more. */
+export function replaceKey(config: Config, now: number): Uint8Array {
+  const file = keyFile(config.dataDir);
+  if (existsSync(file)) {
+    linkSync(file, `${file}.before-reset-${now}`);
+    rmSync(file);
+  }
+  makeKey(config, file);
+  return secretKeyFor(config);
+}

@@ -1,0 +1,50 @@
+import { desc, eq } from 'drizzle-orm';
+import { keys } from './db/schema.ts';
+import type { Tx } from './db/store.ts';
+import { invalid, notFound } from './errors.ts';
+import { newId, randomText } from './id.ts';
+
+export type Key = typeof keys.$inferSelect;
+
+const RANDOM_CHARACTERS = 50; // base 36: 258 bits
+const CHECK_CHARACTERS = 6;
+
+/** SHA-256 in hex. Keys are random, so a slow hash would add nothing. */
+export const hashKey = (key: string) => new Bun.CryptoHasher('sha256').update(key).digest('hex');
+
+const withCheck = (body: string) => `inlet_${body}${hashKey(body).slice(0, CHECK_CHARACTERS)}`;
+
+/** Makes a key named `name` (1 to 100 characters). `key` is in the clear, here only; stored are its hash and a hint. */
+export async function createKey(tx: Tx, name: string, now: number): Promise<{ row: Key; key: string }> {
+  const trimmed = name.trim();
+  if (!trimmed || trimmed.length > 100) throw invalid('name: give the key a name of 1 to 100 characters.');
+  const key = withCheck(randomText(RANDOM_CHARACTERS));
+  const row = {
+    id: newId('key', now),
+    name: trimmed,
+    hash: hashKey(key),
+    hint: `inlet_…${key.slice(-4)}`,
+    createdAt: now,
+  };
+  const [stored] = await tx.insert(keys).values(row).returning();
+  return { row: stored ?? { ...row, lastUsedAt: null }, key };
+}
+
+/** Newest first. */
+export const listKeys = (tx: Tx): Promise<Key[]> => tx.select().from(keys).orderBy(desc(keys.createdAt), desc(keys.id));
+
+/** Removes the key; it stops working at once. @throws AppError notFound */
+export async function revokeKey(tx: Tx, id: string): Promise<Key> {
+  const [row] = await tx.delete(keys).where(eq(keys.id, id)).returning();
+  if (!row) throw notFound('Key');
+  return row;
+}
+
+/** The stored key that `key` is, or null. */
+export async function findKey(tx: Tx, key: string): Promise<Key | null> {
+  const [row] = await tx
+    .select()
+    .from(keys)
+    .where(eq(keys.hash, hashKey(key)));
+  return row ?? null;
+}

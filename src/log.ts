@@ -1,0 +1,27 @@
+import pino from 'pino';
+import pretty from 'pino-pretty';
+import type { Config } from './config.ts';
+
+export type Log = pino.Logger;
+
+/** A database error's message ends in the statement's parameters: personal data and sealed secrets stay out of the log. */
+const withoutParams = (text: string) => text.replace(/\n?params:[\s\S]*?(?=\n\s+at |$)/, '');
+
+/** The safe part of an error. Everything else that hangs on it (request, config, parameters) is left out. */
+export function safeError(error: unknown, depth = 0): unknown {
+  if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error };
+  const code =
+    'code' in error && (typeof error.code === 'string' || typeof error.code === 'number') ? { code: error.code } : {};
+  const cause = error.cause instanceof Error && depth < 3 ? { cause: safeError(error.cause, depth + 1) } : {};
+  const stack = withoutParams(error.stack ?? '');
+  return { name: error.name, message: withoutParams(error.message), ...code, stack, ...cause };
+}
+
+/** Lines on stdout, written at once: JSON, or readable on a terminal. Call sites pass only fields that are safe to show. */
+export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Log {
+  const options = { level: config.logLevel, base: null, serializers: { err: safeError, error: safeError } };
+  // A pino transport is a worker thread with a file of its own, which the single executable does not have.
+  if (config.logFormat === 'pretty')
+    return pino(options, pretty({ colorize: true, sync: true, translateTime: 'SYS:HH:MM:ss.l' }));
+  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 1, sync: true }));
+}

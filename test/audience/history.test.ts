@@ -1,0 +1,138 @@
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { asc, inArray, like } from 'drizzle-orm';
+import { contacts, lists, memberships } from '../../src/db/schema.ts';
+import type { Store } from '../../src/db/store.ts';
+import { factKey } from '../../src/audience/registers.ts';
+import type { Rank } from '../../src/providers/provider.ts';
+import { eachBackend } from '../support/backends.ts';
+import { fact, NOW, tell, type Told } from '../support/facts.ts';
+
+// The promise: same deliveries, any order, any duplicates → the contacts of the ordered history.
+const RUNS = Number(process.env.HISTORY_RUNS ?? 3000);
+const SEED = process.env.SEED ? Number(process.env.SEED) : Math.trunc(Math.random() * 2 ** 31);
+
+const email = fc.constantFrom('a@x.co', 'b@x.co', 'c@x.co');
+const name = fc.option(fc.constantFrom('Ada', 'Bob', 'Cy'), { nil: null });
+const listIds = fc.subarray(['l1', 'l2'], { maxLength: 2 });
+const group = fc.option(fc.constantFrom('G', 'H'), { nil: null });
+const onDelete = fc.constantFrom('unsubscribe' as const, 'delete' as const, 'ignore' as const);
+
+const person = fc.record({
+  provider: fc.constantFrom('stripe' as const, 'polar' as const, 'clerk' as const, 'supabase' as const),
+  who: fc.constantFrom('1', '2'),
+  kind: fc.constantFrom('created', 'updated', 'updated', 'copy', 'copyNoEmail', 'deleted', 'guest', 'alias'),
+  at: fc.integer({ min: 1, max: 12 }),
+  email: fc.option(email, { nil: null, freq: 6 }),
+  formerEmail: fc.option(email, { nil: null, freq: 1 }),
+  firstName: name,
+  lastName: name,
+  lists: listIds,
+  group,
+  onDelete,
+  plan: fc.option(fc.constantFrom('free', 'pro'), { nil: null }),
+  external: fc.option(fc.constantFrom('1', '2'), { nil: null }),
+});
+type Happening = typeof person extends fc.Arbitrary<infer T> ? T : never;
+
+const RANKS: Record<string, Rank> = { created: 0, updated: 1, deleted: 3 };
+
+/** A happening as a fact in a namespace of its own, so that thousands of runs share one database. */
+function told(h: Happening, n: number, ns: string): Told {
+  const auth = h.provider === 'clerk' || h.provider === 'supabase';
+  const own = (text: string | null) => (text === null ? null : `${ns}${text}`);
+  const addressOnly = h.kind === 'guest';
+  const deletion = h.kind === 'deleted';
+  const isPerson = ['created', 'updated', 'deleted'].includes(h.kind);
+  const withEmail = h.kind !== 'copyNoEmail' && h.kind !== 'alias' && !(deletion && auth);
+  return {
+    provider: h.provider,
+    id: `${ns}${n}`,
+    properties: h.plan && !deletion ? { plan: h.plan } : {},
+    settings: { mailingLists: h.lists, userGroup: h.group, onDelete: h.onDelete },
+    fact: {
+      authority: isPerson ? 'person' : 'copy',
+      rank: RANKS[h.kind] ?? 2,
+      at: NOW - 1000 + h.at,
+      personId: addressOnly || h.kind === 'alias' ? null : `${ns}${h.provider}${h.who}`,
+      aliases: h.kind === 'alias' || (h.kind === 'copy' && h.external) ? [`${ns}pi${h.external ?? h.who}`] : [],
+      email: withEmail ? own(addressOnly ? (h.email ?? 'a@x.co') : h.email) : null,
+      formerEmail: h.kind === 'updated' && !auth ? own(h.formerEmail) : null,
+      firstName: isPerson || h.kind === 'copy' ? h.firstName : null,
+      lastName: isPerson ? h.lastName : null,
+      userId: auth && isPerson ? `${ns}${h.provider}${h.who}` : h.provider === 'polar' && isPerson ? own(h.external ? `clerk${h.external}` : null) : null,
+      deletion,
+    },
+  };
+}
+
+async function contactsOf(store: Store, ns: string) {
+  return store.read(async tx => {
+    const rows = await tx.select().from(contacts).where(like(contacts.email, `${ns}%`)).orderBy(asc(contacts.email));
+    const members = await tx
+      .select()
+      .from(memberships)
+      .where(inArray(memberships.contactId, rows.map(row => row.id)));
+    const strip = (text: string | null) => text?.replaceAll(ns, '') ?? null;
+    return rows.map(row => ({
+      email: strip(row.email),
+      userId: strip(row.userId),
+      names: [row.firstName, row.lastName],
+      subscribed: row.subscribed,
+      userGroup: row.userGroup,
+      source: row.source,
+      properties: row.properties,
+      lists: members
+        .filter(m => m.contactId === row.id)
+        .map(m => m.listId)
+        .sort(),
+    }));
+  });
+}
+
+eachBackend('histories', open => {
+  test(
+    `${RUNS} shuffled histories give the contacts of the ordered one`,
+    async () => {
+      console.log(`histories: SEED=${SEED} HISTORY_RUNS=${RUNS}`);
+      const store = await open();
+      await store.write(async tx => {
+        for (const id of ['l1', 'l2']) {
+          await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
+        }
+      });
+      let run = 0;
+      const shuffled = fc.array(person, { minLength: 2, maxLength: 9 }).chain(history =>
+        fc.tuple(
+          fc.constant(history),
+          fc.shuffledSubarray(
+            history.flatMap((_, i) => [i, i]),
+            { minLength: history.length * 2 },
+          ),
+        ),
+      );
+      await fc.assert(
+        fc.asyncProperty(shuffled, async ([history, order]) => {
+          run++;
+          const a = `a${String(run).padStart(7, '0')}-`;
+          const b = `b${String(run).padStart(7, '0')}-`;
+          const key = (h: Happening, n: number) => {
+            const t = told(h, n, a);
+            const f = fact(t.fact);
+            return factKey(f.at, f.rank, t.id);
+          };
+          const ordered = history.map((h, n) => ({ h, n })).sort((x, y) => (key(x.h, x.n) < key(y.h, y.n) ? -1 : 1));
+          await store.write(async tx => {
+            for (const { h, n } of ordered) await tell(tx, told(h, n, a));
+          });
+          await store.write(async tx => {
+            for (const n of order) await tell(tx, told(history[n]!, n, b));
+          });
+          expect(await contactsOf(store, b)).toEqual(await contactsOf(store, a));
+        }),
+        { numRuns: RUNS, seed: SEED },
+      );
+    },
+    600_000,
+  );
+});
