@@ -48,6 +48,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
   const onFatal = seams.onFatal ?? stopNow;
   let store: SqliteStore | undefined;
   try {
+    const sealer = makeSealer(secretKeyFor(config)); // before the database exists: only then may a new key be made
     store = openSqlite(file, {
       onFatal: error => {
         log.fatal({ err: error }, 'the database failed in a way that makes going on dishonest; stopping');
@@ -57,7 +58,6 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
         health.storeTrouble = error ? 'The database cannot commit. Check free disk space and the log.' : null;
       },
     });
-    const sealer = makeSealer(secretKeyFor(config));
     await checkFingerprint(store, sealer);
     return assemble(config, seams, { store, sealer, log, health, release: () => lock.release(), onFatal });
   } catch (error) {
@@ -99,8 +99,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     worker,
     fetch: (request, peer = null) => http.fetch(request, peer),
     async start() {
+      server = listen(config, http.fetch); // first: a key made before a failed start would never be shown
       const newApiKey = await firstKey(config, store, ctx.now());
-      server = listen(config, http.fetch);
       await worker.start();
       watch = setInterval(() => {
         if (!store.moved()) return;

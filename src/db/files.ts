@@ -38,8 +38,11 @@ export function syncFile(file: string): void {
   }
 }
 
-/** Makes the data folder with mode 0700, or takes that mode for an existing one. @throws AppError unavailable */
-export function prepareDataDir(dataDir: string): void {
+/**
+ * Makes the data folder with mode 0700, or gives that mode to an existing one. Returns the database file's path in it.
+ * @throws AppError unavailable
+ */
+export function openDataFolder(dataDir: string): string {
   try {
     if (!existsSync(dataDir)) {
       mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -49,6 +52,7 @@ export function prepareDataDir(dataDir: string): void {
     if (!stat.isDirectory()) throw unavailable(`${dataDir} is a file. Choose a folder with --data or INLET_DATA_DIR.`);
     if (stat.mode & 0o077) chmodSync(dataDir, 0o700);
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
+    return databaseFile(dataDir);
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw unavailable(

@@ -1,0 +1,39 @@
+import { backupSqlite, type Contents, restoreSqlite } from '../db/backup.ts';
+import { databaseFile, openDataFolder } from '../db/files.ts';
+import { takeLock } from '../db/lock.ts';
+import { AppError } from '../errors.ts';
+import type { Invocation } from './command.ts';
+import { configOf, requireData } from './open.ts';
+
+const holds = (c: Contents) => `${c.endpoints} endpoints, ${c.contacts} contacts, ${c.deliveries} deliveries`;
+const key = (c: Contents) => (c.fingerprint ? ` (fingerprint ${c.fingerprint})` : '');
+
+export async function backup(i: Invocation): Promise<number> {
+  const [target = ''] = i.args;
+  const contents = backupSqlite(requireData(configOf(i)), target);
+  i.io.out(`Wrote ${target}: ${holds(contents)}. Checked, mode 0600.`);
+  i.io.out(
+    `The sealing key${key(contents)} is not in it. Keep secret.key or INLET_SECRET_KEY elsewhere: the signing secrets in this copy need it.`,
+  );
+  return 0;
+}
+
+/** Works in an empty folder too: that is how a server moves to another machine. */
+export async function restore(i: Invocation): Promise<number> {
+  const [source = ''] = i.args;
+  const config = configOf(i);
+  if (config.databaseUrl) throw new AppError('invalid', 'restore is for SQLite. Use pg_restore for PostgreSQL.');
+  openDataFolder(config.dataDir);
+  const lock = takeLock(config.dataDir);
+  try {
+    const { contents, kept } = restoreSqlite(source, databaseFile(config.dataDir), new Date());
+    i.io.out(`Restored ${source}: ${holds(contents)}.`);
+    if (kept) i.io.out(`The replaced database is kept as ${kept}.`);
+    i.io.out(
+      `It needs the sealing key it was made with${key(contents)}: secret.key in ${config.dataDir}, or INLET_SECRET_KEY.`,
+    );
+    return 0;
+  } finally {
+    lock.release();
+  }
+}

@@ -1,0 +1,121 @@
+import type { Command } from './command.ts';
+
+const json = { json: { help: 'print JSON' } };
+const secretFile = { 'secret-file': { value: 'FILE', help: 'read the signing secret from FILE; - is standard input' } };
+
+/** Every command. Each loads its own code when it runs. */
+export const COMMANDS: Command[] = [
+  {
+    name: 'serve',
+    summary: 'start the server (the default)',
+    args: [],
+    options: {},
+    details:
+      'The first start makes the data folder, the database, the sealing key and an API key, which is shown once.\nStop it with Ctrl-C or SIGTERM: what is in hand is finished first.',
+    run: async i => (await import('./serve.ts')).serve(i),
+  },
+  {
+    name: 'endpoints add',
+    summary: 'make an endpoint for stripe, clerk, supabase or polar and show its URL',
+    args: ['PROVIDER'],
+    options: { name: { value: 'NAME', help: 'what to call it' }, ...secretFile, ...json },
+    details: 'The signing secret can come later: most providers show it only after they have the URL.',
+    run: async i => (await import('./endpoints.ts')).add(i),
+  },
+  {
+    name: 'endpoints list',
+    summary: 'list endpoints, their state and what to do next',
+    args: [],
+    options: json,
+    run: async i => (await import('./endpoints.ts')).list(i),
+  },
+  {
+    name: 'endpoints show',
+    summary: 'show one endpoint, its state and what to do next',
+    args: ['ID'],
+    options: json,
+    run: async i => (await import('./endpoints.ts')).show(i),
+  },
+  {
+    name: 'endpoints remove',
+    summary: 'remove an endpoint; its URL stops working at once',
+    args: ['ID'],
+    options: {},
+    run: async i => (await import('./endpoints.ts')).remove(i),
+  },
+  {
+    name: 'endpoints set-secret',
+    summary: 'add the signing secret that the provider shows; asks for it without echo',
+    args: ['ID'],
+    options: secretFile,
+    details: 'Secrets added before stay valid beside it, so that a provider can change over without a gap.',
+    run: async i => (await import('./endpoints.ts')).setSecret(i),
+  },
+  {
+    name: 'endpoints reset-secrets',
+    summary: 'forget all signing secrets after the sealing key was lost (server stopped)',
+    args: [],
+    options: {},
+    details: 'Endpoints, contacts and the log stay. Every endpoint then needs its signing secret again.',
+    run: async i => (await import('./resetSecrets.ts')).resetAll(i),
+  },
+  {
+    name: 'send-test',
+    summary: 'send a correctly signed sample through the running server and print its answer',
+    args: ['ENDPOINT_ID', 'EVENT_TYPE'],
+    options: { email: { value: 'ADDRESS', help: 'address in the sample (test@example.com)' } },
+    run: async i => (await import('./sendTest.ts')).sendTest(i),
+  },
+  {
+    name: 'keys create',
+    summary: 'make an API key and show it, this once',
+    args: ['NAME'],
+    options: {},
+    run: async i => (await import('./keys.ts')).create(i),
+  },
+  {
+    name: 'keys list',
+    summary: 'list API keys',
+    args: [],
+    options: json,
+    run: async i => (await import('./keys.ts')).list(i),
+  },
+  {
+    name: 'keys revoke',
+    summary: 'revoke an API key; it stops working at once',
+    args: ['ID'],
+    options: {},
+    run: async i => (await import('./keys.ts')).revoke(i),
+  },
+  {
+    name: 'backup',
+    summary: 'write a checked copy of the database, also while the server runs',
+    args: ['FILE'],
+    options: {},
+    details:
+      'The sealing key is not in it: keep secret.key (or INLET_SECRET_KEY) elsewhere, the secrets in the copy need it.',
+    run: async i => (await import('./backup.ts')).backup(i),
+  },
+  {
+    name: 'restore',
+    summary: 'put a backup in the place of the database (server stopped)',
+    args: ['FILE'],
+    options: {},
+    details: 'The replaced database stays beside it as inlet.db.before-restore-TIME.',
+    run: async i => (await import('./backup.ts')).restore(i),
+  },
+  {
+    name: 'health',
+    summary: 'exit 0 if the server on this host answers, else 1',
+    args: [],
+    options: {},
+    run: async i => (await import('./health.ts')).health(i),
+  },
+  {
+    name: 'doctor',
+    summary: 'check folder, database, key, clock, disk and public URL; exit 1 on trouble',
+    args: [],
+    options: json,
+    run: async i => (await import('./doctor.ts')).doctor(i),
+  },
+];

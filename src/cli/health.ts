@@ -1,0 +1,38 @@
+import type { Config } from '../config.ts';
+import type { Invocation } from './command.ts';
+import { configOf } from './open.ts';
+
+const TIMEOUT_MS = 3000;
+
+/** Where a server with this configuration answers on this host. */
+export function localUrl({ host, port }: Config): string {
+  if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
+  if (host === '::') return `http://[::1]:${port}`;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** The running server's `/health`: status and JSON body. Null: nobody answers. */
+export async function askHealth(url: string): Promise<{ status: number; body: Record<string, unknown> } | null> {
+  try {
+    const answer = await fetch(`${url}/health`, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const body: unknown = await answer.json().catch(() => ({}));
+    return { status: answer.status, body: typeof body === 'object' && body !== null ? { ...body } : {} };
+  } catch {
+    return null;
+  }
+}
+
+export async function health(i: Invocation): Promise<number> {
+  const url = localUrl(configOf(i));
+  const answer = await askHealth(url);
+  if (answer?.status === 200) {
+    i.io.out(`ok: ${url}`);
+    return 0;
+  }
+  i.io.err(
+    answer
+      ? `inlet: ${url} answers ${answer.status}. See inlet doctor and the log.`
+      : `inlet: no server answers on ${url}.`,
+  );
+  return 1;
+}

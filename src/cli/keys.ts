@@ -1,0 +1,39 @@
+import { createKey, listKeys, revokeKey } from '../keys.ts';
+import type { Invocation } from './command.ts';
+import { configOf, withStore } from './open.ts';
+import { isoTime, table } from './print.ts';
+
+export async function create(i: Invocation): Promise<number> {
+  const [name = ''] = i.args;
+  const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now())));
+  i.io.out(key);
+  i.io.err(
+    `Key ${row.id} "${row.name}" is shown only this once: keep it now. It works at once, also in a running server.`,
+  );
+  return 0;
+}
+
+export async function list(i: Invocation): Promise<number> {
+  const rows = await withStore(configOf(i), store => store.read(listKeys));
+  if (i.switches.has('json')) {
+    const shown = rows.map(({ id, name, hint, createdAt, lastUsedAt }) => {
+      return { id, name, hint, createdAt: isoTime(createdAt), lastUsedAt: isoTime(lastUsedAt) };
+    });
+    i.io.out(JSON.stringify(shown, null, 2));
+    return 0;
+  }
+  const cells = rows.map(r => [r.id, r.name, r.hint, isoTime(r.createdAt), isoTime(r.lastUsedAt)]);
+  i.io.out(
+    rows.length
+      ? table(['ID', 'NAME', 'KEY', 'CREATED', 'LAST USED'], cells)
+      : 'No API keys. Make one: inlet keys create NAME',
+  );
+  return 0;
+}
+
+export async function revoke(i: Invocation): Promise<number> {
+  const [id = ''] = i.args;
+  const row = await withStore(configOf(i), store => store.write(tx => revokeKey(tx, id)));
+  i.io.out(`Revoked ${row.id} "${row.name}" (${row.hint}). A running server refuses it within a second.`);
+  return 0;
+}

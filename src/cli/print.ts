@@ -1,0 +1,25 @@
+/** Rows as aligned columns under their titles. */
+export function table(titles: string[], rows: (string | null)[][]): string {
+  const all = [titles, ...rows.map(row => row.map(cell => cell ?? '-'))];
+  const widths = titles.map((_, i) => Math.max(...all.map(row => (row[i] ?? '').length)));
+  return all
+    .map(row =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+export const isoTime = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+
+/** How this program was started, as it can be typed again. */
+export function selfCommand(argv: readonly string[] = process.argv, executable = process.execPath): string {
+  const script = argv[1] ?? '';
+  if (!script.startsWith('/$bunfs/') && /\.[tj]s$/.test(script)) return 'bun src/main.ts';
+  const [path] = Bun.env.PATH?.split(':').filter(folder => `${folder}/inlet` === executable) ?? [];
+  if (path) return 'inlet';
+  const cwd = process.cwd();
+  return executable.startsWith(`${cwd}/`) ? `./${executable.slice(cwd.length + 1)}` : executable;
+}

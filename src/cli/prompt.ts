@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { invalid } from '../errors.ts';
+import { UsageError } from './command.ts';
+
+const MAX_BYTES = 4096;
+const CTRL_C = '\u0003';
+const ENTER = ['\r', '\n', '\u0004'];
+const BACKSPACE = ['\u007f', '\b'];
+
+/** Reads one line from the terminal without showing it. Exits 130 on Ctrl-C. */
+async function ask(question: string): Promise<string> {
+  process.stderr.write(question);
+  const { stdin } = process;
+  stdin.setRawMode(true);
+  let typed = '';
+  try {
+    for await (const chunk of stdin) {
+      for (const character of String(chunk)) {
+        if (character === CTRL_C) {
+          stdin.setRawMode(false);
+          process.stderr.write('\n');
+          process.exit(130);
+        }
+        if (ENTER.includes(character)) return typed;
+        typed = BACKSPACE.includes(character) ? typed.slice(0, -1) : typed + character;
+      }
+    }
+    return typed;
+  } finally {
+    stdin.setRawMode(false);
+    stdin.pause();
+    process.stderr.write('\n');
+  }
+}
+
+/** Trimmed text of `file`, `-` being standard input. @throws AppError invalid */
+export async function secretFrom(file: string): Promise<string> {
+  let text: string;
+  try {
+    text = file === '-' ? await Bun.stdin.text() : readFileSync(file, 'utf8');
+  } catch {
+    throw invalid('--secret-file: this file can not be read. Check that it exists and that you may read it.');
+  }
+  const secret = text.trim();
+  if (!secret || secret.length > MAX_BYTES)
+    throw invalid('--secret-file: there must be one signing secret in it, and nothing else.');
+  return secret;
+}
+
+/** From `--secret-file`, else asked for without echo. @throws UsageError where there is no terminal to ask on */
+export async function readSecret(file: string | undefined): Promise<string> {
+  if (file !== undefined) return secretFrom(file);
+  if (!process.stdin.isTTY)
+    throw new UsageError('No terminal to ask for the secret. Use --secret-file FILE (- reads standard input).');
+  return (await ask('Signing secret (not shown): ')).trim();
+}

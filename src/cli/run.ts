@@ -1,0 +1,74 @@
+import { version } from '../../package.json' with { type: 'json' };
+import { AppError } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
+import { type Command, type Io, parseInvocation, UsageError } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { commandHelp, overview } from './help.ts';
+
+const EXIT_TROUBLE = 1;
+const EXIT_USAGE = 2;
+export const EXIT_INTERNAL = 70;
+
+const GROUPS = [...new Set(COMMANDS.filter(c => c.name.includes(' ')).map(c => c.name.split(' ')[0] ?? ''))];
+
+/** The command that the words begin with, and the words after it. Words that begin with a flag are `serve`'s. */
+function find(words: string[]): { command: Command; rest: string[] } {
+  const [first = '', second = ''] = words;
+  const name = first === '' || first.startsWith('-') ? 'serve' : GROUPS.includes(first) ? `${first} ${second}` : first;
+  const command = COMMANDS.find(c => c.name === name);
+  if (command) return { command, rest: words.slice(first.startsWith('-') ? 0 : command.name.split(' ').length) };
+  if (GROUPS.includes(first) && (second === '' || second.startsWith('-'))) {
+    const verbs = COMMANDS.filter(c => c.name.startsWith(`${first} `)).map(c => c.name.slice(first.length + 1));
+    throw new UsageError(`inlet ${first} needs one of: ${verbs.join(', ')}. See: inlet ${first} --help`);
+  }
+  const hint = didYouMean(name, [...COMMANDS.map(c => c.name), ...GROUPS]);
+  throw new UsageError(`Unknown command "${name.slice(0, 60)}".${hint} See: inlet --help`);
+}
+
+async function dispatch(words: string[], io: Io): Promise<number> {
+  const [first = '', second = ''] = words;
+  const asksHelp = (word: string) => word === '--help' || word === '-h' || word === 'help';
+  if (first === '--version' || first === '-v') {
+    io.out(version);
+    return 0;
+  }
+  if (asksHelp(first)) {
+    io.out(overview(version));
+    return 0;
+  }
+  if (GROUPS.includes(first) && asksHelp(second)) {
+    io.out(overview(version, `${first} `));
+    return 0;
+  }
+  const { command, rest } = find(words);
+  const invocation = parseInvocation(
+    command,
+    rest.map(word => (word === '-h' ? '--help' : word)),
+    io,
+  );
+  if (invocation.switches.has('help')) {
+    io.out(commandHelp(command));
+    return 0;
+  }
+  return command.run(invocation);
+}
+
+/** Runs one command line; every failure is one line on stderr. Returns the exit code. */
+export async function run(words: string[], io: Io): Promise<number> {
+  try {
+    return await dispatch(words, io);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      io.err(`inlet: ${error.message}`);
+      return EXIT_USAGE;
+    }
+    if (error instanceof AppError) {
+      io.err(`inlet: ${error.message}`);
+      return EXIT_TROUBLE;
+    }
+    io.err(
+      `inlet: unexpected error: ${error instanceof Error ? `${error.name}: ${error.message.split('\n')[0]}` : 'unknown'}`,
+    );
+    return EXIT_INTERNAL;
+  }
+}

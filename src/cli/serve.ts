@@ -1,0 +1,61 @@
+import { createApp } from '../app.ts';
+import { type Config, readConfig, urlHost } from '../config.ts';
+import type { Log } from '../log.ts';
+import type { Invocation, Io } from './command.ts';
+import { selfCommand } from './print.ts';
+import { EXIT_INTERNAL } from './run.ts';
+
+const STOP_LIMIT_MS = 9500; // supervisors kill after 10 s
+
+function welcome(io: Io, config: Config, url: string, newApiKey: string | null, flags: Invocation['options']): void {
+  const data = flags.data ? ` --data ${flags.data}` : '';
+  io.out(`Inlet is listening on ${url}`);
+  io.out(`  API docs   ${url}/swagger`);
+  if (newApiKey) io.out(`  API key    ${newApiKey}   (shown only this once: keep it now)`);
+  if (newApiKey) io.out(`  data       ${config.dataDir}   (database and sealing key; back up both)`);
+  io.out(`  next       ${selfCommand()} endpoints add stripe${data}`);
+}
+
+/** Resolves with the first signal to stop. */
+function signalled(): Promise<string> {
+  return new Promise(resolve => {
+    for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve(name));
+  });
+}
+
+function dieOnBugs(log: Log): void {
+  const die = (error: unknown) => {
+    log.fatal({ err: error }, 'a bug in Inlet: stopping; a restart continues where the database is');
+    process.exit(EXIT_INTERNAL);
+  };
+  process.on('uncaughtException', die);
+  process.on('unhandledRejection', die);
+}
+
+/** Serves until a signal. Exit code 0 when everything in hand was finished in time. */
+export async function serve({ io, options }: Invocation): Promise<number> {
+  const { config, warnings } = readConfig(io.env, options, Boolean(process.stdout.isTTY));
+  const stopping = signalled();
+  const app = await createApp(config);
+  const { log } = app.ctx;
+  let started: { url: string; newApiKey: string | null };
+  try {
+    started = await app.start();
+  } catch (error) {
+    await app.stop();
+    throw error;
+  }
+  dieOnBugs(log);
+  for (const warning of warnings) log.warn(warning);
+  const port = new URL(started.url).port || '80';
+  welcome(io, config, `http://${urlHost(config.host)}:${port}`, started.newApiKey, options);
+  const signal = await stopping;
+  log.info({ signal }, 'stopping: finishing what is in hand');
+  setTimeout(() => {
+    log.error('not everything could be finished in time; it continues at the next start');
+    process.exit(1);
+  }, STOP_LIMIT_MS).unref();
+  await app.stop();
+  log.info('stopped');
+  return 0;
+}
