@@ -1,9 +1,10 @@
+import { sql } from 'drizzle-orm';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
 import { identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { type Settled, settle } from './audience/settle.ts';
 import { type Effect, events, type Scalar } from './db/schema.ts';
-import type { Tx } from './db/store.ts';
+import { prepare, type Tx } from './db/store.ts';
 import { newId } from './id.ts';
 import type { EventSettings } from './inbound/eventSettings.ts';
 import type { Fact } from './providers/provider.ts';
@@ -52,12 +53,12 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
     onDelete: origin.settings.onDelete ?? 'unsubscribe',
     mapped: origin.mapped,
   };
-  const connected = await learn(tx, id, origin.provider, joining, now);
+  const connected = await learn(tx, id, origin.provider, joining);
   const settled = await settle(tx, connected, id, now);
   effects.unshift(...settled.effects);
   if (fact.deletion && settled.why === 'shown') effects.push(...deletionEffects(joining, settled));
   const released = settled.why === 'deleted' ? connected.map(i => i.id) : settled.known;
-  await releaseWaiting(tx, released);
+  for (const each of released) await releaseWaiting(tx, each);
   const contactId = settled.contactId ?? settled.removedId;
   if (settled.why === 'unknown' && contactId === null) {
     return { status: 'waiting', contactId: null, identityId: id, message: waitingMessage(fact), effects };
@@ -92,20 +93,32 @@ async function trigger(
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
     return;
   }
-  const [row] = await tx
-    .insert(events)
-    .values({
-      id: newId('evt', now),
-      effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
-      eventName,
-      contactId,
-      email,
-      eventProperties: origin.eventProperties,
-      deliveryId: origin.deliveryId,
-      createdAt: now,
-    })
-    .onConflictDoNothing()
-    .returning({ id: events.id });
+  const [row] = await prepare(tx, 'event+', t =>
+    t
+      .insert(events)
+      .values({
+        id: sql.placeholder('id'),
+        effectKey: sql.placeholder('effectKey'),
+        eventName: sql.placeholder('eventName'),
+        contactId: sql.placeholder('contactId'),
+        email: sql.placeholder('email'),
+        eventProperties: sql.placeholder('eventProperties'),
+        deliveryId: sql.placeholder('deliveryId'),
+        createdAt: sql.placeholder('now'),
+      })
+      .onConflictDoNothing()
+      .returning({ id: events.id })
+      .prepare(),
+  ).all({
+    id: newId('evt', now),
+    effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+    eventName,
+    contactId,
+    email,
+    eventProperties: origin.eventProperties,
+    deliveryId: origin.deliveryId,
+    now,
+  });
   effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
 }
 

@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
 import { deliveries, identities, links } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
@@ -58,6 +58,7 @@ async function component(tx: Tx, start: string, values: Iterable<string>): Promi
         provider: row.provider,
         contactId: row.contactId,
         registers: row.registers as Registers,
+        stored: { contactId: row.contactId, registers: JSON.stringify(row.registers) },
         links: new Map(own.map(link => [link.value, link.claimedK])),
       });
       open.push(...own.map(link => link.value));
@@ -86,63 +87,52 @@ async function saveLinks(tx: Tx, identity: Identity, claimed: Map<string, K>): P
   }
 }
 
-/** Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from. */
-export async function learn(tx: Tx, id: string, provider: string, joining: Joining, now: number): Promise<Identity[]> {
+/**
+ * Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from.
+ * The identity itself is written by `saveIdentities`, once its contact is known.
+ */
+export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[]> {
   const claimed = claims(provider, joining.fact, joining.k);
   const all = await component(tx, id, claimed.keys());
   const known = all.get(id);
-  const before = known ? JSON.stringify(known.registers) : null;
   const registers = join(known?.registers ?? emptyRegisters(joining), joining);
-  const identity: Identity = known ?? { id, provider, contactId: null, registers, links: new Map() };
+  const identity = known ?? { id, provider, contactId: null, registers, links: new Map<string, K>(), stored: null };
   all.set(id, identity);
-  if (!known) {
-    await prepare(tx, 'identity+', t =>
+  await saveLinks(tx, identity, claimed);
+  return [...all.values()];
+}
+
+/** Writes what changed of these identities: registers and the contact they point at. */
+export async function saveIdentities(tx: Tx, all: Identity[], now: number): Promise<void> {
+  for (const { id, provider, contactId, registers, stored } of all) {
+    const text = JSON.stringify(registers);
+    if (stored?.contactId === contactId && stored.registers === text) continue;
+    await prepare(tx, 'identity=', t =>
       t
         .insert(identities)
         .values({
           id: sql.placeholder('id'),
           provider: sql.placeholder('provider'),
-          contactId: null,
-          registers: sql.placeholder('registers'),
+          contactId: sql.placeholder('contactId'),
+          registers: sql`${sql.placeholder('text')}`,
           createdAt: sql.placeholder('now'),
         })
+        .onConflictDoUpdate({
+          target: identities.id,
+          set: { contactId: sql`excluded.contact_id`, registers: sql`excluded.registers` },
+        })
         .prepare(),
-    ).run({ id, provider, registers, now });
-  } else if (JSON.stringify(registers) !== before) {
-    await prepare(tx, 'identity=', t =>
-      t
-        .update(identities)
-        .set({ registers: sql`${sql.placeholder('registers')}` })
-        .where(eq(identities.id, sql.placeholder('id')))
-        .prepare(),
-    ).run({ id, registers: JSON.stringify(registers) });
-  }
-  await saveLinks(tx, identity, claimed);
-  return [...all.values()];
-}
-
-/** Points identities at their contact. */
-export async function assignContact(tx: Tx, of: Identity[], contactId: string | null): Promise<void> {
-  for (const identity of of) {
-    if (identity.contactId === contactId) continue;
-    identity.contactId = contactId;
-    await prepare(tx, 'identity>contact', t =>
-      t
-        .update(identities)
-        .set({ contactId: sql`${sql.placeholder('contactId')}` })
-        .where(eq(identities.id, sql.placeholder('id')))
-        .prepare(),
-    ).run({ id: identity.id, contactId });
+    ).run({ id, provider, contactId, text, now });
   }
 }
 
-/** Deliveries that waited for these identities are due now. Returns how many. */
-export async function releaseWaiting(tx: Tx, identityIds: string[]): Promise<number> {
-  if (!identityIds.length) return 0;
-  const released = await tx
-    .update(deliveries)
-    .set({ status: 'queued', dueAt: 0 })
-    .where(and(eq(deliveries.status, 'waiting'), inArray(deliveries.identityId, identityIds)))
-    .returning({ id: deliveries.id });
-  return released.length;
+/** Deliveries that waited for this identity are due now. */
+export async function releaseWaiting(tx: Tx, identityId: string): Promise<void> {
+  await prepare(tx, 'release', t =>
+    t
+      .update(deliveries)
+      .set({ status: 'queued', dueAt: 0 })
+      .where(and(eq(deliveries.status, 'waiting'), sql`${deliveries.status} = 'waiting'`, eq(deliveries.identityId, sql.placeholder('id'))))
+      .prepare(),
+  ).run({ id: identityId });
 }

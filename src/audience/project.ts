@@ -7,6 +7,8 @@ export interface Identity {
   provider: string;
   contactId: string | null;
   registers: Registers;
+  /** As the database has it; null: not there yet. */
+  stored: { contactId: string | null; registers: string } | null;
   links: Map<string, K>;
 }
 

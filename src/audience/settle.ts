@@ -2,7 +2,7 @@ import { and, eq, inArray, sql } from 'drizzle-orm';
 import { contacts, deliveries, type Effect, events, lists, memberships } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
-import { assignContact } from './identities.ts';
+import { saveIdentities } from './identities.ts';
 import { type Group, type Identity, type Projected, partition, project } from './project.ts';
 
 type ContactRow = typeof contacts.$inferSelect;
@@ -32,10 +32,14 @@ const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 const DATA = ['email', 'userId', 'firstName', 'lastName', 'source', 'userGroup', 'subscribed'] as const;
 
 async function existingLists(tx: Tx, all: Identity[]): Promise<Set<string>> {
-  const named = [...new Set(all.flatMap(i => Object.keys(i.registers.lists)))];
-  if (!named.length) return new Set();
-  const rows = await tx.select({ id: lists.id }).from(lists).where(inArray(lists.id, named));
-  return new Set(rows.map(row => row.id));
+  const known = new Set<string>();
+  for (const id of new Set(all.flatMap(i => Object.keys(i.registers.lists)))) {
+    const row = await prepare(tx, 'list', t =>
+      t.select({ id: lists.id }).from(lists).where(eq(lists.id, sql.placeholder('id'))).prepare(),
+    ).get({ id });
+    if (row) known.add(id);
+  }
+  return known;
 }
 
 /** Each old row goes to one group: the one shown before one that is not, the one of its auth user, then the longest known. */
@@ -78,14 +82,17 @@ export async function settle(tx: Tx, all: Identity[], focus: string, now: number
       effects.push({ kind: 'contact.merged', from: other.id });
     }
     if (!plan.contact && survivor) effects.push({ kind: 'contact.deleted', contactId: survivor.id });
-    for (const i of plan.group.identities) if (i.contactId === null && id !== null) out.known.push(i.id);
-    await assignContact(tx, plan.group.identities, id);
+    for (const identity of plan.group.identities) {
+      if (identity.stored && identity.contactId === null && id !== null) out.known.push(identity.id);
+      identity.contactId = id;
+    }
     if (mine) {
       Object.assign(out, { contactId: id, why: plan.why, email: plan.contact?.email ?? survivor?.email ?? null });
       out.removedId = id === null ? (survivor?.id ?? null) : null;
       out.effects.unshift(...effects);
     } else out.effects.push(...effects.map(effect => ({ ...effect, contactId: id ?? survivor?.id ?? null })));
   }
+  await saveIdentities(tx, all, now);
   return out;
 }
 
@@ -139,7 +146,23 @@ async function writeContact(tx: Tx, want: Projected, had: ContactRow | undefined
   const changed: string[] = DATA.filter(key => had[key] !== data[key]);
   if (JSON.stringify(sorted(had.properties)) !== JSON.stringify(sorted(data.properties))) changed.push('properties');
   if (changed.length) {
-    await tx.update(contacts).set({ ...data, updatedAt: now }).where(eq(contacts.id, had.id));
+    await prepare(tx, 'contact=', t =>
+      t
+        .update(contacts)
+        .set({
+          email: sql`${sql.placeholder('email')}`,
+          userId: sql`${sql.placeholder('userId')}`,
+          firstName: sql`${sql.placeholder('firstName')}`,
+          lastName: sql`${sql.placeholder('lastName')}`,
+          source: sql`${sql.placeholder('source')}`,
+          userGroup: sql`${sql.placeholder('userGroup')}`,
+          subscribed: sql`${sql.placeholder('subscribed')}`,
+          properties: sql`${sql.placeholder('properties')}`,
+          updatedAt: sql`${sql.placeholder('now')}`,
+        })
+        .where(eq(contacts.id, sql.placeholder('id')))
+        .prepare(),
+    ).run({ id: had.id, ...data, subscribed: Number(data.subscribed), properties: JSON.stringify(data.properties), now });
     const subscription = had.subscribed === data.subscribed ? [] : [data.subscribed ? 'contact.resubscribed' : 'contact.unsubscribed'];
     for (const kind of subscription) effects.push({ kind });
     const other = changed.filter(key => key !== 'subscribed');
@@ -160,7 +183,13 @@ const sorted = (record: Record<string, unknown>) => Object.entries(record).sort(
 
 async function syncLists(tx: Tx, contactId: string, want: string[], have: string[], effects: Effect[]): Promise<void> {
   for (const listId of want.filter(id => !have.includes(id))) {
-    await tx.insert(memberships).values({ contactId, listId }).onConflictDoNothing();
+    await prepare(tx, 'member+', t =>
+      t
+        .insert(memberships)
+        .values({ contactId: sql.placeholder('contactId'), listId: sql.placeholder('listId') })
+        .onConflictDoNothing()
+        .prepare(),
+    ).run({ contactId, listId });
     effects.push({ kind: 'list.subscribed', listId });
   }
   const gone = have.filter(id => !want.includes(id));

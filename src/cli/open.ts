@@ -1,6 +1,6 @@
-import { Database } from 'bun:sqlite';
 import { type Config, readConfig } from '../config.ts';
 import { databaseFile, hasData, secretKeyFor } from '../db/files.ts';
+import { schemaVersion } from '../db/inspect.ts';
 import { MIGRATIONS } from '../db/migrate.ts';
 import { meta } from '../db/schema.ts';
 import { openSqlite } from '../db/sqlite.ts';
@@ -31,9 +31,7 @@ export function requireData(config: Config): string {
 }
 
 function refuseUpgrade(file: string): void {
-  const db = new Database(file, { readwrite: true });
-  const version = db.query<{ user_version: number }, []>('pragma user_version').get()?.user_version ?? 0;
-  db.close();
+  const version = schemaVersion(file);
   if (version > 0 && version < MIGRATIONS.length) {
     throw new AppError(
       'conflict',

@@ -107,6 +107,10 @@ export class SqliteStore implements Store {
   private readonly readTx: Tx;
   private readonly inode: number;
   private readonly inside = new AsyncLocalStorage<true>();
+  private readonly begin: Statement;
+  private readonly savepoint: Statement;
+  private readonly release: Statement;
+  private readonly commit: Statement;
   private waiting: Waiting[] = [];
   private pumping: Promise<void> | null = null;
   private closed = false;
@@ -120,6 +124,10 @@ export class SqliteStore implements Store {
     migrateSqlite(this.writer, file);
     this.reader = connect(file, [...COMMON, 'query_only = on', 'cache_size = -8000']);
     this.writeTx = over(this.writer);
+    this.begin = this.writer.prepare('begin immediate');
+    this.savepoint = this.writer.prepare('savepoint job');
+    this.release = this.writer.prepare('release job');
+    this.commit = this.writer.prepare('commit');
     this.readTx = over(this.reader);
     this.inode = file === ':memory:' ? 0 : statSync(file).ino;
   }
@@ -176,7 +184,7 @@ export class SqliteStore implements Store {
     };
     const jobs = this.waiting.splice(0, MAX_BATCH);
     try {
-      this.writer.run('begin immediate');
+      this.begin.run();
     } catch (error) {
       return unknown(error, jobs);
     }
@@ -184,9 +192,9 @@ export class SqliteStore implements Store {
     while (jobs.length && (ran.length === 0 || performance.now() < until)) {
       const job = jobs.shift()!;
       try {
-        this.writer.run('savepoint job');
+        this.savepoint.run();
         const value = await job.fn(this.writeTx);
-        this.writer.run('release job');
+        this.release.run();
         ran.push({ job, value });
       } catch (error) {
         if (!this.writer.inTransaction) {
@@ -202,7 +210,7 @@ export class SqliteStore implements Store {
     }
     this.waiting.unshift(...jobs);
     try {
-      this.writer.run('commit');
+      this.commit.run();
     } catch (error) {
       if (this.writer.inTransaction) this.writer.run('rollback');
       return unknown(error, ran.map(r => r.job));

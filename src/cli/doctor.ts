@@ -1,0 +1,159 @@
+import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../config.ts';
+import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
+import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
+import { AppError } from '../errors.ts';
+import { randomText } from '../id.ts';
+import { makeSealer } from '../sealing.ts';
+import type { Invocation } from './command.ts';
+import { askHealth, localUrl } from './health.ts';
+import { configOf } from './open.ts';
+
+export interface Finding {
+  check: string;
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+}
+
+const OLDEST_SQLITE = '3.51.3';
+const SYNC_SAMPLES = 50;
+const SYNC_TOO_FAST_MS = 0.05;
+const SYNC_TOO_SLOW_MS = 50;
+const LOW_SPACE_BYTES = 512 * 1024 * 1024;
+const LAST_SPACE_BYTES = 64 * 1024 * 1024;
+const SKEW_SECONDS = 30;
+
+const finding = (check: string, status: Finding['status'], message: string): Finding => ({ check, status, message });
+
+function folder({ dataDir }: Config): Finding {
+  const open = [dataDir, databaseFile(dataDir), keyFile(dataDir)].filter(path => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat && stat.mode & 0o077;
+  });
+  if (open.length) {
+    return finding('data folder', 'fail', `Other users may read ${open.join(', ')}. Run: chmod -R go= ${dataDir}`);
+  }
+  return finding('data folder', 'ok', `${dataDir}, private to this user`);
+}
+
+function database({ dataDir }: Config): Finding {
+  const file = databaseFile(dataDir);
+  const result = integrity(file);
+  if (result !== 'ok') return finding('database', 'fail', `${file} is damaged (${result}). Stop the server and restore a backup.`);
+  return finding('database', 'ok', `integrity checked, schema ${schemaVersion(file)}`);
+}
+
+function sqlite(): Finding {
+  const version = sqliteVersion();
+  if (Bun.semver.order(version, OLDEST_SQLITE) < 0) {
+    return finding('sqlite', 'fail', `SQLite ${version} can corrupt its log. Inlet needs ${OLDEST_SQLITE} or newer: use a newer build.`);
+  }
+  return finding('sqlite', 'ok', `SQLite ${version}`);
+}
+
+function sealingKey(config: Config): Finding {
+  const { fingerprint } = makeSealer(secretKeyFor(config));
+  const stored = storedFingerprint(databaseFile(config.dataDir));
+  if (stored !== null && stored !== fingerprint) {
+    const help = 'Bring back the old key, or stop the server and run: inlet endpoints reset-secrets';
+    return finding('sealing key', 'fail', `The key at hand is ${fingerprint}, the database was sealed with ${stored}. ${help}`);
+  }
+  return finding('sealing key', 'ok', `fingerprint ${fingerprint}`);
+}
+
+/** Times of writing 4 KiB and syncing it, ms, sorted. */
+export function syncTimes(dataDir: string): number[] {
+  const file = join(dataDir, `doctor.${randomText(8)}.tmp`);
+  const fd = openSync(file, 'wx', 0o600);
+  try {
+    const page = new Uint8Array(4096);
+    const times = Array.from({ length: SYNC_SAMPLES }, () => {
+      const start = performance.now();
+      writeSync(fd, page);
+      fsyncSync(fd);
+      return performance.now() - start;
+    });
+    return times.sort((a, b) => a - b);
+  } finally {
+    closeSync(fd);
+    rmSync(file);
+  }
+}
+
+function diskSync({ dataDir }: Config): Finding {
+  const times = syncTimes(dataDir);
+  const at = (share: number) => times[Math.floor(share * (times.length - 1))] ?? 0;
+  const [p50, p99] = [at(0.5), at(0.99)];
+  const figures = `sync p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
+  if (p50 < SYNC_TOO_FAST_MS) {
+    return finding('disk sync', 'warn', `${figures}: too fast to be true unless the drive has power protection; a power cut may lose commits.`);
+  }
+  if (p99 > SYNC_TOO_SLOW_MS) return finding('disk sync', 'warn', `${figures}: every answer waits for it. Use a faster disk for the data folder.`);
+  return finding('disk sync', 'ok', figures);
+}
+
+function space({ dataDir }: Config): Finding {
+  const disk = statfsSync(dataDir);
+  const free = disk.bavail * disk.bsize;
+  const figure = `${Math.round(free / 1024 / 1024)} MiB free`;
+  if (free < LAST_SPACE_BYTES) return finding('disk space', 'fail', `${figure}: webhooks will be refused soon. Make room.`);
+  if (free < LOW_SPACE_BYTES) return finding('disk space', 'warn', `${figure}: make room before it runs out.`);
+  return finding('disk space', 'ok', figure);
+}
+
+async function server(config: Config): Promise<Finding[]> {
+  const url = localUrl(config);
+  const answer = await askHealth(url);
+  if (!answer) return [finding('server', 'warn', `No server answers on ${url}; the clock can't be compared.`)];
+  const { status, body } = answer;
+  const up = finding('server', status === 200 ? 'ok' : 'fail', `${url} answers ${status}${status === 200 ? '' : ': see the log'}`);
+  const skew = typeof body.clockSkewSeconds === 'number' ? body.clockSkewSeconds : 0;
+  if (Math.abs(skew) <= SKEW_SECONDS) return [up, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
+  const side = skew > 0 ? 'ahead of' : 'behind';
+  return [up, finding('clock', 'fail', `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`)];
+}
+
+async function publicUrl({ publicUrl: url }: Config): Promise<Finding> {
+  const host = new URL(url).hostname;
+  if (/^(localhost|127\..*|\[::1\])$/.test(host)) {
+    return finding('public URL', 'warn', `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`);
+  }
+  if (!url.startsWith('https:')) return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
+  const answer = await askHealth(url);
+  if (!answer) return finding('public URL', 'warn', `${url} can't be reached from here. Check DNS, the proxy and its certificate.`);
+  return finding('public URL', 'ok', `${url} answers`);
+}
+
+function guarded(check: string, fn: () => Finding): Finding {
+  try {
+    return fn();
+  } catch (error) {
+    return finding(check, 'fail', error instanceof AppError ? error.message : `This check failed: ${error instanceof Error ? error.message : 'unknown'}`);
+  }
+}
+
+export async function examine(config: Config): Promise<Finding[]> {
+  if (!hasData(config.dataDir)) {
+    return [finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`), sqlite()];
+  }
+  return [
+    guarded('data folder', () => folder(config)),
+    guarded('database', () => database(config)),
+    guarded('sqlite', sqlite),
+    guarded('sealing key', () => sealingKey(config)),
+    guarded('disk sync', () => diskSync(config)),
+    guarded('disk space', () => space(config)),
+    ...(await server(config)),
+    await publicUrl(config),
+  ];
+}
+
+/** Exit code 1 when anything failed; warnings alone are 0. */
+export async function doctor(i: Invocation): Promise<number> {
+  const findings = await examine(configOf(i));
+  const ok = findings.every(f => f.status !== 'fail');
+  if (i.switches.has('json')) i.io.out(JSON.stringify({ ok, findings }, null, 2));
+  else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${f.message}`);
+  return ok ? 0 : 1;
+}

@@ -1,0 +1,55 @@
+import { desc, eq } from 'drizzle-orm';
+import type { Config } from '../config.ts';
+import { endpoints, secrets } from '../db/schema.ts';
+import type { Store } from '../db/store.ts';
+import { AppError, invalid, notFound } from '../errors.ts';
+import { didYouMean } from '../nearest.ts';
+import { providerById } from '../providers/index.ts';
+import type { Invocation } from './command.ts';
+import { localUrl } from './health.ts';
+import { configOf, sealerFor, withStore } from './open.ts';
+
+const TIMEOUT_MS = 15_000;
+
+/** A sample as the provider would send it, signed with the endpoint's newest secret. */
+async function makeSample(config: Config, store: Store, id: string, type: string, email: string) {
+  const sealer = await sealerFor(config, store);
+  const { row, sealed } = await store.read(async tx => {
+    const [row] = await tx.select().from(endpoints).where(eq(endpoints.id, id));
+    const newestFirst = [desc(secrets.createdAt), desc(secrets.id)];
+    const [sealed] = await tx.select().from(secrets).where(eq(secrets.endpointId, id)).orderBy(...newestFirst).limit(1);
+    return { row, sealed };
+  });
+  const provider = row && providerById(row.provider);
+  if (!row || !provider) throw notFound('Endpoint');
+  const types = provider.types.map(t => t.type);
+  if (!types.includes(type)) throw invalid(`${provider.name} has no event type ${type.slice(0, 60)}.${didYouMean(type, types)}`);
+  if (!sealed) throw invalid(`This endpoint has no signing secret yet. Add it: inlet endpoints set-secret ${id}`);
+  const now = Date.now();
+  const body = JSON.stringify(provider.sample(type, email, now));
+  const headers = provider.sign(body, sealer.open(sealed.sealed, sealed.id), provider.settings.parse(row.settings), now);
+  return { body, headers };
+}
+
+/** Exit code 0 when the server accepted it. */
+export async function sendTest(i: Invocation): Promise<number> {
+  const [id = '', type = ''] = i.args;
+  const config = configOf(i);
+  const email = i.options.email ?? 'test@example.com';
+  const { body, headers } = await withStore(config, store => makeSample(config, store, id, type, email));
+  const url = `${localUrl(config)}/webhooks/${id}`;
+  let answer: Response;
+  try {
+    answer = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch {
+    throw new AppError('unavailable', `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`);
+  }
+  i.io.out(`${answer.status} ${await answer.text()}`);
+  return answer.ok ? 0 : 1;
+}
