@@ -113,12 +113,20 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     },
     async stop() {
       clearInterval(watch);
-      await server?.stop();
+      if (server) await closed(server);
       await worker.stop();
       await store.close();
       parts.release();
     },
   };
+}
+
+/** Answers in hand go out; whoever keeps a connection open without asking is cut after a while. */
+async function closed(server: ReturnType<typeof Bun.serve>): Promise<void> {
+  const stopped = server.stop();
+  const cut = setTimeout(() => void server.stop(true), 4000);
+  await stopped;
+  clearTimeout(cut);
 }
 
 function listen(config: Config, fetch: (request: Request, peer: string | null) => Promise<Response>) {
