@@ -40,14 +40,19 @@ function folder({ dataDir }: Config): Finding {
 function database({ dataDir }: Config): Finding {
   const file = databaseFile(dataDir);
   const result = integrity(file);
-  if (result !== 'ok') return finding('database', 'fail', `${file} is damaged (${result}). Stop the server and restore a backup.`);
+  if (result !== 'ok')
+    return finding('database', 'fail', `${file} is damaged (${result}). Stop the server and restore a backup.`);
   return finding('database', 'ok', `integrity checked, schema ${schemaVersion(file)}`);
 }
 
 function sqlite(): Finding {
   const version = sqliteVersion();
   if (Bun.semver.order(version, OLDEST_SQLITE) < 0) {
-    return finding('sqlite', 'fail', `SQLite ${version} can corrupt its log. Inlet needs ${OLDEST_SQLITE} or newer: use a newer build.`);
+    return finding(
+      'sqlite',
+      'fail',
+      `SQLite ${version} can corrupt its log. Inlet needs ${OLDEST_SQLITE} or newer: use a newer build.`,
+    );
   }
   return finding('sqlite', 'ok', `SQLite ${version}`);
 }
@@ -57,7 +62,11 @@ function sealingKey(config: Config): Finding {
   const stored = storedFingerprint(databaseFile(config.dataDir));
   if (stored !== null && stored !== fingerprint) {
     const help = 'Bring back the old key, or stop the server and run: inlet endpoints reset-secrets';
-    return finding('sealing key', 'fail', `The key at hand is ${fingerprint}, the database was sealed with ${stored}. ${help}`);
+    return finding(
+      'sealing key',
+      'fail',
+      `The key at hand is ${fingerprint}, the database was sealed with ${stored}. ${help}`,
+    );
   }
   return finding('sealing key', 'ok', `fingerprint ${fingerprint}`);
 }
@@ -87,9 +96,18 @@ function diskSync({ dataDir }: Config): Finding {
   const [p50, p99] = [at(0.5), at(0.99)];
   const figures = `sync p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
   if (p50 < SYNC_TOO_FAST_MS) {
-    return finding('disk sync', 'warn', `${figures}: too fast to be true unless the drive has power protection; a power cut may lose commits.`);
+    return finding(
+      'disk sync',
+      'warn',
+      `${figures}: too fast to be true unless the drive has power protection; a power cut may lose commits.`,
+    );
   }
-  if (p99 > SYNC_TOO_SLOW_MS) return finding('disk sync', 'warn', `${figures}: every answer waits for it. Use a faster disk for the data folder.`);
+  if (p99 > SYNC_TOO_SLOW_MS)
+    return finding(
+      'disk sync',
+      'warn',
+      `${figures}: every answer waits for it. Use a faster disk for the data folder.`,
+    );
   return finding('disk sync', 'ok', figures);
 }
 
@@ -97,7 +115,8 @@ function space({ dataDir }: Config): Finding {
   const disk = statfsSync(dataDir);
   const free = disk.bavail * disk.bsize;
   const figure = `${Math.round(free / 1024 / 1024)} MiB free`;
-  if (free < LAST_SPACE_BYTES) return finding('disk space', 'fail', `${figure}: webhooks will be refused soon. Make room.`);
+  if (free < LAST_SPACE_BYTES)
+    return finding('disk space', 'fail', `${figure}: webhooks will be refused soon. Make room.`);
   if (free < LOW_SPACE_BYTES) return finding('disk space', 'warn', `${figure}: make room before it runs out.`);
   return finding('disk space', 'ok', figure);
 }
@@ -107,21 +126,43 @@ async function server(config: Config): Promise<Finding[]> {
   const answer = await askHealth(url);
   if (!answer) return [finding('server', 'warn', `No server answers on ${url}; the clock can't be compared.`)];
   const { status, body } = answer;
-  const up = finding('server', status === 200 ? 'ok' : 'fail', `${url} answers ${status}${status === 200 ? '' : ': see the log'}`);
+  const up = finding(
+    'server',
+    status === 200 ? 'ok' : 'fail',
+    `${url} answers ${status}${status === 200 ? '' : ': see the log'}`,
+  );
   const skew = typeof body.clockSkewSeconds === 'number' ? body.clockSkewSeconds : 0;
-  if (Math.abs(skew) <= SKEW_SECONDS) return [up, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
+  if (Math.abs(skew) <= SKEW_SECONDS)
+    return [up, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
   const side = skew > 0 ? 'ahead of' : 'behind';
-  return [up, finding('clock', 'fail', `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`)];
+  return [
+    up,
+    finding(
+      'clock',
+      'fail',
+      `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`,
+    ),
+  ];
 }
 
 async function publicUrl({ publicUrl: url }: Config): Promise<Finding> {
   const host = new URL(url).hostname;
   if (/^(localhost|127\..*|\[::1\])$/.test(host)) {
-    return finding('public URL', 'warn', `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`);
+    return finding(
+      'public URL',
+      'warn',
+      `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`,
+    );
   }
-  if (!url.startsWith('https:')) return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
+  if (!url.startsWith('https:'))
+    return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
   const answer = await askHealth(url);
-  if (!answer) return finding('public URL', 'warn', `${url} can't be reached from here. Check DNS, the proxy and its certificate.`);
+  if (!answer)
+    return finding(
+      'public URL',
+      'warn',
+      `${url} can't be reached from here. Check DNS, the proxy and its certificate.`,
+    );
   return finding('public URL', 'ok', `${url} answers`);
 }
 
@@ -129,13 +170,22 @@ function guarded(check: string, fn: () => Finding): Finding {
   try {
     return fn();
   } catch (error) {
-    return finding(check, 'fail', error instanceof AppError ? error.message : `This check failed: ${error instanceof Error ? error.message : 'unknown'}`);
+    return finding(
+      check,
+      'fail',
+      error instanceof AppError
+        ? error.message
+        : `This check failed: ${error instanceof Error ? error.message : 'unknown'}`,
+    );
   }
 }
 
 export async function examine(config: Config): Promise<Finding[]> {
   if (!hasData(config.dataDir)) {
-    return [finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`), sqlite()];
+    return [
+      finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),
+      sqlite(),
+    ];
   }
   return [
     guarded('data folder', () => folder(config)),

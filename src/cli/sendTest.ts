@@ -17,17 +17,28 @@ async function makeSample(config: Config, store: Store, id: string, type: string
   const { row, sealed } = await store.read(async tx => {
     const [row] = await tx.select().from(endpoints).where(eq(endpoints.id, id));
     const newestFirst = [desc(secrets.createdAt), desc(secrets.id)];
-    const [sealed] = await tx.select().from(secrets).where(eq(secrets.endpointId, id)).orderBy(...newestFirst).limit(1);
+    const [sealed] = await tx
+      .select()
+      .from(secrets)
+      .where(eq(secrets.endpointId, id))
+      .orderBy(...newestFirst)
+      .limit(1);
     return { row, sealed };
   });
   const provider = row && providerById(row.provider);
   if (!row || !provider) throw notFound('Endpoint');
   const types = provider.types.map(t => t.type);
-  if (!types.includes(type)) throw invalid(`${provider.name} has no event type ${type.slice(0, 60)}.${didYouMean(type, types)}`);
+  if (!types.includes(type))
+    throw invalid(`${provider.name} has no event type ${type.slice(0, 60)}.${didYouMean(type, types)}`);
   if (!sealed) throw invalid(`This endpoint has no signing secret yet. Add it: inlet endpoints set-secret ${id}`);
   const now = Date.now();
   const body = JSON.stringify(provider.sample(type, email, now));
-  const headers = provider.sign(body, sealer.open(sealed.sealed, sealed.id), provider.settings.parse(row.settings), now);
+  const headers = provider.sign(
+    body,
+    sealer.open(sealed.sealed, sealed.id),
+    provider.settings.parse(row.settings),
+    now,
+  );
   return { body, headers };
 }
 
@@ -48,7 +59,10 @@ export async function sendTest(i: Invocation): Promise<number> {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch {
-    throw new AppError('unavailable', `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`);
+    throw new AppError(
+      'unavailable',
+      `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`,
+    );
   }
   i.io.out(`${answer.status} ${await answer.text()}`);
   return answer.ok ? 0 : 1;

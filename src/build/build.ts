@@ -1,0 +1,54 @@
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const ROOT = join(import.meta.dir, '../..');
+
+/** `baseline` runs on every 64-bit x86 processor, also without AVX2. */
+const RELEASE = {
+  'inlet-linux-x64': 'bun-linux-x64-baseline',
+  'inlet-linux-arm64': 'bun-linux-arm64',
+  'inlet-linux-x64-musl': 'bun-linux-x64-musl-baseline',
+  'inlet-linux-arm64-musl': 'bun-linux-arm64-musl',
+  'inlet-darwin-x64': 'bun-darwin-x64',
+  'inlet-darwin-arm64': 'bun-darwin-arm64',
+};
+
+// Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
+const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
+
+/** One executable with everything in it. Throws away the old one first, so that a failed build leaves none. */
+function compile(outfile: string, target: string | null): boolean {
+  rmSync(outfile, { force: true });
+  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), 'src/main.ts', '--outfile', outfile];
+  const { exitCode } = Bun.spawnSync([process.execPath, ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (exitCode === 0) chmodSync(outfile, 0o755);
+  return exitCode === 0;
+}
+
+async function release(): Promise<boolean> {
+  const folder = join(ROOT, 'dist/release');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const failed: string[] = [];
+  let sums = '';
+  for (const [name, target] of Object.entries(RELEASE)) {
+    const file = join(folder, name);
+    if (!compile(file, target)) {
+      failed.push(name);
+      continue;
+    }
+    const hash = new Bun.CryptoHasher('sha256');
+    for await (const chunk of Bun.file(file).stream()) hash.update(chunk);
+    sums += `${hash.digest('hex')}  ${name}\n`;
+  }
+  await Bun.write(join(folder, 'SHA256SUMS'), sums);
+  if (failed.length)
+    console.error(`Not built: ${failed.join(', ')}. Bun fetches each target's runtime once; check the network.`);
+  return failed.length === 0;
+}
+
+const done = process.argv[2] === 'release' ? await release() : compile(join(ROOT, 'dist/inlet'), null);
+process.exit(done ? 0 : 1);
