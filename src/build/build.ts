@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 const ROOT = join(import.meta.dir, '../..');
@@ -16,16 +16,18 @@ const RELEASE = {
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
 
-/** One executable with everything in it. Throws away the old one first, so that a failed build leaves none. */
+/** One executable with everything in it. It takes the old one's place only when complete, also while that one runs. */
 function compile(outfile: string, target: string | null): boolean {
-  rmSync(outfile, { force: true });
-  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), 'src/main.ts', '--outfile', outfile];
+  const part = `${outfile}.${process.pid}.part`;
+  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), 'src/main.ts', '--outfile', part];
   const { exitCode } = Bun.spawnSync([process.execPath, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  if (exitCode === 0) chmodSync(outfile, 0o755);
-  return exitCode === 0;
+  if (exitCode !== 0) return false;
+  chmodSync(part, 0o755);
+  renameSync(part, outfile);
+  return true;
 }
 
 async function release(): Promise<boolean> {

@@ -1,0 +1,37 @@
+import { expect, test } from 'bun:test';
+import { createKey, findKey, hashKey, listKeys, revokeKey } from '../src/keys.ts';
+import { eachBackend } from './support/backends.ts';
+
+eachBackend('API keys', open => {
+  test('a key is found by what it is, and only its hash and a hint are kept', async () => {
+    const store = await open();
+    const { row, key } = await store.write(tx => createKey(tx, ' ci ', 1000));
+    expect(key).toMatch(/^inlet_[0-9a-z]{56}$/);
+    expect(row).toMatchObject({
+      name: 'ci',
+      hash: hashKey(key),
+      hint: `inlet_…${key.slice(-4)}`,
+      createdAt: 1000,
+      lastUsedAt: null,
+    });
+    expect(JSON.stringify(row)).not.toContain(key.slice(6, -4));
+    expect(await store.read(tx => findKey(tx, key))).toEqual(row);
+    expect(await store.read(tx => findKey(tx, `${key}x`))).toBeNull();
+    expect(await store.read(tx => findKey(tx, row.hash))).toBeNull();
+  });
+
+  test('the list is newest first, and a revoked key is gone at once', async () => {
+    const store = await open();
+    await store.write(tx => createKey(tx, 'first', 1000));
+    const { row, key } = await store.write(tx => createKey(tx, 'second', 2000));
+    expect((await store.read(listKeys)).map(k => k.name)).toEqual(['second', 'first']);
+    await store.write(tx => revokeKey(tx, row.id));
+    expect(await store.read(tx => findKey(tx, key))).toBeNull();
+    await expect(store.write(tx => revokeKey(tx, row.id))).rejects.toMatchObject({ code: 'notFound' });
+  });
+
+  test.each(['', '  ', 'x'.repeat(101)])('a name must have 1 to 100 characters: "%s"', async name => {
+    const store = await open();
+    await expect(store.write(tx => createKey(tx, name, 1))).rejects.toMatchObject({ code: 'invalid' });
+  });
+});
