@@ -85,10 +85,8 @@ create index identities_contact on identities (contact_id);
 create table links (
   value text not null,
   identity_id text not null,
-  claimed_k text not null,
   primary key (value, identity_id)
 );
-create index links_identity on links (identity_id);
 
 create table contacts (
   id text primary key,
@@ -103,7 +101,7 @@ create table contacts (
   created_at bigint not null,
   updated_at bigint not null
 );
-create index contacts_user on contacts (user_id);
+create index contacts_user on contacts (user_id) where user_id is not null;
 
 create table lists (
   id text primary key,

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
-import { identityId, learn, releaseWaiting } from './audience/identities.ts';
+import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { type Settled, settle } from './audience/settle.ts';
 import { type Effect, events, type Scalar } from './db/schema.ts';
 import { prepare, type Tx } from './db/store.ts';
@@ -41,9 +41,11 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
   const id = identityId(origin.provider, fact);
   if (id === null) return null;
   const effects: Effect[] = [];
+  const k = factKey(fact.at, fact.rank, origin.externalId);
   const joining: Joining = {
     fact,
-    k: factKey(fact.at, fact.rank, origin.externalId),
+    k,
+    links: claims(origin.provider, fact, k),
     class: fact.personId === null ? 'address' : origin.class,
     source: origin.source,
     userGroup: origin.settings.userGroup,

@@ -13,19 +13,17 @@ export function identityId(provider: string, fact: Fact): string | null {
 }
 
 /** The link values a fact claims, with its key; a former address only links, so its claim is the weakest. */
-function claims(provider: string, fact: Fact, k: K): Map<string, K> {
-  const out = new Map<string, K>();
-  if (fact.formerEmail !== null) out.set(`email:${fact.formerEmail}`, '');
-  if (fact.email !== null) out.set(`email:${fact.email}`, fact.deletion ? '' : k);
-  if (fact.userId !== null) out.set(`user:${fact.userId}`, k);
-  for (const alias of fact.aliases) out.set(`id:${provider}:${alias}`, k);
+export function claims(provider: string, fact: Fact, k: K): Record<string, K> {
+  const out: Record<string, K> = {};
+  if (fact.formerEmail !== null) out[`email:${fact.formerEmail}`] = '';
+  if (fact.email !== null) out[`email:${fact.email}`] = fact.deletion ? '' : k;
+  if (fact.userId !== null) out[`user:${fact.userId}`] = k;
+  for (const alias of fact.aliases) out[`id:${provider}:${alias}`] = k;
   return out;
 }
 
 const identityById = (tx: Tx) =>
   prepare(tx, 'identity', t => t.select().from(identities).where(eq(identities.id, sql.placeholder('id'))).prepare());
-const linksOf = (tx: Tx) =>
-  prepare(tx, 'linksOf', t => t.select().from(links).where(eq(links.identityId, sql.placeholder('id'))).prepare());
 const linkedBy = (tx: Tx) =>
   prepare(tx, 'linkedBy', t =>
     t.select({ id: links.identityId }).from(links).where(eq(links.value, sql.placeholder('value'))).prepare(),
@@ -52,16 +50,10 @@ async function component(tx: Tx, start: string, values: Iterable<string>): Promi
       if (found.has(id)) continue;
       const row = await identityById(tx).get({ id });
       if (!row) continue;
-      const own = await linksOf(tx).all({ id });
-      found.set(id, {
-        id,
-        provider: row.provider,
-        contactId: row.contactId,
-        registers: row.registers as Registers,
-        stored: { contactId: row.contactId, registers: JSON.stringify(row.registers) },
-        links: new Map(own.map(link => [link.value, link.claimedK])),
-      });
-      open.push(...own.map(link => link.value));
+      const registers = row.registers as Registers;
+      const stored = { contactId: row.contactId, registers: JSON.stringify(registers) };
+      found.set(id, { id, provider: row.provider, contactId: row.contactId, registers, stored });
+      open.push(...Object.keys(registers.links));
     }
     for (let value = open.pop(); value !== undefined; value = open.pop()) {
       if (seenValues.has(value)) continue;
@@ -72,33 +64,26 @@ async function component(tx: Tx, start: string, values: Iterable<string>): Promi
   return found;
 }
 
-async function saveLinks(tx: Tx, identity: Identity, claimed: Map<string, K>): Promise<void> {
-  for (const [value, k] of claimed) {
-    const had = identity.links.get(value);
-    if (had !== undefined && had >= k) continue;
-    identity.links.set(value, k);
-    await prepare(tx, 'claim', t =>
-      t
-        .insert(links)
-        .values({ value: sql.placeholder('value'), identityId: sql.placeholder('id'), claimedK: sql.placeholder('k') })
-        .onConflictDoUpdate({ target: [links.value, links.identityId], set: { claimedK: sql`excluded.claimed_k` } })
-        .prepare(),
-    ).run({ value, id: identity.id, k });
-  }
-}
-
 /**
  * Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from.
  * The identity itself is written by `saveIdentities`, once its contact is known.
  */
 export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[]> {
-  const claimed = claims(provider, joining.fact, joining.k);
-  const all = await component(tx, id, claimed.keys());
+  const all = await component(tx, id, Object.keys(joining.links));
   const known = all.get(id);
+  const linked = new Set(known ? Object.keys(known.registers.links) : []);
   const registers = join(known?.registers ?? emptyRegisters(joining), joining);
-  const identity = known ?? { id, provider, contactId: null, registers, links: new Map<string, K>(), stored: null };
-  all.set(id, identity);
-  await saveLinks(tx, identity, claimed);
+  if (!known) all.set(id, { id, provider, contactId: null, registers, stored: null });
+  for (const value of Object.keys(joining.links)) {
+    if (linked.has(value)) continue;
+    await prepare(tx, 'link+', t =>
+      t
+        .insert(links)
+        .values({ value: sql.placeholder('value'), identityId: sql.placeholder('id') })
+        .onConflictDoNothing()
+        .prepare(),
+    ).run({ value, id });
+  }
   return [...all.values()];
 }
 

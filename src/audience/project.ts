@@ -1,7 +1,7 @@
 import type { Scalar } from '../db/schema.ts';
 import { best, type IdentityClass, type K, type Registers, type Version } from './registers.ts';
 
-/** One identity with what ties it to others. `links`: value (`email:…`, `user:…`, `id:…`) → newest fact that said so. */
+/** One identity, as loaded. */
 export interface Identity {
   id: string;
   provider: string;
@@ -9,7 +9,6 @@ export interface Identity {
   registers: Registers;
   /** As the database has it; null: not there yet. */
   stored: { contactId: string | null; registers: string } | null;
-  links: Map<string, K>;
 }
 
 /** Identities that are one person, and the link values that are theirs. */
@@ -58,7 +57,7 @@ function strength(identity: Identity, value: string): number {
  */
 export function partition(identities: Identity[]): Group[] {
   const edges: Edge[] = identities
-    .flatMap(identity => [...identity.links].map(([value, k]) => ({ identity, value, k, strength: strength(identity, value) })))
+    .flatMap(identity => Object.entries(identity.registers.links).map(([value, k]) => ({ identity, value, k, strength: strength(identity, value) })))
     .sort(
       (a, b) =>
         b.strength - a.strength || ascending(b.k, a.k) || ascending(a.identity.id, b.identity.id) || ascending(a.value, b.value),

@@ -28,6 +28,8 @@ export interface Registers {
   /** Earliest and newest fact, deletions aside. */
   first: K;
   last: K;
+  /** What ties it to others (`email:…`, `user:…`, `id:stripe:acct_…`) → the newest fact that said so. */
+  links: Record<string, K>;
   email: Version<string>[];
   firstName: Version<string>[];
   lastName: Version<string>[];
@@ -48,6 +50,7 @@ export interface Registers {
 /** What one fact brings, settings applied: names only when synced, properties already picked and typed. */
 export interface Joining {
   fact: Fact;
+  links: Record<string, K>;
   k: K;
   class: IdentityClass;
   source: string;
@@ -67,6 +70,7 @@ export function emptyRegisters(joining: Joining): Registers {
     personId: joining.fact.personId,
     first: '~',
     last: '',
+    links: {},
     email: [],
     firstName: [],
     lastName: [],
@@ -109,6 +113,10 @@ export function best<T extends Scalar>(versions: Version<T>[], died: K | null): 
 /** Joins one fact into the registers of its identity (or of its address). Mutates and returns `r`. */
 export function join(r: Registers, j: Joining): Registers {
   const { fact, k } = j;
+  for (const [value, claim] of Object.entries(j.links)) {
+    const had = Object.hasOwn(r.links, value) ? r.links[value]! : '';
+    r.links[value] = claim > had ? claim : had;
+  }
   if (fact.deletion) {
     if (j.onDelete === 'ignore') return r;
     if (r.died === null || k < r.died) r.died = k;

@@ -118,12 +118,8 @@ export const identities = sqliteTable(
 /** What ties identities together: `email:…`, `user:…`, `id:stripe:acct_…`. Never removed, former addresses included. */
 export const links = sqliteTable(
   'links',
-  {
-    value: text('value').notNull(),
-    identityId: text('identity_id').notNull(),
-    claimedK: text('claimed_k').notNull(), // newest fact that said so
-  },
-  t => [primaryKey({ columns: [t.value, t.identityId] }), index('links_identity').on(t.identityId)],
+  { value: text('value').notNull(), identityId: text('identity_id').notNull() },
+  t => [primaryKey({ columns: [t.value, t.identityId] })],
 );
 
 export const contacts = sqliteTable(
@@ -141,7 +137,7 @@ export const contacts = sqliteTable(
     createdAt: time('created_at').notNull(),
     updatedAt: time('updated_at').notNull(),
   },
-  t => [index('contacts_user').on(t.userId)],
+  t => [index('contacts_user').on(t.userId).where(sql`user_id is not null`)],
 );
 
 export const lists = sqliteTable('lists', {

@@ -115,14 +115,9 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
   await ctx.store.write(async tx => {
     const unchanged = await isUnchanged(tx, live.provider, body, read, plan.origin, plan.watched, seen, live.settings);
     const taken = await take(tx, fact, { ...plan.origin, unchanged }, now);
-    await finish(tx, row, outcome(taken, now));
+    if (taken) await conclude(tx, row, taken, now);
+    else await finish(tx, row, { status: 'ignored', message: 'Ignored: names no person', processedAt: now });
   });
-}
-
-function outcome(taken: Taken | null, now: number): Partial<typeof deliveries.$inferInsert> {
-  if (!taken) return { status: 'ignored', message: 'Ignored: names no person', processedAt: now };
-  const { status, message, effects, contactId, identityId: id } = taken;
-  return { status, message, effects, contactId, identityId: id, processedAt: status === 'processed' ? now : null, dueAt: 0, error: null };
 }
 
 /** Asks the provider who is behind an id, where nobody is known yet and the endpoint has a key. */
@@ -220,6 +215,45 @@ async function finish(tx: Tx, row: Claimed, set: Partial<typeof deliveries.$infe
     .set({ ...set, leased: false })
     .where(and(eq(deliveries.id, row.id), eq(deliveries.leased, true), eq(deliveries.attempts, row.attempts)))
     .returning({ id: deliveries.id });
+  if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
+}
+
+/** `finish` for the usual outcome, prepared. */
+async function conclude(tx: Tx, row: Claimed, taken: Taken, now: number): Promise<void> {
+  const { status, message, effects, contactId, identityId: waitsFor } = taken;
+  const done = await prepare(tx, 'conclude', t =>
+    t
+      .update(deliveries)
+      .set({
+        status: sql`${sql.placeholder('status')}`,
+        message: sql`${sql.placeholder('message')}`,
+        effects: sql`${sql.placeholder('effects')}`,
+        contactId: sql`${sql.placeholder('contactId')}`,
+        identityId: sql`${sql.placeholder('identityId')}`,
+        processedAt: sql`${sql.placeholder('processedAt')}`,
+        dueAt: 0,
+        leased: false,
+        error: null,
+      })
+      .where(
+        and(
+          eq(deliveries.id, sql.placeholder('id')),
+          eq(deliveries.leased, true),
+          eq(deliveries.attempts, sql.placeholder('attempts')),
+        ),
+      )
+      .returning({ id: deliveries.id })
+      .prepare(),
+  ).all({
+    id: row.id,
+    attempts: row.attempts,
+    status,
+    message,
+    effects: JSON.stringify(effects),
+    contactId,
+    identityId: waitsFor,
+    processedAt: status === 'processed' ? now : null,
+  });
   if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
 }
 
