@@ -39,7 +39,10 @@ export interface App {
 /** Puts the parts together: the only place where they meet. Takes the data folder's lock. @throws AppError when it can't start */
 export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
   if (config.databaseUrl !== null) {
-    throw new AppError('invalid', 'INLET_DATABASE_URL: this version stores in SQLite only. Unset it to use the data folder.');
+    throw new AppError(
+      'invalid',
+      'INLET_DATABASE_URL: this version stores in SQLite only. Unset it to use the data folder.',
+    );
   }
   const file = openDataFolder(config.dataDir);
   const lock = takeLock(config.dataDir);
@@ -106,7 +109,10 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
         if (!store.moved()) return;
         clearInterval(watch);
         const error = new Error(`${store.file} was moved or deleted while Inlet was running`);
-        log.fatal({ err: error }, 'the database file is gone from its place; stopping so that nothing is written into nowhere');
+        log.fatal(
+          { err: error },
+          'the database file is gone from its place; stopping so that nothing is written into nowhere',
+        );
         parts.onFatal(error);
       }, 1000);
       return { url: `http://${config.host}:${server.port}`, newApiKey };
@@ -141,7 +147,11 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     const why = taken ? 'is in use by another program' : 'can not be listened on';
-    throw new AppError('conflict', `${config.host}:${config.port} ${why}. Choose another with --port or INLET_PORT.`, error);
+    throw new AppError(
+      'conflict',
+      `${config.host}:${config.port} ${why}. Choose another with --port or INLET_PORT.`,
+      error,
+    );
   }
 }
 

@@ -16,7 +16,13 @@ export const guardedFetch: Fetch = async (url, init = {}) => {
   }
   const headers = new Headers(init.headers);
   headers.set('accept-encoding', 'identity');
-  const response = await fetch(url, { ...init, headers, redirect: 'manual', signal: AbortSignal.timeout(DEADLINE_MS), decompress: false });
+  const response = await fetch(url, {
+    ...init,
+    headers,
+    redirect: 'manual',
+    signal: AbortSignal.timeout(DEADLINE_MS),
+    decompress: false,
+  });
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = response.body?.getReader();
@@ -30,5 +36,8 @@ export const guardedFetch: Fetch = async (url, init = {}) => {
     }
     chunks.push(value);
   }
-  return new Response(Buffer.concat(chunks), { status: response.status, headers: { 'content-type': response.headers.get('content-type') ?? '' } });
+  return new Response(Buffer.concat(chunks), {
+    status: response.status,
+    headers: { 'content-type': response.headers.get('content-type') ?? '' },
+  });
 };

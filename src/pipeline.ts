@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
+import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
-import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { type Settled, settle } from './audience/settle.ts';
 import { type Effect, events, type Scalar } from './db/schema.ts';
 import { prepare, type Tx } from './db/store.ts';
@@ -70,9 +70,12 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
 }
 
 function deletionEffects(joining: Joining, settled: Settled): Effect[] {
-  if (joining.onDelete === 'ignore') return [{ kind: 'contact.kept', reason: 'onDelete is "ignore" for this event type' }];
+  if (joining.onDelete === 'ignore')
+    return [{ kind: 'contact.kept', reason: 'onDelete is "ignore" for this event type' }];
   const done = settled.effects.some(effect => effect.kind === 'contact.unsubscribed');
-  return done ? [] : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
+  return done
+    ? []
+    : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
 }
 
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
@@ -136,7 +139,8 @@ function sentence(fact: Fact, settled: Settled, effects: Effect[]): string {
   if (did('contact.deleted')) return `Deleted contact ${who}`;
   if (settled.why === 'deleted') return `${who} was deleted at the provider before; noted, nothing to apply`;
   if (did('contact.unsubscribed')) return `Unsubscribed contact ${who}`;
-  if (fact.deletion) return `Kept contact ${who}: ${String(effects.find(each => each.kind === 'contact.kept')?.reason ?? 'nothing changed')}`;
+  if (fact.deletion)
+    return `Kept contact ${who}: ${String(effects.find(each => each.kind === 'contact.kept')?.reason ?? 'nothing changed')}`;
   if (settled.effects.length) return `Updated contact ${who}`;
   return `Contact ${who} was up to date`;
 }

@@ -3,11 +3,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 const SRC = join(import.meta.dir, '../src');
-const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts') && !file.endsWith('.d.ts'));
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter(
+  file => file.endsWith('.ts') && !file.endsWith('.d.ts'),
+);
 
 const importsOf = (file: string) => {
   const text = readFileSync(join(SRC, file), 'utf8');
-  const specifiers = [...text.matchAll(/^(?:import|export)[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|import\('([^']+)'\)/gm)];
+  const specifiers = [
+    ...text.matchAll(/^(?:import|export)[^'"]*?from\s+'([^']+)'|^import\s+'([^']+)'|import\('([^']+)'\)/gm),
+  ];
   return specifiers.map(found => {
     const specifier = found[1] ?? found[2] ?? found[3] ?? '';
     const typeOnly = /^(?:import|export) type /.test(found[0]);
@@ -42,8 +46,13 @@ test('imports point down', () => {
 test('providers and the projection are pure: no database, clock, network or environment', () => {
   const pure = files.filter(file => file.startsWith('providers/') || /^audience\/(project|registers)\.ts$/.test(file));
   expect(pure.length).toBeGreaterThan(4);
-  const impure = /\bDate\.now\(|new Date\(\)|performance\.now|process\.env|Bun\.env|\bfetch\(['"`]|from 'bun:sqlite'|drizzle-orm/;
-  const breaches = pure.filter(file => impure.test(readFileSync(join(SRC, file), 'utf8')) || importsOf(file).some(i => i.target.startsWith('db/') && !i.typeOnly));
+  const impure =
+    /\bDate\.now\(|new Date\(\)|performance\.now|process\.env|Bun\.env|\bfetch\(['"`]|from 'bun:sqlite'|drizzle-orm/;
+  const breaches = pure.filter(
+    file =>
+      impure.test(readFileSync(join(SRC, file), 'utf8')) ||
+      importsOf(file).some(i => i.target.startsWith('db/') && !i.typeOnly),
+  );
   expect(breaches).toEqual([]);
 });
 

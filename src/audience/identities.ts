@@ -23,10 +23,20 @@ export function claims(provider: string, fact: Fact, k: K): Record<string, K> {
 }
 
 const identityById = (tx: Tx) =>
-  prepare(tx, 'identity', t => t.select().from(identities).where(eq(identities.id, sql.placeholder('id'))).prepare());
+  prepare(tx, 'identity', t =>
+    t
+      .select()
+      .from(identities)
+      .where(eq(identities.id, sql.placeholder('id')))
+      .prepare(),
+  );
 const linkedBy = (tx: Tx) =>
   prepare(tx, 'linkedBy', t =>
-    t.select({ id: links.identityId }).from(links).where(eq(links.value, sql.placeholder('value'))).prepare(),
+    t
+      .select({ id: links.identityId })
+      .from(links)
+      .where(eq(links.value, sql.placeholder('value')))
+      .prepare(),
   );
 
 /** The contact of an identity as committed, null when none is known yet. */
@@ -117,7 +127,13 @@ export async function releaseWaiting(tx: Tx, identityId: string): Promise<void> 
     t
       .update(deliveries)
       .set({ status: 'queued', dueAt: 0 })
-      .where(and(eq(deliveries.status, 'waiting'), sql`${deliveries.status} = 'waiting'`, eq(deliveries.identityId, sql.placeholder('id'))))
+      .where(
+        and(
+          eq(deliveries.status, 'waiting'),
+          sql`${deliveries.status} = 'waiting'`,
+          eq(deliveries.identityId, sql.placeholder('id')),
+        ),
+      )
       .prepare(),
   ).run({ id: identityId });
 }

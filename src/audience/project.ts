@@ -57,10 +57,20 @@ function strength(identity: Identity, value: string): number {
  */
 export function partition(identities: Identity[]): Group[] {
   const edges: Edge[] = identities
-    .flatMap(identity => Object.entries(identity.registers.links).map(([value, k]) => ({ identity, value, k, strength: strength(identity, value) })))
+    .flatMap(identity =>
+      Object.entries(identity.registers.links).map(([value, k]) => ({
+        identity,
+        value,
+        k,
+        strength: strength(identity, value),
+      })),
+    )
     .sort(
       (a, b) =>
-        b.strength - a.strength || ascending(b.k, a.k) || ascending(a.identity.id, b.identity.id) || ascending(a.value, b.value),
+        b.strength - a.strength ||
+        ascending(b.k, a.k) ||
+        ascending(a.identity.id, b.identity.id) ||
+        ascending(a.value, b.value),
     );
   const parent = new Map<string, string>();
   const users = new Map<string, Set<string>>(); // root → auth providers that have a user in it
@@ -84,7 +94,10 @@ export function partition(identities: Identity[]): Group[] {
   const groupOf = (node: string) => {
     const key = root(node);
     let group = groups.get(key);
-    if (!group) groups.set(key, (group = { identities: [], values: new Set() }));
+    if (!group) {
+      group = { identities: [], values: new Set() };
+      groups.set(key, group);
+    }
     return group;
   };
   for (const i of [...identities].sort((a, b) => ascending(a.id, b.id))) groupOf(`#${i.id}`).identities.push(i);
@@ -105,10 +118,13 @@ export function project(group: Group, knownLists: (id: string) => boolean): Stan
   const removed = buried && last.onDelete === 'delete';
   // Who asked for deletion leaves nothing behind; after a removal only what came later counts.
   const givers = group.identities.filter(i =>
-    isPerson(i) ? !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete') : !removed || i.registers.last > last.k,
+    isPerson(i)
+      ? !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete')
+      : !removed || i.registers.last > last.k,
   );
   const email = shownEmail(givers, group.values);
-  if (email === null) return { contact: null, why: removed || dead.some(i => ownEmail(i) !== null) ? 'deleted' : 'unknown' };
+  if (email === null)
+    return { contact: null, why: removed || dead.some(i => ownEmail(i) !== null) ? 'deleted' : 'unknown' };
   const origin = oldestOrigin(givers);
   return {
     contact: {
@@ -127,7 +143,8 @@ export function project(group: Group, knownLists: (id: string) => boolean): Stan
 
 function newestBurial(dead: Identity[]) {
   let last: NonNullable<Registers['buried']> | null = null;
-  for (const { registers } of dead) if (registers.buried && (!last || registers.buried.k > last.k)) last = registers.buried;
+  for (const { registers } of dead)
+    if (registers.buried && (!last || registers.buried.k > last.k)) last = registers.buried;
   return last;
 }
 

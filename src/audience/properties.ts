@@ -11,7 +11,11 @@ const typeOf = (value: Scalar): PropertyType => {
 
 const typeOfKey = (tx: Tx) =>
   prepare(tx, 'property', t =>
-    t.select({ type: properties.type }).from(properties).where(eq(properties.key, sql.placeholder('key'))).prepare(),
+    t
+      .select({ type: properties.type })
+      .from(properties)
+      .where(eq(properties.key, sql.placeholder('key')))
+      .prepare(),
   );
 const makeProperty = (tx: Tx) =>
   prepare(tx, 'property+', t =>
@@ -35,7 +39,8 @@ export async function fitProperties(
     const known = (await typeOfKey(tx).get({ key }))?.type;
     if (known === undefined) await makeProperty(tx).run({ key, type, now });
     if (known === undefined || known === type || (known === 'date' && type !== 'boolean')) fitting[key] = value;
-    else effects.push({ kind: 'property.dropped', property: key, reason: `is a ${known}, the webhook holds a ${type}` });
+    else
+      effects.push({ kind: 'property.dropped', property: key, reason: `is a ${known}, the webhook holds a ${type}` });
   }
   return fitting;
 }

@@ -94,7 +94,9 @@ export function addVersion<T extends Scalar>(versions: Version<T>[], a: 0 | 1, k
   const firstWord = all.find(each => each.a === 1)?.k;
   const kept = firstWord === undefined ? all : all.filter(each => each.a === 1 || each.k < firstWord);
   while (kept.length > MAX_VERSIONS) {
-    const repeat = kept.findIndex((each, i) => i > 0 && i < kept.length - 1 && each.v === kept[i - 1]!.v && each.v === kept[i + 1]!.v);
+    const repeat = kept.findIndex(
+      (each, i) => i > 0 && i < kept.length - 1 && each.v === kept[i - 1]!.v && each.v === kept[i + 1]!.v,
+    );
     kept.splice(repeat > 0 ? repeat : 0, 1);
   }
   return kept;

@@ -35,7 +35,11 @@ async function existingLists(tx: Tx, all: Identity[]): Promise<Set<string>> {
   const known = new Set<string>();
   for (const id of new Set(all.flatMap(i => Object.keys(i.registers.lists)))) {
     const row = await prepare(tx, 'list', t =>
-      t.select({ id: lists.id }).from(lists).where(eq(lists.id, sql.placeholder('id'))).prepare(),
+      t
+        .select({ id: lists.id })
+        .from(lists)
+        .where(eq(lists.id, sql.placeholder('id')))
+        .prepare(),
     ).get({ id });
     if (row) known.add(id);
   }
@@ -47,15 +51,26 @@ function claimRows(plans: Plan[], rows: ContactRow[]): void {
   for (const row of rows) {
     const [owner] = plans
       .filter(plan => plan.group.identities.some(i => i.contactId === row.id))
-      .map(plan => ({ plan, auth: plan.group.identities.some(i => i.contactId === row.id && i.registers.class === 'auth') }))
-      .sort((a, b) => Number(b.auth) - Number(a.auth) || Number(b.plan.contact !== null) - Number(a.plan.contact !== null));
+      .map(plan => ({
+        plan,
+        auth: plan.group.identities.some(i => i.contactId === row.id && i.registers.class === 'auth'),
+      }))
+      .sort(
+        (a, b) => Number(b.auth) - Number(a.auth) || Number(b.plan.contact !== null) - Number(a.plan.contact !== null),
+      );
     owner?.plan.had.push(row);
   }
   for (const plan of plans) plan.had.sort((a, b) => a.createdAt - b.createdAt || ascending(a.id, b.id));
 }
 
 const contactById = (tx: Tx) =>
-  prepare(tx, 'contact', t => t.select().from(contacts).where(eq(contacts.id, sql.placeholder('id'))).prepare());
+  prepare(tx, 'contact', t =>
+    t
+      .select()
+      .from(contacts)
+      .where(eq(contacts.id, sql.placeholder('id')))
+      .prepare(),
+  );
 
 /** Writes the contacts that follow from these connected identities; `focus` is the one whose change caused it. */
 export async function settle(tx: Tx, all: Identity[], focus: string, now: number): Promise<Settled> {
@@ -98,7 +113,9 @@ export async function settle(tx: Tx, all: Identity[], focus: string, now: number
 
 /** Rows that go are deleted and addresses that change hands are set free first, since an address is unique. */
 async function freeAddresses(tx: Tx, plans: Plan[], rows: ContactRow[]): Promise<void> {
-  const staying = new Map(plans.flatMap(plan => (plan.contact && plan.had[0] ? [[plan.had[0].id, plan.contact.email]] : [])));
+  const staying = new Map(
+    plans.flatMap(plan => (plan.contact && plan.had[0] ? [[plan.had[0].id, plan.contact.email]] : [])),
+  );
   for (const row of rows) {
     const email = staying.get(row.id);
     if (email === undefined) {
@@ -117,7 +134,13 @@ async function mergeInto(tx: Tx, from: string, to: string): Promise<void> {
   await tx.delete(memberships).where(eq(memberships.contactId, from));
 }
 
-async function writeContact(tx: Tx, want: Projected, had: ContactRow | undefined, now: number, effects: Effect[]): Promise<string> {
+async function writeContact(
+  tx: Tx,
+  want: Projected,
+  had: ContactRow | undefined,
+  now: number,
+  effects: Effect[],
+): Promise<string> {
   const { lists: wantLists, ...data } = want;
   if (!had) {
     const id = newId('con', now);
@@ -162,8 +185,15 @@ async function writeContact(tx: Tx, want: Projected, had: ContactRow | undefined
         })
         .where(eq(contacts.id, sql.placeholder('id')))
         .prepare(),
-    ).run({ id: had.id, ...data, subscribed: Number(data.subscribed), properties: JSON.stringify(data.properties), now });
-    const subscription = had.subscribed === data.subscribed ? [] : [data.subscribed ? 'contact.resubscribed' : 'contact.unsubscribed'];
+    ).run({
+      id: had.id,
+      ...data,
+      subscribed: Number(data.subscribed),
+      properties: JSON.stringify(data.properties),
+      now,
+    });
+    const subscription =
+      had.subscribed === data.subscribed ? [] : [data.subscribed ? 'contact.resubscribed' : 'contact.unsubscribed'];
     for (const kind of subscription) effects.push({ kind });
     const other = changed.filter(key => key !== 'subscribed');
     if (other.length) effects.push({ kind: 'contact.updated', changed: other });
@@ -175,7 +205,13 @@ async function writeContact(tx: Tx, want: Projected, had: ContactRow | undefined
       .where(eq(memberships.contactId, sql.placeholder('id')))
       .prepare(),
   ).all({ id: had.id });
-  await syncLists(tx, had.id, wantLists, current.map(row => row.id), effects);
+  await syncLists(
+    tx,
+    had.id,
+    wantLists,
+    current.map(row => row.id),
+    effects,
+  );
   return had.id;
 }
 

@@ -1,7 +1,7 @@
 import type { Database } from 'bun:sqlite';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
-import { AppError } from '../errors.ts';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
+import { AppError } from '../errors.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
 export const MIGRATIONS: string[] = [init];
@@ -34,7 +34,10 @@ export function migrateSqlite(db: Database, file: string): void {
   const version = pragma(db, 'user_version');
   const tables = db.query<{ n: number }, []>('select count(*) as n from sqlite_master').get()?.n ?? 0;
   if (id !== APPLICATION_ID && (id !== 0 || tables > 0)) {
-    throw new AppError('conflict', `${file} is not an Inlet database. Choose another --data folder or move the file away.`);
+    throw new AppError(
+      'conflict',
+      `${file} is not an Inlet database. Choose another --data folder or move the file away.`,
+    );
   }
   if (version > MIGRATIONS.length) {
     const copy = `${file}.before-v${MIGRATIONS.length + 1}`;

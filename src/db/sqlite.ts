@@ -1,6 +1,6 @@
 import { Database, type Statement } from 'bun:sqlite';
-import { statSync } from 'node:fs';
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
@@ -52,7 +52,8 @@ function over(db: Database): Tx {
         for (const old of statements.values()) old.finalize();
         statements.clear();
       }
-      statements.set(text, (found = db.prepare(text)));
+      found = db.prepare(text);
+      statements.set(text, found);
     }
     return found;
   };
@@ -76,7 +77,8 @@ function checkVersion(db: Database): void {
   for (const [i, least] of OLDEST_SQLITE.entries()) {
     const have = parts[i] ?? 0;
     if (have > least) return;
-    if (have < least) throw new Error(`SQLite ${version} can corrupt its log; Inlet needs ${OLDEST_SQLITE.join('.')} or newer.`);
+    if (have < least)
+      throw new Error(`SQLite ${version} can corrupt its log; Inlet needs ${OLDEST_SQLITE.join('.')} or newer.`);
   }
 }
 
@@ -205,7 +207,9 @@ export class SqliteStore implements Store {
         }
         this.writer.run('rollback to job');
         this.writer.run('release job');
-        job.reject(CANNOT_WRITE.test(sqliteCode(error)) ? new StoreUnavailable('the database could not write', error) : error);
+        job.reject(
+          CANNOT_WRITE.test(sqliteCode(error)) ? new StoreUnavailable('the database could not write', error) : error,
+        );
         if (sqliteCode(error)) this.report(error);
       }
     }
@@ -214,7 +218,10 @@ export class SqliteStore implements Store {
       this.commit.run();
     } catch (error) {
       if (this.writer.inTransaction) this.writer.run('rollback');
-      return unknown(error, ran.map(r => r.job));
+      return unknown(
+        error,
+        ran.map(r => r.job),
+      );
     }
     if (ran.length) this.options.onCommit?.(null);
     for (const { job, value } of ran) job.resolve(value);

@@ -34,8 +34,13 @@ const prepared = new WeakMap<object, Map<string, unknown>>();
 /** A prepared statement, built once per connection and name. Hot paths use it: building SQL text costs more than running it. */
 export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
   let byName = prepared.get(tx);
-  if (!byName) prepared.set(tx, (byName = new Map()));
-  let statement = byName.get(name) as Q | undefined;
-  if (!statement) byName.set(name, (statement = build(tx)));
+  if (!byName) {
+    byName = new Map();
+    prepared.set(tx, byName);
+  }
+  const known = byName.get(name) as Q | undefined;
+  if (known) return known;
+  const statement = build(tx);
+  byName.set(name, statement);
   return statement;
 }

@@ -8,7 +8,8 @@ const JSON_HEADERS = { 'content-type': 'application/json' };
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify(body), { status, headers: { ...JSON_HEADERS, ...headers } });
-const no = (status: number, message: string, headers?: Record<string, string>) => answer(status, { success: false, message }, headers);
+const no = (status: number, message: string, headers?: Record<string, string>) =>
+  answer(status, { success: false, message }, headers);
 
 /** `POST /webhooks/{endpointId}`: bounded bytes in, the provider's answer out. Every failure to store is a 503 to retry. */
 export function hooks(ctx: Context): (endpointId: string, request: Request) => Promise<Response> {
@@ -20,8 +21,13 @@ export function hooks(ctx: Context): (endpointId: string, request: Request) => P
       return no(415, 'Send the body uncompressed: Inlet checks the signature over the bytes as they arrive.');
     }
     const body = await readBody(request, live.settings.maxBodyBytes);
-    if (body === 'tooLarge') return no(413, `The body is over ${live.settings.maxBodyBytes} bytes, the limit of this endpoint.`);
-    if (body === 'busy') return no(503, 'Too many requests are being read. Send it again shortly.', { 'retry-after': '2', connection: 'close' });
+    if (body === 'tooLarge')
+      return no(413, `The body is over ${live.settings.maxBodyBytes} bytes, the limit of this endpoint.`);
+    if (body === 'busy')
+      return no(503, 'Too many requests are being read. Send it again shortly.', {
+        'retry-after': '2',
+        connection: 'close',
+      });
     if (body === 'incomplete') return no(400, 'The body ended before it was complete.');
     if (body === 'slow') return no(408, 'The body took longer than 30 seconds.', { connection: 'close' });
     try {
@@ -30,7 +36,9 @@ export function hooks(ctx: Context): (endpointId: string, request: Request) => P
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
       ctx.log.warn({ err: error, endpointId }, 'could not store a delivery; asked the sender to retry');
-      return no(503, "Inlet can't store this now. Send it again later; nothing of it was kept.", { 'retry-after': '30' });
+      return no(503, "Inlet can't store this now. Send it again later; nothing of it was kept.", {
+        'retry-after': '30',
+      });
     }
   };
 }

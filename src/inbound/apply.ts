@@ -6,9 +6,9 @@ import { prepare, StoreUnavailable, type Tx } from '../db/store.ts';
 import { type Origin, type Taken, take } from '../pipeline.ts';
 import { pick } from '../providers/pick.ts';
 import type { Fact, Provider } from '../providers/provider.ts';
-import { NEVER, whenDue } from './log.ts';
-import { decide, isIgnored } from './receive.ts';
 import type { Live } from './live.ts';
+import { NEVER, whenDue } from './log.ts';
+import { type Decision, decide, isIgnored } from './receive.ts';
 
 const LEASE_MS = 300_000;
 const MAX_FAILURES = 5;
@@ -16,7 +16,16 @@ const MAX_CRASHES = 3;
 
 export type Claimed = Pick<
   typeof deliveries.$inferSelect,
-  'id' | 'endpointId' | 'provider' | 'externalId' | 'type' | 'occurredAt' | 'receivedAt' | 'attempts' | 'crashes' | 'replays'
+  | 'id'
+  | 'endpointId'
+  | 'provider'
+  | 'externalId'
+  | 'type'
+  | 'occurredAt'
+  | 'receivedAt'
+  | 'attempts'
+  | 'crashes'
+  | 'replays'
 >;
 
 /**
@@ -34,7 +43,12 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
   return tx
     .update(deliveries)
     .set({ status: 'queued', leased: true, attempts: sql`${deliveries.attempts} + 1`, dueAt: now + LEASE_MS })
-    .where(inArray(deliveries.id, chosen.map(row => row.id)))
+    .where(
+      inArray(
+        deliveries.id,
+        chosen.map(row => row.id),
+      ),
+    )
     .returning({
       id: deliveries.id,
       endpointId: deliveries.endpointId,
@@ -83,13 +97,21 @@ export async function bodiesOf(tx: Tx, ids: string[]): Promise<Map<string, strin
 }
 
 /** Applies one claimed delivery and records the outcome in the same transaction. Never throws; `StoreUnavailable` gives it back. */
-export async function apply(ctx: Context, row: Claimed, body: string | null | undefined, now: number): Promise<'done' | 'giveBack'> {
+export async function apply(
+  ctx: Context,
+  row: Claimed,
+  body: string | null | undefined,
+  now: number,
+): Promise<'done' | 'giveBack'> {
   try {
     const live = await ctx.live.get(row.endpointId);
     if (!live) return await bury(ctx, row, 'The endpoint was removed before this was applied.', now);
-    if (body === undefined) return await bury(ctx, row, 'The payload was pruned; ask the provider to send it again.', now);
+    if (body === undefined)
+      return await bury(ctx, row, 'The payload was pruned; ask the provider to send it again.', now);
     if (live.paused) {
-      await ctx.store.write(async tx => finish(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }));
+      await ctx.store.write(async tx =>
+        finish(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }),
+      );
       return 'done';
     }
     await applyTo(ctx, live, row, body, now);
@@ -102,14 +124,19 @@ export async function apply(ctx: Context, row: Claimed, body: string | null | un
 
 async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | null, now: number): Promise<void> {
   const body: unknown = text === null ? undefined : JSON.parse(text);
-  const seen = { type: row.type, at: row.occurredAt ?? row.receivedAt, externalId: (row.externalId ?? '').split(' ')[0] ?? '' };
-  const decided = body === undefined ? { status: 'ignored', message: 'Ignored: the body was not JSON' } : decide(live, body, seen);
-  const read = body === undefined ? { ignored: decided.message } : live.provider.read(body, live.settings, seen);
-  if (decided.status === 'ignored' || isIgnored(read)) {
-    const message = decided.message;
+  const seen = {
+    type: row.type,
+    at: row.occurredAt ?? row.receivedAt,
+    externalId: (row.externalId ?? '').split(' ')[0] ?? '',
+  };
+  const decided: Decision =
+    body === undefined ? { status: 'ignored', message: 'Ignored: the body was not JSON' } : decide(live, body, seen);
+  if (decided.status === 'ignored') {
+    const { message } = decided;
     await ctx.store.write(tx => finish(tx, row, { status: 'ignored', message, processedAt: now }));
     return;
   }
+  const read = decided.fact;
   const fact = await lookedUp(ctx, live, row, body, read);
   const plan = originOf(live, row, body, read, seen);
   await ctx.store.write(async tx => {
@@ -130,7 +157,10 @@ async function lookedUp(ctx: Context, live: Live, row: Claimed, body: unknown, f
     return (await provider.lookup(body, fact, settings, ctx.fetch)) ?? fact;
   } catch (error) {
     if (row.attempts - row.crashes < MAX_FAILURES) throw error;
-    ctx.log.warn({ err: error, deliveryId: row.id }, 'the look-up failed for good; waiting for a webhook that names the person');
+    ctx.log.warn(
+      { err: error, deliveryId: row.id },
+      'the look-up failed for good; waiting for a webhook that names the person',
+    );
     return fact;
   }
 }
@@ -140,7 +170,9 @@ function originOf(live: Live, row: Claimed, body: unknown, fact: Fact, seen: { e
   const settings = live.events[fact.settingsType ?? row.type]!;
   const update = provider.types.find(t => t.silentWhenUnchanged)?.type;
   const watching = fact.authority === 'person' && update ? live.events[update] : undefined;
-  const watched = watching ? [...Object.values(watching.contactProperties), ...Object.values(watching.eventProperties)] : [];
+  const watched = watching
+    ? [...Object.values(watching.contactProperties), ...Object.values(watching.eventProperties)]
+    : [];
   const origin: Origin = {
     provider: provider.id,
     class: provider.class,
@@ -204,7 +236,8 @@ async function isUnchanged(
   if (!was) return false;
   const previous = was;
   return Object.entries(origin.mapped).every(
-    ([key, value]) => (!origin.settings.syncNames && key.endsWith('Name') && key.startsWith(' ')) || previous[key] === value,
+    ([key, value]) =>
+      (!origin.settings.syncNames && key.endsWith('Name') && key.startsWith(' ')) || previous[key] === value,
   );
 }
 

@@ -72,7 +72,11 @@ export class LiveEndpoints {
       if (!row) return null;
       const provider = providerById(row.provider);
       if (!provider) return null;
-      const sealed = await tx.select().from(secrets).where(eq(secrets.endpointId, id)).orderBy(desc(secrets.createdAt), desc(secrets.id));
+      const sealed = await tx
+        .select()
+        .from(secrets)
+        .where(eq(secrets.endpointId, id))
+        .orderBy(desc(secrets.createdAt), desc(secrets.id));
       const apiKey = row.sealedApiKey ? { apiKey: this.open(row.sealedApiKey, id) } : {};
       return {
         id,
@@ -92,7 +96,10 @@ export class LiveEndpoints {
     try {
       return this.sealer.open(sealed, context);
     } catch {
-      this.log.error({ secretId: context }, 'A stored secret can not be opened with this INLET_SECRET_KEY; add it again');
+      this.log.error(
+        { secretId: context },
+        'A stored secret can not be opened with this INLET_SECRET_KEY; add it again',
+      );
       return null;
     }
   }

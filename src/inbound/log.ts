@@ -1,5 +1,5 @@
 import { and, count, desc, eq, isNotNull, lte, sql } from 'drizzle-orm';
-import { deliveries, type DeliveryStatus, endpoints, payloads } from '../db/schema.ts';
+import { type DeliveryStatus, deliveries, endpoints, payloads } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 
 /** Due date of what waits for its endpoint to be resumed: later than any clock. */
@@ -72,7 +72,11 @@ const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>
       .select({ id: deliveries.id, status: deliveries.status, externalId: deliveries.externalId })
       .from(deliveries)
       .where(
-        and(eq(deliveries.endpointId, endpointId), eq(deliveries.dedupeGroup, group), isNotNull(deliveries.dedupeGroup)),
+        and(
+          eq(deliveries.endpointId, endpointId),
+          eq(deliveries.dedupeGroup, group),
+          isNotNull(deliveries.dedupeGroup),
+        ),
       )
       .orderBy(desc(deliveries.id))
       .limit(1)
@@ -100,7 +104,10 @@ async function again(tx: Tx, first: { id: string; status: DeliveryStatus }, d: N
     .where(eq(deliveries.id, first.id));
   if (replay) {
     const payload = { body: d.body, headers: d.headers };
-    await tx.insert(payloads).values({ deliveryId: first.id, ...payload }).onConflictDoUpdate({ target: payloads.deliveryId, set: payload });
+    await tx
+      .insert(payloads)
+      .values({ deliveryId: first.id, ...payload })
+      .onConflictDoUpdate({ target: payloads.deliveryId, set: payload });
     return { id: first.id, status: 'queued', result: 'accepted' };
   }
   return { id: first.id, status: first.status, result: still ? 'ignored' : 'duplicate' };

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Context } from '../context.ts';
-import type { DeliveryStatus } from '../db/schema.ts';
 import { newId } from '../id.ts';
-import { Unverified, type Ignored, type RawRequest, type Seen } from '../providers/provider.ts';
-import { clockIsRight, refuse } from './refuse.ts';
+import { type Fact, type Ignored, type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
 import type { Live } from './live.ts';
 import { log, type NewDelivery } from './log.ts';
+import { clockIsRight, refuse } from './refuse.ts';
 import { touch } from './touch.ts';
 
 /** The answer to a provider. `body` is JSON; 2xx only after the commit. */
@@ -67,34 +66,50 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): NewDeli
   if (seen.json === undefined) {
     const hash = createHash('sha256').update(raw.body).digest('hex');
     const message = `Ignored: verified, but ${seen.problem ?? 'not JSON'}`;
-    return { ...base, status: 'ignored', message, externalId: bounded(seen.externalId ?? `body:${hash}`), dedupe: null, body: null };
+    return {
+      ...base,
+      status: 'ignored',
+      message,
+      externalId: bounded(seen.externalId ?? `body:${hash}`),
+      dedupe: null,
+      body: null,
+    };
   }
   const redacted = provider.redact(seen.json);
   const body = redacted === seen.json ? textDecoder.decode(raw.body) : JSON.stringify(redacted);
   const dedupe = seen.externalId === null ? (provider.dedupe?.(redacted) ?? null) : null;
-  const externalId = bounded(seen.externalId ?? dedupe?.hash ?? `body:${createHash('sha256').update(body).digest('hex')}`);
+  const externalId = bounded(
+    seen.externalId ?? dedupe?.hash ?? `body:${createHash('sha256').update(body).digest('hex')}`,
+  );
   const { status, message } = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
   return { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body };
 }
 
-/** What can be said without the database: ignored with the reason, or to be applied. */
+/** What can be said without the database: ignored with the reason, or the fact that will be applied. */
+export type Decision = { status: 'ignored'; message: string } | { status: 'queued'; message: string; fact: Fact };
+
 export function decide(
   live: Live,
   redacted: unknown,
   seen: { type: string; at: number; externalId: string },
-): { status: Extract<DeliveryStatus, 'queued' | 'ignored'>; message: string } {
+): Decision {
   const fact = live.provider.read(redacted, live.settings, seen);
   if (isIgnored(fact)) return { status: 'ignored', message: fact.ignored };
   const type = fact.settingsType ?? seen.type;
   if (!live.events[type]?.enabled) {
-    return { status: 'ignored', message: `Ignored: ${type} is switched off for this endpoint. Enable it under events to apply it.` };
+    return {
+      status: 'ignored',
+      message: `Ignored: ${type} is switched off for this endpoint. Enable it under events to apply it.`,
+    };
   }
   if (fact.personId === null && fact.email === null && !fact.aliases.length) {
     return { status: 'ignored', message: `Ignored: this ${type} names no person: no address and no id of one.` };
   }
-  if (live.paused) return { status: 'queued', message: 'Stored. The endpoint is paused; it is applied when the endpoint is resumed' };
   const who = fact.email ?? `${fact.personId ?? fact.aliases[0]}, as soon as that person is known`;
-  return { status: 'queued', message: `Accepted: ${type} will be applied to ${who}` };
+  const message = live.paused
+    ? 'Stored. The endpoint is paused; it is applied when the endpoint is resumed'
+    : `Accepted: ${type} will be applied to ${who}`;
+  return { status: 'queued', message, fact };
 }
 
 export const isIgnored = (value: object): value is Ignored => 'ignored' in value;

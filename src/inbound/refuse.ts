@@ -23,8 +23,8 @@ interface Budget {
 const budgets = new WeakMap<Context, Budget>();
 
 function budgetOf(ctx: Context): Budget {
-  let budget = budgets.get(ctx);
-  if (!budget) budgets.set(ctx, (budget = { second: 0, used: 0, skipped: 0, skews: [] }));
+  const budget = budgets.get(ctx) ?? { second: 0, used: 0, skipped: 0, skews: [] };
+  budgets.set(ctx, budget);
   return budget;
 }
 
@@ -42,7 +42,8 @@ export async function refuse(ctx: Context, live: Live, raw: RawRequest, error: U
   const second = Math.floor(performance.now() / 1000);
   if (second !== budget.second) Object.assign(budget, { second, used: 0 });
   if (++budget.used > PER_SECOND) {
-    if (budget.skipped++ % 1000 === 0) ctx.log.warn({ endpointId: live.id }, 'refused requests come too fast to log each one');
+    if (budget.skipped++ % 1000 === 0)
+      ctx.log.warn({ endpointId: live.id }, 'refused requests come too fast to log each one');
     return;
   }
   const cause = await diagnose(ctx, live, raw, error, now);
@@ -77,13 +78,26 @@ async function record(tx: Tx, live: Live, raw: RawRequest, cause: string, now: n
     effects: [],
     replays: 0,
   });
-  const headers = { ...logged(live.provider.logHeaders, raw.headers), 'x-body-bytes': String(raw.body.length), 'x-body-sha256': hash };
+  const headers = {
+    ...logged(live.provider.logHeaders, raw.headers),
+    'x-body-bytes': String(raw.body.length),
+    'x-body-sha256': hash,
+  };
   await tx.insert(payloads).values({ deliveryId: id, body: null, headers });
   await tx.update(endpoints).set({ lastRejectedAt: now, lastRejectedCause: cause }).where(eq(endpoints.id, live.id));
   const rejected = and(eq(deliveries.endpointId, live.id), eq(deliveries.status, 'rejected'));
-  const old = await tx.select({ id: deliveries.id }).from(deliveries).where(rejected).orderBy(desc(deliveries.id)).limit(1).offset(KEPT_PER_ENDPOINT);
+  const old = await tx
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(rejected)
+    .orderBy(desc(deliveries.id))
+    .limit(1)
+    .offset(KEPT_PER_ENDPOINT);
   if (!old[0]) return;
-  const gone = await tx.delete(deliveries).where(and(rejected, lte(deliveries.id, old[0].id))).returning({ id: deliveries.id });
+  const gone = await tx
+    .delete(deliveries)
+    .where(and(rejected, lte(deliveries.id, old[0].id)))
+    .returning({ id: deliveries.id });
   for (const row of gone) await tx.delete(payloads).where(eq(payloads.deliveryId, row.id));
 }
 
@@ -99,7 +113,9 @@ function noteSkew(ctx: Context, budget: Budget, error: Unverified): void {
 async function diagnose(ctx: Context, live: Live, raw: RawRequest, error: Unverified, now: number): Promise<string> {
   if (error.reason === 'noSecret') return `${error.message}: add the one ${live.provider.name} shows for this URL`;
   if (error.reason === 'missingHeader') {
-    const other = allProviders.find(p => p.id !== live.provider.id && p.signatureHeaders.some(h => Object.hasOwn(raw.headers, h)));
+    const other = allProviders.find(
+      p => p.id !== live.provider.id && p.signatureHeaders.some(h => Object.hasOwn(raw.headers, h)),
+    );
     return other ? `${error.message}, but headers of ${other.name}: is this endpoint's provider right?` : error.message;
   }
   if (error.reason !== 'badSignature') return error.message;

@@ -20,8 +20,6 @@ export async function retain(ctx: Context): Promise<void> {
   await inChunks(() => ctx.store.write(tx => pruneRows(tx, rowsBefore)));
 }
 
-
-
 async function inChunks(step: () => Promise<number>): Promise<void> {
   for (let i = 0; i < MAX_CHUNKS; i++) if ((await step()) < CHUNK) return;
 }
@@ -35,7 +33,10 @@ async function buryWaiting(tx: Tx, before: number, now: number): Promise<number>
     .limit(CHUNK);
   const ids = old.map(row => row.id);
   if (ids.length) {
-    await tx.update(deliveries).set({ status: 'dead', message, error: message, processedAt: now }).where(inArray(deliveries.id, ids));
+    await tx
+      .update(deliveries)
+      .set({ status: 'dead', message, error: message, processedAt: now })
+      .where(inArray(deliveries.id, ids));
   }
   return ids.length;
 }
@@ -58,7 +59,13 @@ async function pruneRows(tx: Tx, before: number): Promise<number> {
   const old = await tx
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(lt(deliveries.id, idAt('dlv', before)), notInArray(deliveries.status, [...OPEN]), sql`${deliveries.leased} = 0`))
+    .where(
+      and(
+        lt(deliveries.id, idAt('dlv', before)),
+        notInArray(deliveries.status, [...OPEN]),
+        sql`${deliveries.leased} = 0`,
+      ),
+    )
     .orderBy(deliveries.id)
     .limit(CHUNK);
   const ids = old.map(row => row.id);

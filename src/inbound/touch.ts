@@ -11,8 +11,8 @@ const written = new WeakMap<Context, Map<string, number>>();
  * the delivery's transaction, because these rows are hot. A crash may lose up to a minute of it.
  */
 export function touch(ctx: Context, endpointId: string, secretId: string, now: number): void {
-  let times = written.get(ctx);
-  if (!times) written.set(ctx, (times = new Map()));
+  const times = written.get(ctx) ?? new Map<string, number>();
+  written.set(ctx, times);
   const key = `${endpointId} ${secretId}`;
   const last = times.get(key);
   const at = performance.now();

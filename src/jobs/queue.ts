@@ -8,10 +8,25 @@ export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'at
 const LEASE_MS = 300_000;
 
 /** Adds a job in the caller's own transaction. With a `uniqueKey` a second one is not added. */
-export async function enqueue(tx: Tx, kind: string, payload: unknown, now: number, uniqueKey: string | null = null): Promise<void> {
+export async function enqueue(
+  tx: Tx,
+  kind: string,
+  payload: unknown,
+  now: number,
+  uniqueKey: string | null = null,
+): Promise<void> {
   await tx
     .insert(jobs)
-    .values({ id: newId('job', now), kind, uniqueKey, payload, status: 'queued', dueAt: now, attempts: 0, createdAt: now })
+    .values({
+      id: newId('job', now),
+      kind,
+      uniqueKey,
+      payload,
+      status: 'queued',
+      dueAt: now,
+      attempts: 0,
+      createdAt: now,
+    })
     .onConflictDoNothing();
 }
 
@@ -58,5 +73,14 @@ export async function failJob(tx: Tx, job: Job, error: string, dueAt: number | n
 /** After a restart no lease is held by anybody: what was under way is due again. One process per database only. */
 export async function freeJobs(tx: Tx, now: number): Promise<void> {
   const open = await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.status, 'queued'));
-  if (open.length) await tx.update(jobs).set({ dueAt: now }).where(inArray(jobs.id, open.map(row => row.id)));
+  if (open.length)
+    await tx
+      .update(jobs)
+      .set({ dueAt: now })
+      .where(
+        inArray(
+          jobs.id,
+          open.map(row => row.id),
+        ),
+      );
 }

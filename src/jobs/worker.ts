@@ -71,7 +71,8 @@ export class Worker {
           await this.eachMinute();
         }
       } catch (error) {
-        if (!(error instanceof StoreUnavailable)) this.ctx.log.error({ err: error }, 'the worker met an error and goes on');
+        if (!(error instanceof StoreUnavailable))
+          this.ctx.log.error({ err: error }, 'the worker met an error and goes on');
         worked = 0;
       }
       if (!worked) await this.sleep();

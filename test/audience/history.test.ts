@@ -1,12 +1,12 @@
 import { expect, test } from 'bun:test';
-import fc from 'fast-check';
 import { asc, inArray, like } from 'drizzle-orm';
+import fc from 'fast-check';
+import { factKey } from '../../src/audience/registers.ts';
 import { contacts, lists, memberships } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { factKey } from '../../src/audience/registers.ts';
 import type { Rank } from '../../src/providers/provider.ts';
 import { eachBackend } from '../support/backends.ts';
-import { fact, NOW, tell, type Told } from '../support/facts.ts';
+import { fact, NOW, type Told, tell } from '../support/facts.ts';
 
 // The promise: same deliveries, any order, any duplicates → the contacts of the ordered history.
 const RUNS = Number(process.env.HISTORY_RUNS ?? 3000);
@@ -60,7 +60,12 @@ function told(h: Happening, n: number, ns: string): Told {
       formerEmail: h.kind === 'updated' && !auth ? own(h.formerEmail) : null,
       firstName: isPerson || h.kind === 'copy' ? h.firstName : null,
       lastName: isPerson ? h.lastName : null,
-      userId: auth && isPerson ? `${ns}${h.provider}${h.who}` : h.provider === 'polar' && isPerson ? own(h.external ? `clerk${h.external}` : null) : null,
+      userId:
+        auth && isPerson
+          ? `${ns}${h.provider}${h.who}`
+          : h.provider === 'polar' && isPerson
+            ? own(h.external ? `clerk${h.external}` : null)
+            : null,
       deletion,
     },
   };
@@ -68,11 +73,20 @@ function told(h: Happening, n: number, ns: string): Told {
 
 async function contactsOf(store: Store, ns: string) {
   return store.read(async tx => {
-    const rows = await tx.select().from(contacts).where(like(contacts.email, `${ns}%`)).orderBy(asc(contacts.email));
+    const rows = await tx
+      .select()
+      .from(contacts)
+      .where(like(contacts.email, `${ns}%`))
+      .orderBy(asc(contacts.email));
     const members = await tx
       .select()
       .from(memberships)
-      .where(inArray(memberships.contactId, rows.map(row => row.id)));
+      .where(
+        inArray(
+          memberships.contactId,
+          rows.map(row => row.id),
+        ),
+      );
     const strip = (text: string | null) => text?.replaceAll(ns, '') ?? null;
     return rows.map(row => ({
       email: strip(row.email),
@@ -91,48 +105,44 @@ async function contactsOf(store: Store, ns: string) {
 }
 
 eachBackend('histories', open => {
-  test(
-    `${RUNS} shuffled histories give the contacts of the ordered one`,
-    async () => {
-      console.log(`histories: SEED=${SEED} HISTORY_RUNS=${RUNS}`);
-      const store = await open();
-      await store.write(async tx => {
-        for (const id of ['l1', 'l2']) {
-          await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
-        }
-      });
-      let run = 0;
-      const shuffled = fc.array(person, { minLength: 2, maxLength: 9 }).chain(history =>
-        fc.tuple(
-          fc.constant(history),
-          fc.shuffledSubarray(
-            history.flatMap((_, i) => [i, i]),
-            { minLength: history.length * 2 },
-          ),
+  test(`${RUNS} shuffled histories give the contacts of the ordered one`, async () => {
+    console.log(`histories: SEED=${SEED} HISTORY_RUNS=${RUNS}`);
+    const store = await open();
+    await store.write(async tx => {
+      for (const id of ['l1', 'l2']) {
+        await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
+      }
+    });
+    let run = 0;
+    const shuffled = fc.array(person, { minLength: 2, maxLength: 9 }).chain(history =>
+      fc.tuple(
+        fc.constant(history),
+        fc.shuffledSubarray(
+          history.flatMap((_, i) => [i, i]),
+          { minLength: history.length * 2 },
         ),
-      );
-      await fc.assert(
-        fc.asyncProperty(shuffled, async ([history, order]) => {
-          run++;
-          const a = `a${String(run).padStart(7, '0')}-`;
-          const b = `b${String(run).padStart(7, '0')}-`;
-          const key = (h: Happening, n: number) => {
-            const t = told(h, n, a);
-            const f = fact(t.fact);
-            return factKey(f.at, f.rank, t.id);
-          };
-          const ordered = history.map((h, n) => ({ h, n })).sort((x, y) => (key(x.h, x.n) < key(y.h, y.n) ? -1 : 1));
-          await store.write(async tx => {
-            for (const { h, n } of ordered) await tell(tx, told(h, n, a));
-          });
-          await store.write(async tx => {
-            for (const n of order) await tell(tx, told(history[n]!, n, b));
-          });
-          expect(await contactsOf(store, b)).toEqual(await contactsOf(store, a));
-        }),
-        { numRuns: RUNS, seed: SEED },
-      );
-    },
-    600_000,
-  );
+      ),
+    );
+    await fc.assert(
+      fc.asyncProperty(shuffled, async ([history, order]) => {
+        run++;
+        const a = `a${String(run).padStart(7, '0')}-`;
+        const b = `b${String(run).padStart(7, '0')}-`;
+        const key = (h: Happening, n: number) => {
+          const t = told(h, n, a);
+          const f = fact(t.fact);
+          return factKey(f.at, f.rank, t.id);
+        };
+        const ordered = history.map((h, n) => ({ h, n })).sort((x, y) => (key(x.h, x.n) < key(y.h, y.n) ? -1 : 1));
+        await store.write(async tx => {
+          for (const { h, n } of ordered) await tell(tx, told(h, n, a));
+        });
+        await store.write(async tx => {
+          for (const n of order) await tell(tx, told(history[n]!, n, b));
+        });
+        expect(await contactsOf(store, b)).toEqual(await contactsOf(store, a));
+      }),
+      { numRuns: RUNS, seed: SEED },
+    );
+  }, 600_000);
 });

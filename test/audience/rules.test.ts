@@ -3,12 +3,27 @@ import { eq } from 'drizzle-orm';
 import { events, lists } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { eachBackend } from '../support/backends.ts';
-import { audience, NOW, tell, type Told } from '../support/facts.ts';
+import { audience, NOW, type Told, tell } from '../support/facts.ts';
 
 const t = (n: number) => NOW - 10_000 + n;
-const stripe = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({ provider: 'stripe', id, fact, ...more });
-const clerk = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({ provider: 'clerk', id, fact, ...more });
-const polar = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({ provider: 'polar', id, fact, ...more });
+const stripe = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({
+  provider: 'stripe',
+  id,
+  fact,
+  ...more,
+});
+const clerk = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({
+  provider: 'clerk',
+  id,
+  fact,
+  ...more,
+});
+const polar = (id: string, fact: Told['fact'], more: Partial<Told> = {}): Told => ({
+  provider: 'polar',
+  id,
+  fact,
+  ...more,
+});
 const user = (who: string) => ({ personId: who, userId: who });
 
 async function story(store: Store, ...told: Told[]) {
@@ -23,13 +38,24 @@ eachBackend('contact rules', open => {
   describe('link', () => {
     test('a guest checkout and a customer with one address are one contact', async () => {
       const store = await open();
-      await story(store, stripe('1', { authority: 'copy', email: 'a@x.co', at: t(1) }), stripe('2', { personId: 'cus_1', email: 'a@x.co', at: t(2), rank: 0 }));
+      await story(
+        store,
+        stripe('1', { authority: 'copy', email: 'a@x.co', at: t(1) }),
+        stripe('2', { personId: 'cus_1', email: 'a@x.co', at: t(2), rank: 0 }),
+      );
       expect(await audience(store)).toHaveLength(1);
     });
     test('two contacts that turn out to be one are merged, the older row survives and the effects say so', async () => {
       const store = await open();
-      const [first] = await story(store, stripe('1', { personId: 'cus_1', email: 'a@x.co', at: t(1) }), clerk('2', { ...user('u1'), email: 'b@x.co', at: t(2) }));
-      const [merge] = await story(store, stripe('3', { personId: 'cus_1', email: 'b@x.co', formerEmail: 'a@x.co', at: t(3), rank: 1 }));
+      const [first] = await story(
+        store,
+        stripe('1', { personId: 'cus_1', email: 'a@x.co', at: t(1) }),
+        clerk('2', { ...user('u1'), email: 'b@x.co', at: t(2) }),
+      );
+      const [merge] = await story(
+        store,
+        stripe('3', { personId: 'cus_1', email: 'b@x.co', formerEmail: 'a@x.co', at: t(3), rank: 1 }),
+      );
       expect(kinds(merge)).toContain('contact.merged');
       expect(merge?.contactId).toBe(first!.contactId);
       expect(await audience(store)).toMatchObject([{ email: 'b@x.co', userId: 'u1' }]);
@@ -64,7 +90,11 @@ eachBackend('contact rules', open => {
     });
     test("Polar's external id joins the auth user of that id", async () => {
       const store = await open();
-      await story(store, clerk('1', { ...user('u1'), email: 'a@x.co', at: t(1) }), polar('2', { personId: 'p1', userId: 'u1', email: 'pay@x.co', at: t(2) }));
+      await story(
+        store,
+        clerk('1', { ...user('u1'), email: 'a@x.co', at: t(1) }),
+        polar('2', { personId: 'p1', userId: 'u1', email: 'pay@x.co', at: t(2) }),
+      );
       expect(await audience(store)).toMatchObject([{ email: 'a@x.co', userId: 'u1' }]);
     });
   });
@@ -72,7 +102,11 @@ eachBackend('contact rules', open => {
   describe('fields', () => {
     test('an old invoice never overwrites the address of the customer object', async () => {
       const store = await open();
-      await story(store, stripe('1', { personId: 'cus_1', email: 'new@x.co', at: t(1) }), stripe('2', { authority: 'copy', personId: 'cus_1', email: 'old@x.co', at: t(9) }));
+      await story(
+        store,
+        stripe('1', { personId: 'cus_1', email: 'new@x.co', at: t(1) }),
+        stripe('2', { authority: 'copy', personId: 'cus_1', email: 'old@x.co', at: t(9) }),
+      );
       expect(await audience(store)).toMatchObject([{ email: 'new@x.co' }]);
     });
     test('names come from the auth provider before the payment provider, and null never blanks', async () => {
@@ -87,7 +121,10 @@ eachBackend('contact rules', open => {
     });
     test('names are left alone where syncNames is off', async () => {
       const store = await open();
-      await story(store, clerk('1', { ...user('u1'), email: 'a@x.co', firstName: 'Ada', at: t(1) }, { settings: { syncNames: false } }));
+      await story(
+        store,
+        clerk('1', { ...user('u1'), email: 'a@x.co', firstName: 'Ada', at: t(1) }, { settings: { syncNames: false } }),
+      );
       expect(await audience(store)).toMatchObject([{ firstName: null }]);
     });
     test('source and group are those of the earliest fact with an address, even when it arrives last', async () => {
@@ -118,12 +155,22 @@ eachBackend('contact rules', open => {
       clerk('9', { personId: 'u1', deletion: true, at: t(9), rank: 3 }, { settings: { onDelete } });
     test('unsubscribes by default and stays so for later facts, which only link', async () => {
       const store = await open();
-      await story(store, created, deleted('unsubscribe'), clerk('10', { ...user('u1'), email: 'z@x.co', firstName: 'Zed', at: t(10), rank: 1 }));
+      await story(
+        store,
+        created,
+        deleted('unsubscribe'),
+        clerk('10', { ...user('u1'), email: 'z@x.co', firstName: 'Zed', at: t(10), rank: 1 }),
+      );
       expect(await audience(store)).toMatchObject([{ email: 'a@x.co', firstName: 'Ada', subscribed: false }]);
     });
     test('removes the contact where onDelete is "delete", and a late update does not bring it back', async () => {
       const store = await open();
-      const taken = await story(store, created, deleted('delete'), clerk('2', { ...user('u1'), email: 'a@x.co', at: t(2), rank: 1 }));
+      const taken = await story(
+        store,
+        created,
+        deleted('delete'),
+        clerk('2', { ...user('u1'), email: 'a@x.co', at: t(2), rank: 1 }),
+      );
       expect(kinds(taken[1])).toContain('contact.deleted');
       expect(taken[2]?.status).toBe('processed');
       expect(await audience(store)).toEqual([]);
@@ -142,7 +189,12 @@ eachBackend('contact rules', open => {
     });
     test('keeps the contact while another identity is live, and says why', async () => {
       const store = await open();
-      const taken = await story(store, created, stripe('2', { personId: 'cus_1', email: 'a@x.co', at: t(2) }), deleted('delete'));
+      const taken = await story(
+        store,
+        created,
+        stripe('2', { personId: 'cus_1', email: 'a@x.co', at: t(2) }),
+        deleted('delete'),
+      );
       expect(kinds(taken[2])).toContain('contact.kept');
       expect(await audience(store)).toMatchObject([{ email: 'a@x.co', subscribed: true }]);
     });
@@ -163,7 +215,8 @@ eachBackend('contact rules', open => {
     test('lists are a union, and nothing is added while unsubscribed', async () => {
       const store = await open();
       await store.write(async tx => {
-        for (const id of ['l1', 'l2', 'l3']) await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
+        for (const id of ['l1', 'l2', 'l3'])
+          await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
       });
       await story(
         store,
@@ -179,7 +232,12 @@ eachBackend('contact rules', open => {
       const store = await open();
       const fires = { settings: { triggerEvent: 'signup', triggerMaxAgeHours: 1 } };
       const told = clerk('1', { ...user('u1'), email: 'a@x.co', at: t(1) }, fires);
-      const taken = await story(store, told, told, clerk('2', { ...user('u1'), email: 'a@x.co', at: NOW - 3_700_000, rank: 1 }, fires));
+      const taken = await story(
+        store,
+        told,
+        told,
+        clerk('2', { ...user('u1'), email: 'a@x.co', at: NOW - 3_700_000, rank: 1 }, fires),
+      );
       expect(kinds(taken[0])).toContain('event.triggered');
       expect(kinds(taken[1])).toEqual(['event.repeated']);
       expect(kinds(taken[2])).toEqual(['event.tooOld']);

@@ -6,14 +6,27 @@ import { claimJob, enqueue } from '../../src/jobs/queue.ts';
 import { eachBackend } from '../support/backends.ts';
 
 const list = (id: string) => ({ id, name: id, description: null, isPublic: true, createdAt: 1 });
-const ids = async (store: Store) => (await store.read(tx => tx.select({ id: lists.id }).from(lists).orderBy(lists.id))).map(row => row.id);
+const ids = async (store: Store) =>
+  (await store.read(tx => tx.select({ id: lists.id }).from(lists).orderBy(lists.id))).map(row => row.id);
 const counter = async (tx: Tx) => Number((await tx.select().from(meta).where(eq(meta.key, 'n')))[0]?.value ?? 0);
 
 // What domain code may rely on, whichever database is behind it.
 eachBackend('store', open => {
   test('gives back what was written, types included', async () => {
     const store = await open();
-    await store.write(tx => tx.insert(jobs).values({ id: 'j', kind: 'k', uniqueKey: null, payload: { a: [1, 'é', null] }, status: 'queued', dueAt: 1790000000000, attempts: 0, error: null, createdAt: 2 }));
+    await store.write(tx =>
+      tx.insert(jobs).values({
+        id: 'j',
+        kind: 'k',
+        uniqueKey: null,
+        payload: { a: [1, 'é', null] },
+        status: 'queued',
+        dueAt: 1790000000000,
+        attempts: 0,
+        error: null,
+        createdAt: 2,
+      }),
+    );
     const [row] = await store.read(tx => tx.select().from(jobs));
     expect(row).toMatchObject({ payload: { a: [1, 'é', null] }, dueAt: 1790000000000, uniqueKey: null });
     await store.write(tx => tx.insert(lists).values(list('l')));
@@ -49,7 +62,10 @@ eachBackend('store', open => {
       Array.from({ length: 50 }, () =>
         store.write(async tx => {
           const n = await counter(tx);
-          await tx.update(meta).set({ value: String(n + 1) }).where(eq(meta.key, 'n'));
+          await tx
+            .update(meta)
+            .set({ value: String(n + 1) })
+            .where(eq(meta.key, 'n'));
         }),
       ),
     );
@@ -57,13 +73,22 @@ eachBackend('store', open => {
   });
   test('refuses a write inside a write', async () => {
     const store = await open();
-    const inner = await store.write(() => store.write(async () => 1).then(() => 'allowed', error => String(error)));
+    const inner = await store.write(() =>
+      store
+        .write(async () => 1)
+        .then(
+          () => 'allowed',
+          error => String(error),
+        ),
+    );
     expect(inner).toContain('write inside write');
   });
   test('keeps a unique key, and the failed statement harms nobody else in the batch', async () => {
     const store = await open();
     await store.write(tx => tx.insert(lists).values(list('a')));
-    const outcomes = await Promise.allSettled(['b', 'a', 'c'].map(id => store.write(tx => tx.insert(lists).values(list(id)))));
+    const outcomes = await Promise.allSettled(
+      ['b', 'a', 'c'].map(id => store.write(tx => tx.insert(lists).values(list(id)))),
+    );
     expect(outcomes.map(o => o.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
     expect(await ids(store)).toEqual(['a', 'b', 'c']);
     const again = await store.write(tx => tx.insert(lists).values(list('a')).onConflictDoNothing().returning());
@@ -98,7 +123,12 @@ eachBackend('store', open => {
       tables++;
       const config = getTableConfig(table);
       const columns = config.columns.map(column => sql.raw(column.name));
-      await store.read(tx => tx.select({ one: sql`${sql.join(columns, sql` || `)}` }).from(table).limit(1));
+      await store.read(tx =>
+        tx
+          .select({ one: sql`${sql.join(columns, sql` || `)}` })
+          .from(table)
+          .limit(1),
+      );
     }
     expect(tables).toBeGreaterThan(10);
   });

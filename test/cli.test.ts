@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'bun:test';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { version } from '../package.json' with { type: 'json' };
+import { COMMANDS } from '../src/cli/commands.ts';
+import { run } from '../src/cli/run.ts';
+import type { Env } from '../src/config.ts';
+import { emptyFolder } from './support/binary.ts';
+
+async function cli(words: string[], env: Env = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await run(words, { env, out: line => out.push(line), err: line => err.push(line) });
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+describe('a wrong command line exits 2 with one line that names the nearest match', () => {
+  test.each([
+    [['sevre'], 'Did you mean serve?'],
+    [['--prot', '1'], 'Did you mean --port?'],
+    [['serve', '--dtaa=x'], 'Did you mean --data?'],
+    [['enpoints', 'add'], 'Did you mean endpoints?'],
+    [['endpoints', 'ad'], 'Did you mean endpoints add?'],
+    [['endpoints'], 'one of: add, list, show'],
+    [['keys', 'create'], 'needs NAME'],
+    [['keys', 'create', 'a', 'b'], 'takes no argument "b"'],
+    [['keys', 'list', '--data'], '--data needs a value'],
+    [['keys', 'list', '--json=1'], '--json takes no value'],
+    [['__proto__'], 'Unknown command'],
+    [['serve', '--constructor'], 'Unknown flag'],
+    [['endpoints', 'set-secret', 'ep_1', '--secret', 'whsec_x'], 'shell history'],
+    [['endpoints', 'set-secret', 'ep_1', '--secret=whsec_x'], '--secret-file'],
+  ])('inlet %p', async (words, expected) => {
+    const { code, out, err } = await cli(words);
+    expect(code).toBe(2);
+    expect(err).toContain(expected);
+    expect(err).not.toMatch(/\n|whsec_x/);
+    expect(out).toBe('');
+  });
+});
+
+test('help of the program, of a group and of every command', async () => {
+  for (const words of [['--help'], ['-h'], ['help']])
+    expect((await cli(words)).out).toContain('inlet endpoints add PROVIDER');
+  expect((await cli(['keys', '--help'])).out).toContain('inlet keys revoke ID');
+  expect((await cli(['keys', '--help'])).out).not.toContain('inlet backup');
+  for (const command of COMMANDS) {
+    const { code, out } = await cli([...command.name.split(' '), '--help']);
+    expect(code).toBe(0);
+    expect(out).toContain(command.summary);
+    for (const option of Object.keys(command.options)) expect(out).toContain(`--${option}`);
+  }
+});
+
+test('the version is that of package.json', async () => {
+  expect(await cli(['--version'])).toEqual({ code: 0, out: version, err: '' });
+});
+
+test('commands never make a data folder by a mistyped name', async () => {
+  const dataDir = join(emptyFolder(), 'mistyped');
+  const lines = [
+    ['keys', 'list'],
+    ['keys', 'create', 'x'],
+    ['keys', 'revoke', 'x'],
+    ['endpoints', 'add', 'stripe'],
+    ['endpoints', 'list'],
+    ['endpoints', 'show', 'x'],
+    ['endpoints', 'remove', 'x'],
+    ['endpoints', 'reset-secrets'],
+    ['send-test', 'x', 'customer.created'],
+    ['backup', join(dataDir, 'x')],
+  ];
+  for (const words of lines) {
+    const { code, err } = await cli([...words, '--data', dataDir]);
+    expect([words.join(' '), code, err]).toEqual([
+      words.join(' '),
+      1,
+      `inlet: No Inlet data in ${dataDir}. Start the server first or pass --data.`,
+    ]);
+  }
+  expect((await cli(['doctor', '--data', dataDir])).code).toBe(1);
+  expect(existsSync(dataDir)).toBe(false);
+});
+
+test('a bad value is one line with exit code 1', async () => {
+  const { code, err } = await cli(['health'], { INLET_PORT: 'eighty' });
+  expect(code).toBe(1);
+  expect(err).toBe('inlet: INLET_PORT must be a whole number from 0 to 65535.');
+});
+
+test('an unknown variable is only a warning', async () => {
+  const { err } = await cli(['keys', 'list', '--data', '/nonexistent/x'], { INLET_PROT: '1' });
+  expect(err).toContain(
+    'inlet: warning: INLET_PROT is not a variable of Inlet and has no effect. Did you mean INLET_PORT?',
+  );
+});
