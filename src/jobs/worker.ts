@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
-import { anyDue, apply, backoffMs, bodiesOf, claim, giveBack, recover } from '../inbound/apply.ts';
+import { apply, backoffMs } from '../inbound/apply.ts';
+import { anyDue, bodiesOf, claim, giveBack, recover } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
 import { kinds } from './kinds.ts';
 import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job } from './queue.ts';

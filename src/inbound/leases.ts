@@ -1,0 +1,170 @@
+import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
+import { deliveries, payloads } from '../db/schema.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import type { Taken } from '../pipeline.ts';
+import { NEVER } from './log.ts';
+
+const LEASE_MS = 300_000;
+const MAX_CRASHES = 3;
+
+export type Claimed = Pick<
+  typeof deliveries.$inferSelect,
+  | 'id'
+  | 'endpointId'
+  | 'provider'
+  | 'externalId'
+  | 'type'
+  | 'occurredAt'
+  | 'receivedAt'
+  | 'attempts'
+  | 'crashes'
+  | 'replays'
+>;
+
+/**
+ * Leases up to `limit` due deliveries, oldest first; the attempt is counted and committed before the work. One that was under way
+ * when the process died goes alone, so that a delivery that kills the process takes no neighbour with it.
+ */
+export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed[]> {
+  const due = [
+    ...(await dueOf(tx).all({ status: 'queued', now, limit })),
+    ...(await dueOf(tx).all({ status: 'failed', now, limit: 4 })),
+  ];
+  const suspect = due.find(row => row.crashes > 0);
+  const chosen = suspect ? [suspect] : due.slice(0, limit);
+  if (!chosen.length) return [];
+  return tx
+    .update(deliveries)
+    .set({ status: 'queued', leased: true, attempts: sql`${deliveries.attempts} + 1`, dueAt: now + LEASE_MS })
+    .where(
+      inArray(
+        deliveries.id,
+        chosen.map(row => row.id),
+      ),
+    )
+    .returning({
+      id: deliveries.id,
+      endpointId: deliveries.endpointId,
+      provider: deliveries.provider,
+      externalId: deliveries.externalId,
+      type: deliveries.type,
+      occurredAt: deliveries.occurredAt,
+      receivedAt: deliveries.receivedAt,
+      attempts: deliveries.attempts,
+      crashes: deliveries.crashes,
+      replays: deliveries.replays,
+    });
+}
+
+const dueOf = (tx: Tx) =>
+  prepare(tx, 'due', t =>
+    t
+      .select({ id: deliveries.id, crashes: deliveries.crashes })
+      .from(deliveries)
+      .where(
+        and(
+          sql`${deliveries.status} <> 'processed'`, // lets SQLite use the partial index with a bound status
+          eq(deliveries.status, sql.placeholder('status')),
+          lte(deliveries.dueAt, sql.placeholder('now')),
+          eq(deliveries.leased, false),
+        ),
+      )
+      .orderBy(deliveries.dueAt, deliveries.id)
+      .limit(sql.placeholder('limit'))
+      .prepare(),
+  );
+
+/** True when a delivery is due and not leased. */
+export async function anyDue(tx: Tx, now: number): Promise<boolean> {
+  for (const status of ['queued', 'failed']) if ((await dueOf(tx).all({ status, now, limit: 1 })).length) return true;
+  return false;
+}
+
+/** The stored bodies of claimed deliveries; null where there was no JSON, absent where it was pruned. */
+export async function bodiesOf(tx: Tx, ids: string[]): Promise<Map<string, string | null>> {
+  const rows = await tx
+    .select({ id: payloads.deliveryId, body: payloads.body })
+    .from(payloads)
+    .where(inArray(payloads.deliveryId, ids));
+  return new Map(rows.map(row => [row.id, row.body]));
+}
+
+/** Ends a lease. A lease that another worker took over meanwhile must not be ended: the whole transaction fails then. */
+export async function finish(tx: Tx, row: Claimed, set: Partial<typeof deliveries.$inferInsert>): Promise<void> {
+  const done = await tx
+    .update(deliveries)
+    .set({ ...set, leased: false })
+    .where(and(eq(deliveries.id, row.id), eq(deliveries.leased, true), eq(deliveries.attempts, row.attempts)))
+    .returning({ id: deliveries.id });
+  if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
+}
+
+/** `finish` for the usual outcome, prepared. */
+export async function conclude(tx: Tx, row: Claimed, taken: Taken, now: number): Promise<void> {
+  const { status, message, effects, contactId, identityId: waitsFor } = taken;
+  const done = await prepare(tx, 'conclude', t =>
+    t
+      .update(deliveries)
+      .set({
+        status: sql`${sql.placeholder('status')}`,
+        message: sql`${sql.placeholder('message')}`,
+        effects: sql`${sql.placeholder('effects')}`,
+        contactId: sql`${sql.placeholder('contactId')}`,
+        identityId: sql`${sql.placeholder('identityId')}`,
+        processedAt: sql`${sql.placeholder('processedAt')}`,
+        dueAt: 0,
+        leased: false,
+        error: null,
+      })
+      .where(
+        and(
+          eq(deliveries.id, sql.placeholder('id')),
+          eq(deliveries.leased, true),
+          eq(deliveries.attempts, sql.placeholder('attempts')),
+        ),
+      )
+      .returning({ id: deliveries.id })
+      .prepare(),
+  ).all({
+    id: row.id,
+    attempts: row.attempts,
+    status,
+    message,
+    effects: JSON.stringify(effects),
+    contactId,
+    identityId: waitsFor,
+    processedAt: status === 'processed' ? now : null,
+  });
+  if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
+}
+
+/** Gives leases back untouched, after the database could not take the outcome. */
+export async function giveBack(tx: Tx, ids: string[]): Promise<void> {
+  await tx
+    .update(deliveries)
+    .set({ leased: false, dueAt: 0, attempts: sql`${deliveries.attempts} - 1` })
+    .where(and(inArray(deliveries.id, ids), eq(deliveries.leased, true)));
+}
+
+/** After a crash (`before` null: all leases are void) or for leases that ran out: counts the crash, buries after three. */
+export async function recover(tx: Tx, before: number | null, now: number): Promise<void> {
+  const lost = await tx
+    .update(deliveries)
+    .set({ leased: false, dueAt: 0, crashes: sql`${deliveries.crashes} + 1` })
+    .where(
+      and(
+        eq(deliveries.status, 'queued'),
+        gt(deliveries.dueAt, 0), // not leased: 0 or NEVER
+        lt(deliveries.dueAt, before ?? NEVER),
+        eq(deliveries.leased, true),
+      ),
+    )
+    .returning({ id: deliveries.id, crashes: deliveries.crashes });
+  const buried = lost.filter(row => row.crashes >= MAX_CRASHES).map(row => row.id);
+  if (!buried.length) return;
+  const error = `Inlet stopped ${MAX_CRASHES} times while applying this. Replay it once the cause is mended.`;
+  await tx
+    .update(deliveries)
+    .set({ status: 'dead', error, message: error, processedAt: now })
+    .where(inArray(deliveries.id, buried));
+}
