@@ -24,6 +24,7 @@ function compile(outfile: string, target: string | null): boolean {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
+  rmSync(`${part}.map`, { force: true }); // it is embedded too
   if (exitCode !== 0) return false;
   chmodSync(part, 0o755);
   renameSync(part, outfile);
