@@ -4,17 +4,28 @@ import type { Config } from './config.ts';
 
 export type Log = pino.Logger;
 
-/** A database error's message ends in the statement's parameters: personal data and sealed secrets stay out of the log. */
-const withoutParams = (text: string) => text.replace(/\n?params:[\s\S]*?(?=\n\s+at |$)/, '');
+/** A failed statement's message ends in its parameters: personal data and sealed secrets stay out of the log. */
+function safeMessage(error: Error): string {
+  if ('params' in error && 'query' in error) return `Failed query: ${error.query}`;
+  return error.message;
+}
+
+/** Where it happened, without the message that the stack repeats. */
+function frames(error: Error): string {
+  const stack = error.stack ?? '';
+  const at = stack.indexOf(error.message);
+  const rest = at < 0 ? stack : stack.slice(at + error.message.length);
+  return rest.slice(Math.max(0, rest.search(/^ +at /m)));
+}
 
 /** The safe part of an error. Everything else that hangs on it (request, config, parameters) is left out. */
 export function safeError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error };
+  const message = safeMessage(error);
   const code =
     'code' in error && (typeof error.code === 'string' || typeof error.code === 'number') ? { code: error.code } : {};
   const cause = error.cause instanceof Error && depth < 3 ? { cause: safeError(error.cause, depth + 1) } : {};
-  const stack = withoutParams(error.stack ?? '');
-  return { name: error.name, message: withoutParams(error.message), ...code, stack, ...cause };
+  return { name: error.name, message, ...code, stack: `${error.name}: ${message}\n${frames(error)}`, ...cause };
 }
 
 /** Lines on stdout, written at once: JSON, or readable on a terminal. Call sites pass only fields that are safe to show. */
