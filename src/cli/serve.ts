@@ -7,13 +7,16 @@ import { EXIT_INTERNAL } from './run.ts';
 
 const STOP_LIMIT_MS = 9500; // supervisors kill after 10 s
 
+/** The flags that the next command needs too, so that it finds this data folder and shows this URL. */
+const again = (flags: Invocation['options']) =>
+  ['data', 'host', 'port', 'public-url'].map(name => (flags[name] ? ` --${name} ${flags[name]}` : '')).join('');
+
 function welcome(io: Io, config: Config, url: string, newApiKey: string | null, flags: Invocation['options']): void {
-  const data = flags.data ? ` --data ${flags.data}` : '';
   io.out(`Inlet is listening on ${url}`);
   io.out(`  API docs   ${url}/swagger`);
   if (newApiKey) io.out(`  API key    ${newApiKey}   (shown only this once: keep it now)`);
   if (newApiKey) io.out(`  data       ${config.dataDir}   (database and sealing key; back up both)`);
-  io.out(`  next       ${selfCommand()} endpoints add stripe${data}`);
+  io.out(`  next       ${selfCommand()} endpoints add stripe${again(flags)}`);
 }
 
 /** Resolves with the first signal to stop. */
