@@ -66,6 +66,8 @@ export interface Fact {
   userId: string | null;
   /** True where the event says that the person object is gone at the provider. */
   deletion: boolean;
+  /** The type whose settings apply, where it is not the event's own (Supabase's soft delete is an UPDATE). */
+  settingsType?: string;
 }
 
 /** Verified, but nothing to apply. `message` says which rule and what to do about it. */

@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import { Webhook } from 'svix';
+import { z } from 'zod';
+import { signStandard } from './clerk.ts';
+import { email, id, msOfText, own, splitName, text } from './pick.ts';
+import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
+import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
+
+const settings = z.object({});
+type Settings = z.infer<typeof settings>;
+
+const types: EventType[] = [
+  { type: 'customer.created', description: 'A customer was made', carriesEmail: 'usually', deletion: false },
+  {
+    type: 'customer.updated',
+    description: 'A customer changed',
+    carriesEmail: 'usually',
+    deletion: false,
+    silentWhenUnchanged: true,
+  },
+  {
+    type: 'customer.deleted',
+    description: 'A customer was deleted; the address may be anonymised',
+    carriesEmail: 'sometimes',
+    deletion: true,
+  },
+  { type: 'order.paid', description: 'An order was paid', carriesEmail: 'usually', deletion: false },
+  {
+    type: 'subscription.created',
+    description: 'A subscription was made; it may not be active yet',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+  {
+    type: 'subscription.active',
+    description: 'A subscription became active, or recovered',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+  {
+    type: 'subscription.canceled',
+    description: 'A subscription will end at the end of its period',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+  {
+    type: 'subscription.uncanceled',
+    description: 'A scheduled end was taken back',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+  {
+    type: 'subscription.past_due',
+    description: 'A payment of a subscription is overdue',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+  {
+    type: 'subscription.revoked',
+    description: 'A subscription ended, access with it',
+    carriesEmail: 'usually',
+    deletion: false,
+  },
+];
+const SUPPORTED = new Set(types.map(each => each.type));
+
+const setup = [
+  'In Polar open the organisation → Settings → Webhooks → Add Endpoint.',
+  'URL {url}, format Raw, newest API version; tick the events you want → Create.',
+  "Press Copy Secret on the endpoint's page and bring it back to Inlet.",
+  'The sandbox needs an endpoint and secret of its own.',
+];
+
+/**
+ * Standard Webhooks, with two keys in the wild: the UTF-8 of the whole secret (made before 2026-09-08, or chosen by hand), or what
+ * follows `whsec_`, base64-decoded. Nothing tells them apart, so both are tried (polarsource/polar PR 14102, 14400).
+ */
+function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: number): Seen {
+  const { id: messageId, sentAt, signatures } = standardHeaders(req, ['webhook']);
+  const expected = (secret: string, body: Uint8Array) => {
+    const decoded = secret.startsWith('whsec_') ? fromBase64(secret.slice(6)) : null;
+    return [secret, ...(decoded && decoded.length >= 24 ? [decoded] : [])].map(key =>
+      hmacSha256(key, `${messageId}.${sentAt}.`, body),
+    );
+  };
+  const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
+  const { json, problem } = parseJson(req.body);
+  const time = msOfText(own(json, 'timestamp')) ?? sentAt * 1000;
+  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, json, problem };
+}
+
+function read(body: unknown, _settings: Settings, seen: { type: string; at: number }): Fact | Ignored {
+  const { type } = seen;
+  if (!SUPPORTED.has(type))
+    return { ignored: `Ignored: "${type}" is not an event type Inlet applies. Untick it in Polar to save traffic.` };
+  const data = own(body, 'data');
+  const isPerson = type.startsWith('customer.');
+  const customer = isPerson ? data : own(data, 'customer');
+  const personId = id(own(customer, 'id')) ?? (isPerson ? null : id(own(data, 'customer_id')));
+  if (personId === null)
+    return { ignored: 'Ignored: the event names no customer. Is the format of the Polar endpoint Raw?' };
+  const address = email(own(customer, 'email'));
+  const anonymised = address?.endsWith('@anonymized.polar.sh') ?? false;
+  const team = own(customer, 'type') === 'team'; // its name is an organisation's
+  const deletion = type === 'customer.deleted';
+  const name = own(customer, 'name');
+  return {
+    authority: isPerson ? 'person' : 'copy',
+    rank: deletion ? 3 : type === 'customer.created' ? 0 : type === 'customer.updated' ? 1 : 2,
+    at: seen.at,
+    personId,
+    aliases: [],
+    email: anonymised ? null : address,
+    formerEmail: null,
+    ...(team || anonymised || deletion ? { firstName: null, lastName: null } : splitName(name)),
+    userId: id(own(customer, 'external_id')),
+    deletion,
+  };
+}
+
+function sample(type: string, address: string, now: number): unknown {
+  const time = new Date(now).toISOString();
+  const customer = {
+    id: randomUUID(),
+    type: 'individual',
+    email: address,
+    email_verified: true,
+    name: 'Ada Lovelace',
+    external_id: null,
+    metadata: {},
+    created_at: time,
+    modified_at: null,
+    deleted_at: type === 'customer.deleted' ? time : null,
+  };
+  const event = { type, timestamp: time, api_version: '2026-10' };
+  if (type.startsWith('customer.')) return { ...event, data: customer };
+  const common = {
+    id: randomUUID(),
+    customer_id: customer.id,
+    customer,
+    amount: 2900,
+    currency: 'usd',
+    metadata: {},
+    created_at: time,
+  };
+  if (type === 'order.paid')
+    return { ...event, data: { ...common, status: 'paid', paid: true, billing_reason: 'purchase' } };
+  const status = { past_due: 'past_due', revoked: 'canceled' }[type.split('.')[1] ?? ''] ?? 'active';
+  return {
+    ...event,
+    data: { ...common, status, recurring_interval: 'month', cancel_at_period_end: type === 'subscription.canceled' },
+  };
+}
+
+export const polar = {
+  id: 'polar',
+  name: 'Polar',
+  class: 'payment' as const,
+  settings,
+  types,
+  setup,
+  secretMadeBy: 'provider' as const,
+  logHeaders: ['webhook-id', 'webhook-timestamp'],
+  signatureHeaders: ['webhook-signature'],
+  verify,
+  redact: (body: unknown) => body,
+  read,
+  previous: () => null,
+  sample,
+  sign: (body: string, secret: string, _settings: Settings, now: number) =>
+    signStandard('webhook', new Webhook(secret, { format: 'raw' }), randomUUID(), body, now),
+} satisfies Provider<Settings>;

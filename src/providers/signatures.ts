@@ -1,0 +1,158 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { type RawRequest, type Secret, Unverified } from './provider.ts';
+
+export const WINDOW_SECONDS = 300;
+const MAX_SIGNATURES = 8;
+const MIN_SECRET_BYTES = 24;
+const MAX_DEPTH = 64;
+const MAX_TOKENS = 50_000;
+const MAX_REENCODED_BYTES = 65_536;
+
+export const hmacSha256 = (key: string | Uint8Array, ...parts: (string | Uint8Array)[]): Uint8Array => {
+  const hasher = new Bun.CryptoHasher('sha256', key);
+  for (const part of parts) hasher.update(part);
+  return hasher.digest();
+};
+
+/** Bytes of strict hex, null for any other alphabet or an odd length (Buffer.from would cut silently). */
+export const fromHex = (text: string): Uint8Array | null =>
+  /^(?:[0-9a-f]{2})+$/i.test(text) ? Buffer.from(text, 'hex') : null;
+
+/** Bytes of strict standard base64 with or without padding, null for anything else. */
+export function fromBase64(text: string): Uint8Array | null {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return null;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.toString('base64').replace(/=+$/, '') === text.replace(/=+$/, '') ? bytes : null;
+}
+
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
+
+/** Compares texts of any length in constant time, by their hashes. */
+export const sameText = (a: string, b: string): boolean =>
+  timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest());
+
+/** A header that must be there once. Two of it arrive joined by ", ", which none of our signature headers holds by itself. */
+export function oneHeader(req: RawRequest, name: string): string {
+  const value = Object.hasOwn(req.headers, name) ? req.headers[name] : undefined;
+  if (value === undefined || value === '') throw new Unverified('missingHeader', `no ${name} header`);
+  if (value.includes(', ')) throw new Unverified('doubledHeader', `the ${name} header came more than once`);
+  return value;
+}
+
+/** Unix seconds of digits only. */
+export function unixSeconds(text: string, header: string): number {
+  if (!/^\d{1,12}$/.test(text))
+    throw new Unverified('malformed', `the timestamp in ${header} is not a Unix time in seconds`);
+  return Number(text);
+}
+
+export const usable = (secrets: Secret[]): Secret[] =>
+  secrets.filter(s => Buffer.byteLength(s.value) >= MIN_SECRET_BYTES);
+
+/** The signatures to examine, at most eight: a header full of them must cost no more. */
+export const examined = (signatures: string[]): string[] => signatures.slice(0, MAX_SIGNATURES);
+
+export interface Check {
+  body: Uint8Array;
+  secrets: Secret[];
+  /** Unix seconds of the sender. */
+  sentAt: number;
+  /** ms since 1970. */
+  now: number;
+  signatures: Uint8Array[];
+  /** What the right signatures of this body under this secret are. */
+  expected(secret: string, body: Uint8Array): Uint8Array[];
+}
+
+/** The secret that signed the body. The time is judged last, so that a right signature with a wrong time can be told. */
+export function findSigner(check: Check): Secret {
+  const { body, signatures } = check;
+  const signed = (bytes: Uint8Array) =>
+    usable(check.secrets).find(secret =>
+      check.expected(secret.value, bytes).some(right => signatures.some(given => sameBytes(right, given))),
+    );
+  const signer = signed(body);
+  if (!signer) {
+    const how = reencodings(body).find(({ bytes }) => signed(bytes) !== undefined)?.how;
+    throw new Unverified(
+      'badSignature',
+      how ? `the body was re-encoded on the way (${how})` : 'no signature matches a secret of this endpoint',
+    );
+  }
+  const skew = check.sentAt - Math.floor(check.now / 1000);
+  if (Math.abs(skew) > WINDOW_SECONDS) {
+    const side = skew < 0 ? 'behind' : 'ahead of';
+    throw new Unverified('clockSkew', `timestamp ${Math.abs(skew)} s ${side} our clock`, skew);
+  }
+  return signer;
+}
+
+/** What a careless proxy or framework may have made of the body; tried only to name the cause, never to accept. */
+function reencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
+  if (body.length > MAX_REENCODED_BYTES || body.length === 0) return [];
+  const text = Buffer.from(body).toString('utf8');
+  const out = [
+    { how: 'white space was added at its end', bytes: Buffer.from(text.trimEnd()) },
+    { how: 'a line end was lost', bytes: Buffer.from(`${text}\n`) },
+  ];
+  const { json } = parseJson(body);
+  if (json === undefined) return out;
+  out.push({ how: 'JSON was parsed and written again', bytes: Buffer.from(JSON.stringify(json)) });
+  out.push({ how: 'JSON was parsed and written again', bytes: Buffer.from(JSON.stringify(json, null, 2)) });
+  return out;
+}
+
+/** Why the bytes must not be parsed, or null. One pass: JavaScript's parser itself has no limit on depth. */
+function tooMuch(bytes: Uint8Array): string | null {
+  let depth = 0;
+  let tokens = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes[i];
+    if (c === 0x22) {
+      for (i++; i < bytes.length && bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++;
+      tokens++;
+    } else if (c === 0x7b || c === 0x5b) {
+      tokens++;
+      if (++depth > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
+    } else if (c === 0x7d || c === 0x5d) depth--;
+    else if (c === 0x2c || c === 0x3a) tokens++;
+    if (tokens > MAX_TOKENS) return `more than ${MAX_TOKENS} values`;
+  }
+  return null;
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** JSON of verified bytes, bounded in depth and tokens. `problem` says why there is none. Never throws. */
+export function parseJson(
+  bytes: Uint8Array,
+): { json: unknown; problem?: undefined } | { json?: undefined; problem: string } {
+  const much = tooMuch(bytes);
+  if (much) return { problem: `the JSON is ${much}` };
+  try {
+    return { json: JSON.parse(strict.decode(bytes)) as unknown };
+  } catch (error) {
+    return { problem: error instanceof SyntaxError ? 'the body is not JSON' : 'the body is not valid UTF-8' };
+  }
+}
+
+export interface StandardHeaders {
+  id: string;
+  sentAt: number;
+  signatures: Uint8Array[];
+}
+
+/** The three headers of Svix and Standard Webhooks: `v1,<base64>` entries separated by spaces; other versions are passed over. */
+export function standardHeaders(req: RawRequest, prefixes: string[]): StandardHeaders {
+  const prefix = prefixes.find(p => Object.hasOwn(req.headers, `${p}-signature`)) ?? prefixes[0];
+  const id = oneHeader(req, `${prefix}-id`);
+  const sentAt = unixSeconds(oneHeader(req, `${prefix}-timestamp`), `${prefix}-timestamp`);
+  const header = oneHeader(req, `${prefix}-signature`);
+  if (!/^[\x21-\x7e]{1,255}$/.test(id)) throw new Unverified('malformed', `the ${prefix}-id header is not an id`);
+  const signatures = examined(header.split(' ')).flatMap(entry => {
+    const bytes = entry.startsWith('v1,') ? fromBase64(entry.slice(3)) : null;
+    return bytes ? [bytes] : [];
+  });
+  if (!signatures.length) throw new Unverified('malformed', `the ${prefix}-signature header holds no v1 signature`);
+  return { id, sentAt, signatures };
+}
