@@ -1,0 +1,128 @@
+import type { Config } from '../config.ts';
+import type { Store } from '../db/store.ts';
+import { invalid } from '../errors.ts';
+import {
+  addSecret,
+  createEndpoint,
+  type Deps,
+  deleteEndpoint,
+  type EndpointRow,
+  getEndpoint,
+  listEndpoints,
+  viewEndpoint,
+} from '../inbound/endpoints.ts';
+import { didYouMean } from '../nearest.ts';
+import { allProviders, providerById } from '../providers/index.ts';
+import type { Invocation } from './command.ts';
+import { configOf, sealerFor, withStore } from './open.ts';
+import { table } from './print.ts';
+import { readSecret, secretFrom } from './prompt.ts';
+
+type Shown = Awaited<ReturnType<typeof viewEndpoint>> & { secretHeader?: { name: string; value: string } };
+
+const depsOf = async (config: Config, store: Store): Promise<Deps> => ({
+  sealer: await sealerFor(config, store),
+  now: Date.now(),
+  publicUrl: config.publicUrl,
+});
+
+const view = (config: Config, store: Store, row: EndpointRow): Promise<Shown> =>
+  store.read(tx => viewEndpoint(tx, { now: Date.now(), publicUrl: config.publicUrl }, row));
+
+/** What to do in the provider's dashboard, with this endpoint's values filled in. */
+function setupOf(endpoint: Shown): string[] {
+  const header = endpoint.secretHeader;
+  const steps = providerById(endpoint.provider)?.setup ?? [];
+  return steps.map((step, n) => {
+    const filled = step.replaceAll('{url}', endpoint.url);
+    return `  ${n + 1}. ${header ? filled.replaceAll('{secretHeader}', `${header.name}: ${header.value}`) : filled}`;
+  });
+}
+
+function describe(endpoint: Shown): string {
+  const secrets = endpoint.secrets.map(s => `${s.hint} (${s.id}${s.expiresAt ? `, until ${s.expiresAt}` : ''})`);
+  const rows: [string, string | null][] = [
+    ['id', endpoint.id],
+    ['provider', endpoint.provider],
+    ['name', endpoint.name],
+    ['URL', endpoint.url],
+    ['state', endpoint.state],
+    ['secrets', secrets.join(', ') || 'none yet'],
+    ['last received', endpoint.lastReceivedAt],
+    ['last rejected', endpoint.lastRejected && `${endpoint.lastRejected.at}: ${endpoint.lastRejected.cause}`],
+    ['next step', endpoint.nextStep],
+  ];
+  return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${value}`] : [])).join('\n');
+}
+
+function checkProvider(id: string): void {
+  const ids = allProviders.map(p => p.id);
+  if (!ids.includes(id)) throw invalid(`"${id.slice(0, 60)}" is none of ${ids.join(', ')}.${didYouMean(id, ids)}`);
+}
+
+export async function add(i: Invocation): Promise<number> {
+  const [provider = ''] = i.args;
+  const file = i.options['secret-file'];
+  const config = configOf(i);
+  checkProvider(provider);
+  const endpoint = await withStore(config, async store => {
+    const secret = file === undefined ? undefined : await secretFrom(file);
+    const deps = await depsOf(config, store);
+    const { row, made } = await store.write(tx => createEndpoint(tx, deps, { provider, name: i.options.name, secret }));
+    const shown = await view(config, store, row);
+    if (made !== null) shown.secretHeader = { name: String(row.settings.headerName ?? 'x-inlet-secret'), value: made };
+    return shown;
+  });
+  if (i.switches.has('json')) {
+    i.io.out(JSON.stringify(endpoint, null, 2));
+    return 0;
+  }
+  i.io.out(describe(endpoint));
+  i.io.out(['', `In ${providerById(provider)?.name ?? provider}:`, ...setupOf(endpoint)].join('\n'));
+  if (endpoint.secretHeader) i.io.out('The value of the header is shown only this once.');
+  return 0;
+}
+
+export async function list(i: Invocation): Promise<number> {
+  const config = configOf(i);
+  const shown = await withStore(config, async store => {
+    const rows = await store.read(listEndpoints);
+    return Promise.all(rows.map(row => view(config, store, row)));
+  });
+  const cells = shown.map(e => [e.id, e.provider, e.name, e.state, e.url]);
+  if (i.switches.has('json')) i.io.out(JSON.stringify(shown, null, 2));
+  else if (!shown.length) i.io.out('No endpoints yet. Make one: inlet endpoints add stripe');
+  else i.io.out(table(['ID', 'PROVIDER', 'NAME', 'STATE', 'URL'], cells));
+  return 0;
+}
+
+export async function show(i: Invocation): Promise<number> {
+  const [id = ''] = i.args;
+  const config = configOf(i);
+  const endpoint = await withStore(config, async store =>
+    view(config, store, await store.read(tx => getEndpoint(tx, id))),
+  );
+  i.io.out(i.switches.has('json') ? JSON.stringify(endpoint, null, 2) : describe(endpoint));
+  return 0;
+}
+
+export async function remove(i: Invocation): Promise<number> {
+  const [id = ''] = i.args;
+  await withStore(configOf(i), store => store.write(tx => deleteEndpoint(tx, id)));
+  i.io.out(`Removed ${id}. Remove its URL at the provider too: what it still sends is answered 404.`);
+  return 0;
+}
+
+export async function setSecret(i: Invocation): Promise<number> {
+  const [id = ''] = i.args;
+  const config = configOf(i);
+  const endpoint = await withStore(config, async store => {
+    const row = await store.read(tx => getEndpoint(tx, id)); // a mistyped id is told before the secret is asked for
+    const secret = await readSecret(i.options['secret-file']);
+    const deps = await depsOf(config, store);
+    await store.write(tx => addSecret(tx, deps, id, secret, null));
+    return view(config, store, row);
+  });
+  i.io.out(describe(endpoint));
+  return 0;
+}
