@@ -56,7 +56,7 @@ test('a second server, a port in use, a newer database, a wrong or missing key: 
   const refused = async (args: string[], expected: string, env: Record<string, string> = {}) => {
     const { code, out, err } = await inlet(args, { cwd, env });
     expect(err).toContain(expected);
-    expect(err.trim()).not.toContain('\n');
+    expect(err.trim()).not.toMatch(/\n|x80x/);
     expect([code, out]).toEqual([1, '']);
   };
   await refused(['--port', String(await freePort())], 'Another Inlet is already serving ./inlet-data');
@@ -77,9 +77,7 @@ test('a second server, a port in use, a newer database, a wrong or missing key: 
   db.run('pragma user_version = 999');
   db.close();
   await refused([], 'written by a newer Inlet');
-  await refused([], 'PostgreSQL', { INLET_DATABASE_URL: 'postgres://u:x80x@db/inlet' }).catch(error => {
-    if (!String(error).includes('SQLite only')) throw error;
-  });
+  await refused([], 'SQLite only', { INLET_DATABASE_URL: 'postgres://u:x80x@db/inlet' });
   writeFileSync(join(cwd, 'file'), '');
   await refused(['--data', './file'], './file is a file');
 }, 30_000);
