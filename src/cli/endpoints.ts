@@ -78,7 +78,7 @@ export async function add(i: Invocation): Promise<number> {
     return 0;
   }
   i.io.out(describe(endpoint));
-  i.io.out(['', `In ${providerById(provider)?.name ?? provider}:`, ...setupOf(endpoint)].join('\n'));
+  i.io.out(['', 'Set it up:', ...setupOf(endpoint)].join('\n'));
   if (endpoint.secretHeader) i.io.out('The value of the header is shown only this once.');
   return 0;
 }
