@@ -9,8 +9,8 @@ import {
   type EndpointRow,
   getEndpoint,
   listEndpoints,
-  viewEndpoint,
 } from '../inbound/endpoints.ts';
+import { viewEndpoint } from '../inbound/endpointView.ts';
 import { didYouMean } from '../nearest.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Invocation } from './command.ts';
