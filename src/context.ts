@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import type { Store } from './db/store.ts';
-import type { Log } from './log.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
+import type { Log } from './log.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
 

@@ -119,6 +119,21 @@ export async function whenDue(tx: Tx, endpointId: string): Promise<number> {
   return endpoint?.paused ? NEVER : 0;
 }
 
+/** Sets aside what is queued for an endpoint: part of pausing it. */
+export async function park(tx: Tx, endpointId: string): Promise<void> {
+  await tx
+    .update(deliveries)
+    .set({ dueAt: NEVER })
+    .where(
+      and(
+        eq(deliveries.status, 'queued'),
+        eq(deliveries.dueAt, 0),
+        eq(deliveries.leased, false),
+        eq(deliveries.endpointId, endpointId),
+      ),
+    );
+}
+
 /** Makes everything due that a pause set aside: part of resuming an endpoint. */
 export async function unpark(tx: Tx, endpointId: string): Promise<void> {
   await tx

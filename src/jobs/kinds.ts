@@ -1,10 +1,10 @@
-import type { Tx } from '../db/store.ts';
+import type { Store, Tx } from '../db/store.ts';
 import { replayJob } from '../inbound/deliveries.ts';
 
-/** One step of a job: what to write in the transaction that also finishes it. Returns the next step's payload, or null when done. */
-export type Step = (tx: Tx, now: number) => Promise<unknown>;
+/** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
+export type Step = (tx: Tx) => Promise<unknown>;
 
-/** Job kind → from its payload, after any I/O, to the step. */
-export const kinds: Record<string, (payload: unknown) => Promise<Step>> = {
-  'deliveries.replay': async payload => replayJob(payload),
+/** Job kind → the step to write, after whatever it had to read or fetch. */
+export const kinds: Record<string, (store: Store, payload: unknown) => Promise<Step>> = {
+  'deliveries.replay': replayJob,
 };

@@ -125,7 +125,7 @@ export class Worker {
     try {
       const step = await this.stepOf(job);
       await store.write(async tx => {
-        const next = await step(tx, this.now());
+        const next = await step(tx);
         await finishJob(tx, job, next === null ? null : { payload: next, dueAt: this.now() });
       });
     } catch (error) {
@@ -140,7 +140,7 @@ export class Worker {
   private async stepOf(job: Job) {
     const kind = Object.hasOwn(kinds, job.kind) ? kinds[job.kind] : undefined;
     if (!kind) throw new Error(`no such kind of job: ${job.kind}`);
-    return kind(job.payload);
+    return kind(this.ctx.store, job.payload);
   }
 
   private async eachMinute(): Promise<void> {

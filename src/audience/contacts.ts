@@ -1,0 +1,183 @@
+import { and, asc, desc, eq, exists, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { invalid, notFound } from '../errors.ts';
+import type { Registers } from './registers.ts';
+
+type ContactRow = typeof contacts.$inferSelect;
+
+export const normalEmail = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
+
+/** Contacts that have or had an address. */
+export async function contactIdsOfEmail(tx: Tx, email: string): Promise<string[]> {
+  const rows = await tx
+    .select({ id: identities.contactId })
+    .from(links)
+    .innerJoin(identities, eq(identities.id, links.identityId))
+    .where(eq(links.value, `email:${normalEmail(email)}`));
+  return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
+}
+
+/** Contacts that a user id of the user's own product names, those beside the shown one included. */
+async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
+  const rows = await tx
+    .select({ id: identities.contactId })
+    .from(links)
+    .innerJoin(identities, eq(identities.id, links.identityId))
+    .where(eq(links.value, `user:${userId}`));
+  return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
+}
+
+/** The contact in Loops' shape: custom properties at top level, `mailingLists` an object of true entries. */
+function loopsShape(row: ContactRow, listIds: string[]) {
+  return {
+    ...row.properties,
+    id: row.id,
+    email: row.email,
+    firstName: row.firstName,
+    lastName: row.lastName,
+    source: row.source,
+    subscribed: row.subscribed,
+    userGroup: row.userGroup,
+    userId: row.userId,
+    mailingLists: Object.fromEntries(listIds.map(id => [id, true])),
+    optInStatus: null,
+  };
+}
+
+async function listsOf(tx: Tx, ids: string[]): Promise<Map<string, string[]>> {
+  const out = new Map<string, string[]>();
+  if (!ids.length) return out;
+  const rows = await tx
+    .select()
+    .from(memberships)
+    .where(inArray(memberships.contactId, ids))
+    .orderBy(asc(memberships.listId));
+  for (const row of rows) out.set(row.contactId, [...(out.get(row.contactId) ?? []), row.listId]);
+  return out;
+}
+
+/** Contacts in the order of `ids`, with when they were made and changed. */
+export async function viewContacts(tx: Tx, ids: string[]) {
+  if (!ids.length) return [];
+  const rows = await tx.select().from(contacts).where(inArray(contacts.id, ids));
+  const members = await listsOf(tx, ids);
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id);
+    if (!row) return [];
+    const times = {
+      createdAt: new Date(row.createdAt).toISOString(),
+      updatedAt: new Date(row.updatedAt).toISOString(),
+    };
+    return [{ ...loopsShape(row, members.get(id) ?? []), ...times }];
+  });
+}
+
+/** Loops' find: nobody or one contact, by exactly one of address and user id. @throws AppError invalid */
+export async function findContacts(tx: Tx, by: { email?: string | undefined; userId?: string | undefined }) {
+  if ((by.email === undefined) === (by.userId === undefined)) throw invalid('Give exactly one of email and userId.');
+  let ids: string[];
+  if (by.email !== undefined) {
+    if (!/^[^\s@]+@[^\s@]+$/.test(by.email.trim())) throw invalid('Invalid email address.');
+    const rows = await tx
+      .select({ id: contacts.id })
+      .from(contacts)
+      .where(eq(contacts.email, normalEmail(by.email)));
+    ids = rows.map(row => row.id);
+  } else ids = (await contactIdsOfUser(tx, by.userId ?? '')).slice(0, 1);
+  const members = await listsOf(tx, ids);
+  const rows = ids.length ? await tx.select().from(contacts).where(inArray(contacts.id, ids)) : [];
+  return rows.map(row => loopsShape(row, members.get(row.id) ?? []));
+}
+
+/** One contact with the identities behind it. @throws AppError notFound */
+export async function getContact(tx: Tx, id: string) {
+  const [contact] = await viewContacts(tx, [id]);
+  if (!contact) throw notFound('Contact');
+  const own = await tx
+    .select()
+    .from(identities)
+    .where(eq(identities.contactId, id))
+    .orderBy(asc(identities.createdAt), asc(identities.id));
+  const registers = own.map(row => row.registers as Registers);
+  const valuesOf = (prefix: string) =>
+    [...new Set(registers.flatMap(r => Object.keys(r.links)).filter(value => value.startsWith(prefix)))]
+      .map(value => value.slice(prefix.length))
+      .sort();
+  return {
+    ...contact,
+    emails: valuesOf('email:'),
+    userIds: valuesOf('user:'),
+    identities: own.map((row, i) => ({
+      provider: row.provider,
+      personId: registers[i]?.personId ?? null,
+      deleted: (registers[i]?.died ?? null) !== null,
+      firstSeenAt: new Date(row.createdAt).toISOString(),
+    })),
+  };
+}
+
+export interface ContactFilter {
+  q?: string | undefined;
+  listId?: string | undefined;
+  userGroup?: string | undefined;
+  source?: string | undefined;
+  subscribed?: boolean | undefined;
+}
+
+/** The filter as a condition; `q` is a prefix of the address. */
+export function contactCondition(tx: Tx, filter: ContactFilter): SQL | undefined {
+  const { q, listId, userGroup, source, subscribed } = filter;
+  const prefix = q === undefined ? '' : normalEmail(q);
+  const member = tx
+    .select({ one: sql`1` })
+    .from(memberships)
+    .where(and(eq(memberships.contactId, contacts.id), eq(memberships.listId, listId ?? '')));
+  return and(
+    prefix ? and(gte(contacts.email, prefix), lt(contacts.email, `${prefix}\uffff`)) : undefined,
+    listId === undefined ? undefined : exists(member),
+    userGroup === undefined ? undefined : eq(contacts.userGroup, userGroup),
+    source === undefined ? undefined : eq(contacts.source, source),
+    subscribed === undefined ? undefined : eq(contacts.subscribed, subscribed),
+  );
+}
+
+/** What happened to a contact, newest first: up to `limit` deliveries and events older than `before` (ms and id). */
+export async function activity(tx: Tx, contactId: string, before: { at: number; id: string } | null, limit: number) {
+  const older = (at: SQL, id: SQL) =>
+    before === null ? undefined : sql`(${at} < ${before.at} or (${at} = ${before.at} and ${id} < ${before.id}))`;
+  const received = await tx
+    .select()
+    .from(deliveries)
+    .where(and(eq(deliveries.contactId, contactId), older(sql`received_at`, sql`id`)))
+    .orderBy(desc(deliveries.receivedAt), desc(deliveries.id))
+    .limit(limit);
+  const fired = await tx
+    .select()
+    .from(events)
+    .where(and(eq(events.contactId, contactId), older(sql`created_at`, sql`id`)))
+    .orderBy(desc(events.createdAt), desc(events.id))
+    .limit(limit);
+  const entries = [
+    ...received.map(row => ({
+      id: row.id,
+      at: row.receivedAt,
+      kind: 'delivery' as const,
+      summary: row.message,
+      deliveryId: row.id as string | null,
+      detail: { provider: row.provider, type: row.type, status: row.status, effects: row.effects } as Record<
+        string,
+        unknown
+      >,
+    })),
+    ...fired.map(row => ({
+      id: row.id,
+      at: row.createdAt,
+      kind: 'event' as const,
+      summary: `Event ${row.eventName}`,
+      deliveryId: row.deliveryId,
+      detail: { eventName: row.eventName, eventProperties: row.eventProperties } as Record<string, unknown>,
+    })),
+  ];
+  return entries.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1)).slice(0, limit);
+}

@@ -1,0 +1,37 @@
+import { and, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
+import { contactIdsOfEmail } from './audience/contacts.ts';
+import { events } from './db/schema.ts';
+import type { Tx } from './db/store.ts';
+import { idAt } from './id.ts';
+
+/** `since` and `until` in ms. */
+export interface EventFilter {
+  name?: string | undefined;
+  email?: string | undefined;
+  contactId?: string | undefined;
+  since?: number | undefined;
+  until?: number | undefined;
+}
+
+export async function eventCondition(tx: Tx, filter: EventFilter): Promise<SQL | undefined> {
+  const { name, email, contactId, since, until } = filter;
+  const ofEmail = email === undefined ? null : await contactIdsOfEmail(tx, email);
+  return and(
+    name === undefined ? undefined : eq(events.eventName, name),
+    contactId === undefined ? undefined : eq(events.contactId, contactId),
+    ofEmail === null ? undefined : ofEmail.length ? inArray(events.contactId, ofEmail) : sql`1 = 0`,
+    since === undefined ? undefined : and(gte(events.id, idAt('evt', since)), gte(events.createdAt, since)),
+    until === undefined ? undefined : lte(events.createdAt, until),
+  );
+}
+
+/** Events in the order of `ids`. */
+export async function viewEvents(tx: Tx, ids: string[]) {
+  const rows = ids.length ? await tx.select().from(events).where(inArray(events.id, ids)) : [];
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id);
+    if (!row) return [];
+    const { effectKey: _, createdAt, ...shown } = row;
+    return [{ ...shown, createdAt: new Date(createdAt).toISOString() }];
+  });
+}

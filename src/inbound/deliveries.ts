@@ -1,0 +1,161 @@
+import { and, eq, gte, inArray, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { contactIdsOfEmail } from '../audience/contacts.ts';
+import { counted, newest } from '../db/scan.ts';
+import { type DeliveryStatus, deliveries, payloads } from '../db/schema.ts';
+import type { Store, Tx } from '../db/store.ts';
+import { AppError, invalid, notFound } from '../errors.ts';
+import { idAt } from '../id.ts';
+import { enqueue } from '../jobs/queue.ts';
+import { whenDue } from './log.ts';
+
+export const STATUSES = [
+  'queued',
+  'processed',
+  'ignored',
+  'waiting',
+  'failed',
+  'dead',
+  'rejected',
+] as const satisfies DeliveryStatus[];
+
+/** The log's filters. `since` and `until` in ms; `contactIds` is what an address resolved to. */
+export interface DeliveryFilter {
+  endpointId?: string | undefined;
+  status?: DeliveryStatus | undefined;
+  type?: string | undefined;
+  contactId?: string | undefined;
+  email?: string | undefined;
+  since?: number | undefined;
+  until?: number | undefined;
+}
+
+/** The filter as a condition. An address is looked up first, former ones included; one nobody has matches nothing. */
+export async function conditionOf(tx: Tx, filter: DeliveryFilter): Promise<SQL | undefined> {
+  const { endpointId, status, type, contactId, email, since, until } = filter;
+  const ofEmail = email === undefined ? null : await contactIdsOfEmail(tx, email);
+  return and(
+    endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId),
+    status === undefined ? undefined : eq(deliveries.status, status),
+    type === undefined ? undefined : eq(deliveries.type, type),
+    contactId === undefined ? undefined : eq(deliveries.contactId, contactId),
+    ofEmail === null ? undefined : ofEmail.length ? inArray(deliveries.contactId, ofEmail) : sql`1 = 0`,
+    since === undefined ? undefined : and(gte(deliveries.id, idAt('dlv', since)), gte(deliveries.receivedAt, since)),
+    until === undefined ? undefined : lte(deliveries.receivedAt, until),
+  );
+}
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+type Row = typeof deliveries.$inferSelect;
+
+const viewRow = (row: Row) => ({
+  id: row.id,
+  endpointId: row.endpointId,
+  provider: row.provider,
+  externalId: row.externalId?.split(' ')[0] ?? null,
+  type: row.type,
+  status: row.status,
+  message: row.message,
+  receivedAt: iso(row.receivedAt),
+  occurredAt: iso(row.occurredAt),
+  processedAt: iso(row.processedAt),
+  attempts: row.attempts,
+  duplicates: row.duplicates,
+  contactId: row.contactId,
+  effects: row.effects,
+  secretId: row.secretId,
+  response: row.response,
+  error: row.error,
+});
+
+/** Rows of the log in the order of `ids`, with payload and headers. */
+export async function viewDeliveries(tx: Tx, ids: string[]) {
+  if (!ids.length) return [];
+  const rows = await tx.select().from(deliveries).where(inArray(deliveries.id, ids));
+  const bodies = await tx.select().from(payloads).where(inArray(payloads.deliveryId, ids));
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id);
+    const payload = bodies.find(each => each.deliveryId === id);
+    if (!row) return [];
+    const body: unknown = payload?.body ? JSON.parse(payload.body) : null;
+    return [{ ...viewRow(row), payload: body, headers: payload?.headers ?? {} }];
+  });
+}
+
+/** @throws AppError notFound */
+export async function getDelivery(tx: Tx, id: string) {
+  const [found] = await viewDeliveries(tx, [id]);
+  if (!found) throw notFound('Delivery');
+  return found;
+}
+
+/** Queues a delivery again, to be re-read with today's settings. @throws AppError notFound, conflict */
+export async function replayDelivery(tx: Tx, id: string, repeatEffects: boolean): Promise<void> {
+  const [row] = await tx.select().from(deliveries).where(eq(deliveries.id, id));
+  if (!row) throw notFound('Delivery');
+  if (row.status === 'rejected')
+    throw new AppError(
+      'conflict',
+      'A rejected delivery was never verified, so it can not be replayed. Ask the provider to send it again.',
+    );
+  const [payload] = await tx.select({ id: payloads.deliveryId }).from(payloads).where(eq(payloads.deliveryId, id));
+  if (!payload)
+    throw new AppError('conflict', 'The payload of this delivery was pruned. Ask the provider to send it again.');
+  await requeue(tx, row, repeatEffects);
+}
+
+async function requeue(tx: Tx, row: Row, repeatEffects: boolean): Promise<void> {
+  await tx
+    .update(deliveries)
+    .set({
+      status: 'queued',
+      dueAt: await whenDue(tx, row.endpointId),
+      leased: false,
+      attempts: 0,
+      crashes: 0,
+      processedAt: null,
+      error: null,
+      replays: repeatEffects ? row.replays + 1 : row.replays,
+    })
+    .where(eq(deliveries.id, row.id));
+}
+
+interface BulkReplay {
+  filter: DeliveryFilter;
+  repeatEffects: boolean;
+  /** Goes down through the log from here. */
+  before: string | null;
+}
+
+/** Starts a bulk replay as a job and says how many deliveries match now. @throws AppError invalid without any filter */
+export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffects: boolean, now: number) {
+  if (Object.values(filter).every(value => value === undefined)) {
+    throw invalid(
+      'Name at least one filter (endpointId, status, type, email, contactId, since or until): a replay of everything is never meant.',
+    );
+  }
+  const where = await store.read(tx => conditionOf(tx, filter));
+  const { total, capped } = await counted(store, deliveries, and(where, sql`${deliveries.status} <> 'rejected'`));
+  const payload: BulkReplay = { filter, repeatEffects, before: idAt('dlv', now + 1) };
+  await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));
+  return { total, capped };
+}
+
+const CHUNK = 200;
+
+/** One step of a bulk replay: chooses up to 200 deliveries, then queues them. The next payload, or null at the end. */
+export async function replayJob(store: Store, payload: unknown): Promise<(tx: Tx) => Promise<BulkReplay | null>> {
+  const { filter, repeatEffects, before } = payload as BulkReplay; // written by replayAll only
+  const where = await store.read(tx => conditionOf(tx, filter));
+  const ids = await newest(store, deliveries, and(where, sql`${deliveries.status} <> 'rejected'`), before, CHUNK);
+  return async tx => {
+    const rows = ids.length
+      ? await tx
+          .select({ row: deliveries })
+          .from(deliveries)
+          .innerJoin(payloads, eq(payloads.deliveryId, deliveries.id))
+          .where(and(inArray(deliveries.id, ids), before === null ? undefined : lt(deliveries.id, before)))
+      : [];
+    for (const { row } of rows) await requeue(tx, row, repeatEffects);
+    return ids.length < CHUNK ? null : { filter, repeatEffects, before: ids.at(-1) ?? null };
+  };
+}

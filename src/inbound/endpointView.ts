@@ -1,0 +1,91 @@
+import { and, desc, eq, gt, ne } from 'drizzle-orm';
+import { deliveries, secrets } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import type { Provider } from '../providers/provider.ts';
+import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpoints.ts';
+import { type EventSettings, resolveEvents } from './eventSettings.ts';
+
+export type State = 'needsSecret' | 'waitingForFirst' | 'live' | 'failing' | 'paused';
+
+const FAILING_AFTER = 3;
+
+function stateOf(row: EndpointRow, own: SecretRow[], refusedLately: boolean, now: number): State {
+  if (row.paused) return 'paused';
+  if (!own.some(secret => secret.expiresAt === null || secret.expiresAt > now)) return 'needsSecret';
+  if (refusedLately) return 'failing';
+  return row.lastReceivedAt === null ? 'waitingForFirst' : 'live';
+}
+
+function nextStep(row: EndpointRow, provider: Provider, state: State, url: string): string | null {
+  const header = row.settings.headerName ?? 'x-inlet-secret';
+  switch (state) {
+    case 'needsSecret':
+      return provider.secretMadeBy === 'inlet'
+        ? `Add a secret (inlet endpoints set-secret ${row.id}) and set it in ${provider.name} as the header ${header}.`
+        : `Create a webhook in ${provider.name} with the URL ${url}, then bring back its signing secret: inlet endpoints set-secret ${row.id}`;
+    case 'waitingForFirst':
+      return `Send a first event from ${provider.name} to ${url}, or try: inlet send-test ${row.id} ${provider.types[0]?.type}`;
+    case 'failing':
+      return `The last deliveries were all refused: ${row.lastRejectedCause}. See GET /api/v1/deliveries?status=rejected&endpointId=${row.id}`;
+    case 'paused':
+      return 'Deliveries are stored and wait. Resume with PATCH {"paused":false} to apply them.';
+    case 'live':
+      return null;
+  }
+}
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+
+/** The endpoint as the API shows it; never a secret. */
+export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: EndpointRow) {
+  const provider = providerOf(row.provider);
+  const own = await tx
+    .select()
+    .from(secrets)
+    .where(eq(secrets.endpointId, row.id))
+    .orderBy(desc(secrets.createdAt), desc(secrets.id));
+  const url = `${deps.publicUrl}/webhooks/${row.id}`;
+  const state = stateOf(row, own, await refusedLately(tx, row), deps.now);
+  const events: Record<string, EventSettings> = resolveEvents(provider, row.events);
+  return {
+    id: row.id,
+    provider: row.provider,
+    name: row.name,
+    url,
+    paused: row.paused,
+    secrets: own.map(each => ({
+      id: each.id,
+      hint: each.hint,
+      createdAt: iso(each.createdAt),
+      expiresAt: iso(each.expiresAt),
+      lastUsedAt: iso(each.lastUsedAt),
+    })),
+    settings: { ...row.settings, ...(provider.lookup && { apiKeySet: row.sealedApiKey !== null }) },
+    events,
+    state,
+    lastReceivedAt: iso(row.lastReceivedAt),
+    lastRejected: row.lastRejectedAt === null ? null : { at: iso(row.lastRejectedAt), cause: row.lastRejectedCause },
+    nextStep: nextStep(row, provider, state, url),
+    createdAt: iso(row.createdAt),
+    updatedAt: iso(row.updatedAt),
+  };
+}
+
+/** The last deliveries were all refused, and something was refused since the last good one. */
+async function refusedLately(tx: Tx, row: EndpointRow): Promise<boolean> {
+  if (row.lastRejectedAt === null || (row.lastReceivedAt !== null && row.lastReceivedAt > row.lastRejectedAt))
+    return false;
+  const refused = await tx
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(
+      and(
+        ne(deliveries.status, 'processed'),
+        eq(deliveries.status, 'rejected'),
+        eq(deliveries.endpointId, row.id),
+        gt(deliveries.dueAt, row.lastReceivedAt ?? 0),
+      ),
+    )
+    .limit(FAILING_AFTER);
+  return refused.length >= FAILING_AFTER;
+}
