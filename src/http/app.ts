@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto';
+import { Elysia } from 'elysia';
+import type { Context } from '../context.ts';
+import { StoreUnavailable } from '../db/store.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
+import { Auth } from './auth.ts';
+import { readBody } from './body.ts';
+import { hooks } from './hooks.ts';
+import { detailOf, documented } from './openapi.ts';
+import { jsonBody, queryOf, type Route } from './route.ts';
+import { swaggerFile } from './swagger.ts';
+import { apiRoutes, healthRoute } from './v1/index.ts';
+
+const STATUS: Record<ErrorCode, number> = {
+  invalid: 400,
+  unauthorized: 401,
+  notFound: 404,
+  methodNotAllowed: 405,
+  conflict: 409,
+  tooLarge: 413,
+  unsupportedMedia: 415,
+  rateLimited: 429,
+  unavailable: 503,
+};
+const MAX_API_BODY = 1_048_576;
+const HOOK = /^\/webhooks\/([^/]*)$/;
+const GUARDS = {
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+};
+
+const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
+
+/** The answer to a failure: our own messages as they are, anything else blank, with the cause in the log. */
+function failure(ctx: Context, error: unknown, requestId: string): Response {
+  if (error instanceof AppError) {
+    const { message } = error;
+    const extra = error.code === 'unauthorized' ? { error: message } : {};
+    const retry = error.code === 'unavailable' ? { 'retry-after': '30' } : undefined;
+    return json(STATUS[error.code], { success: false, message, ...extra }, retry);
+  }
+  if (error instanceof StoreUnavailable) {
+    ctx.log.warn({ err: error, requestId }, 'the database could not serve a request');
+    return json(
+      503,
+      { success: false, message: "Inlet can't read or write its database now. Try again later." },
+      { 'retry-after': '30' },
+    );
+  }
+  ctx.log.error({ err: error, requestId }, 'a request failed');
+  return json(500, {
+    success: false,
+    message: `Something went wrong on our side. The log has the cause under request id ${requestId}.`,
+  });
+}
+
+/** Path and query of a request, whatever its Host header made of the URL; null when there is no telling. */
+function target(request: Request): URL | null {
+  const { url } = request;
+  const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
+  const rest = slash < 0 ? '/' : url.slice(slash);
+  return URL.canParse(rest, 'http://inlet') ? new URL(`http://inlet${rest.startsWith('//') ? '/' : rest}`) : null;
+}
+
+const pattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^/]+')}$`);
+
+/** All HTTP: webhooks, health, documentation, management API. */
+export function createHttp(ctx: Context): { fetch(request: Request, peer?: string | null): Promise<Response> } {
+  const auth = new Auth(ctx);
+  const receive = hooks(ctx);
+  const routes = apiRoutes(receive, () => auth.forget());
+  const elysia = mount(ctx, routes);
+  const table = [...routes, healthRoute].map(({ method, path }) => ({ method, path: pattern(path) }));
+  const allowed = (path: string): string[] => {
+    if (HOOK.test(path)) return ['POST'];
+    if (/^\/swagger(\/|$)/.test(path)) return ['GET'];
+    return [...new Set(table.filter(each => each.path.test(path)).map(each => each.method))];
+  };
+
+  const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
+    const methods = allowed(url.pathname);
+    if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
+    if (!methods.includes(request.method)) {
+      return json(
+        405,
+        { success: false, message: `Method not allowed. Use ${methods.join(' or ')}.` },
+        { allow: methods.join(', ') },
+      );
+    }
+    const hook = HOOK.exec(url.pathname);
+    if (hook) return receive(hook[1] ?? '', request);
+    const file = swaggerFile(url.pathname);
+    if (file) return file;
+    if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
+    const caller = await auth.check(request.headers.get('authorization'), peer);
+    const limit = ctx.config.rateLimit;
+    const left = limit === 0 ? null : auth.spend(caller);
+    const answer =
+      left === -1
+        ? json(429, {
+            success: false,
+            message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
+          })
+        : await elysia.handle(inner(request, url, requestId));
+    if (left !== null) {
+      answer.headers.set('x-ratelimit-limit', String(limit));
+      answer.headers.set('x-ratelimit-remaining', String(Math.max(0, left)));
+    }
+    return answer;
+  };
+
+  return {
+    async fetch(request, peer = null) {
+      const requestId = randomUUID();
+      const url = target(request);
+      let response: Response;
+      try {
+        response = url
+          ? await dispatch(request, url, peer, requestId)
+          : json(400, { success: false, message: 'The address is not one we can read.' });
+      } catch (error) {
+        response = failure(ctx, error, requestId);
+      }
+      for (const [name, value] of Object.entries(GUARDS))
+        if (!response.headers.has(name)) response.headers.set(name, value);
+      response.headers.set('x-request-id', requestId);
+      return response;
+    },
+  };
+}
+
+/** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
+function inner(request: Request, url: URL, requestId: string): Request {
+  const copy = new Request(url.href, request);
+  copy.headers.set('x-request-id', requestId);
+  return copy;
+}
+
+interface Routed {
+  request: Request;
+  params?: Record<string, string>; // absent on a path without any
+}
+
+function mount(ctx: Context, routes: Route[]) {
+  const app = new Elysia({ normalize: false });
+  app.use(documented(ctx.config.publicUrl));
+  for (const each of [...routes, healthRoute]) {
+    const detail = detailOf(each);
+    app.route(each.method, each.path, ({ request, params }: Routed) => answered(ctx, each, request, params ?? {}), {
+      parse: 'none',
+      detail: detail as never, // the plugin's type knows no open schemas
+    });
+  }
+  return app;
+}
+
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Elysia never sees an error: its own answer would show the message. */
+async function answered(
+  ctx: Context,
+  each: Route,
+  request: Request,
+  params: Record<string, string>,
+): Promise<Response> {
+  try {
+    return await answer(ctx, each, request, params);
+  } catch (error) {
+    return failure(ctx, error, request.headers.get('x-request-id') ?? '');
+  }
+}
+
+async function answer(ctx: Context, each: Route, request: Request, params: Record<string, string>): Promise<Response> {
+  if (Object.values(params).some(value => !ID.test(value))) throw new AppError('notFound', 'No such id.');
+  const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
+  const query = queryOf(new URL(request.url).searchParams);
+  const result = await each.run(ctx, params, query, body);
+  const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
+  return json(unwell ? 503 : each.status, result);
+}
+
+async function bytesOf(request: Request): Promise<Uint8Array> {
+  const encoding = request.headers.get('content-encoding');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity')
+    throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
+  const body = await readBody(request, MAX_API_BODY);
+  if (body === 'tooLarge') throw new AppError('tooLarge', `The body is over ${MAX_API_BODY} bytes.`);
+  if (body === 'busy') throw new AppError('unavailable', 'Too many requests are being read. Try again shortly.');
+  if (typeof body === 'string') throw new AppError('invalid', 'The body ended before it was complete.');
+  return body;
+}

@@ -1,0 +1,99 @@
+import type { z } from 'zod';
+import type { Context } from '../context.ts';
+import { invalid } from '../errors.ts';
+import { parseJson } from '../providers/signatures.ts';
+
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
+/** What a handler gets: everything parsed by the route's own schemas. */
+export interface Call<Query, Body> {
+  ctx: Context;
+  params: Record<string, string>;
+  query: Query;
+  body: Body;
+}
+
+interface Doc {
+  summary: string;
+  tag: string;
+  description?: string;
+  /** Statuses besides 401 and 429 that every route can answer. */
+  errors?: number[];
+  /** A body that runs as it stands against a fresh server. */
+  example?: unknown;
+}
+
+export interface Route extends Doc {
+  method: Method;
+  path: string;
+  status: number;
+  query: z.ZodType | null;
+  body: z.ZodType | null;
+  response: z.ZodType;
+  run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown): Promise<unknown>;
+}
+
+interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {
+  query?: Q;
+  body?: B;
+  response: z.ZodType;
+  status?: number;
+  handle(call: Call<z.output<Q>, z.output<B>>): Promise<unknown>;
+}
+
+/** Parses by a schema. @throws AppError invalid that names the field and never repeats the value */
+function parsed<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue?.code === 'unrecognized_keys') {
+    throw invalid(
+      `${issue.keys
+        .slice(0, 5)
+        .map(key => key.slice(0, 60))
+        .join(', ')}: no such field here. Check its spelling in the API documentation.`,
+    );
+  }
+  const field = issue?.path.map(part => String(part).slice(0, 60)).join('.') || where;
+  throw invalid(`${field}: ${issue?.message ?? 'is not valid'}`);
+}
+
+/** One route: its schemas check the call and make its documentation. */
+export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodType = z.ZodType<unknown>>(
+  method: Method,
+  path: string,
+  spec: Spec<Q, B>,
+): Route {
+  const { query = null, body = null, handle, ...doc } = spec;
+  return {
+    ...doc,
+    method,
+    path,
+    query,
+    body,
+    status: spec.status ?? 200,
+    run: (ctx, params, givenQuery, givenBody) =>
+      handle({
+        ctx,
+        params,
+        query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
+        body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
+      }),
+  };
+}
+
+/** A request's JSON object; an empty body counts as `{}`, since clients send a JSON content type without one. */
+export function jsonBody(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return {};
+  const { json, problem } = parseJson(bytes);
+  if (problem !== undefined) throw invalid(`body: ${problem}. Send one JSON object.`);
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid('body: must be a JSON object.');
+  return json;
+}
+
+/** Query parameters, form-encoded: the last one of a name counts. */
+export const queryOf = (search: URLSearchParams): Record<string, string> => {
+  const out = new Map<string, string>();
+  for (const [key, value] of search) out.set(key, value);
+  return Object.fromEntries(out);
+};

@@ -1,0 +1,55 @@
+import styles from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' };
+import bundle from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' };
+
+// Embedded, because the plugin's own page loads its script and style sheet from a CDN.
+const PAGE = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Inlet API</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/swagger/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/swagger/swagger-ui-bundle.js"></script>
+<script src="/swagger/start.js"></script>
+</body>
+</html>
+`;
+const START = `window.ui = SwaggerUIBundle({
+  url: '/swagger/json',
+  dom_id: '#swagger-ui',
+  deepLinking: true,
+  persistAuthorization: true,
+  validatorUrl: null,
+  tryItOutEnabled: true,
+  defaultModelsExpandDepth: -1,
+  docExpansion: 'list',
+});
+`;
+const CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'", // Swagger UI sets style attributes; scripts stay strict
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+const FILES: Record<string, { type: string; body: () => string | Blob }> = {
+  '/swagger': { type: 'text/html; charset=utf-8', body: () => PAGE },
+  '/swagger/start.js': { type: 'text/javascript; charset=utf-8', body: () => START },
+  '/swagger/swagger-ui-bundle.js': { type: 'text/javascript; charset=utf-8', body: () => Bun.file(bundle) },
+  '/swagger/swagger-ui.css': { type: 'text/css; charset=utf-8', body: () => Bun.file(styles) },
+};
+
+/** A file of the documentation by its exact path, or null. */
+export function swaggerFile(path: string): Response | null {
+  const file = Object.hasOwn(FILES, path) ? FILES[path] : undefined;
+  if (!file) return null;
+  return new Response(file.body(), { headers: { 'content-type': file.type, 'content-security-policy': CSP } });
+}

@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import { activity, contactCondition, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { counted } from '../../db/scan.ts';
+import { contacts, deliveries, events } from '../../db/schema.ts';
+import { invalid } from '../../errors.ts';
+import { eventCondition, viewEvents } from '../../events.ts';
+import { conditionOf } from '../../inbound/deliveries.ts';
+import { envelope, page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { contactView, eventView, moment, time } from './shapes.ts';
+
+const tag = 'Contacts';
+const PATH = '/api/v1/contacts';
+const timed = contactView.extend({ createdAt: time, updatedAt: time });
+const whole = timed.extend({
+  emails: z.array(z.string()).describe('Now and formerly'),
+  userIds: z.array(z.string()),
+  identities: z.array(
+    z.object({ provider: z.string(), personId: z.string().nullable(), deleted: z.boolean(), firstSeenAt: time }),
+  ),
+});
+const entry = z.object({
+  id: z.string(),
+  at: time,
+  kind: z.enum(['delivery', 'event']),
+  summary: z.string(),
+  deliveryId: z.string().nullable(),
+  detail: z.record(z.string(), z.unknown()),
+});
+
+const filters = {
+  q: z.string().max(254).optional().describe('How the address begins'),
+  listId: z.string().max(64).optional(),
+  userGroup: z.string().max(100).optional(),
+  source: z.string().max(100).optional(),
+  subscribed: z
+    .enum(['true', 'false'])
+    .transform(text => text === 'true')
+    .optional(),
+};
+
+/** Cursor of an activity page: the time and id of its last entry. */
+function before(cursor: string | undefined) {
+  if (!cursor) return null;
+  const text = /^[A-Za-z0-9_-]+$/.test(cursor) ? Buffer.from(cursor, 'base64url').toString('latin1') : '';
+  const m = /^1:(\d{1,16})z([A-Za-z0-9_]{1,64})$/.exec(text);
+  if (!m) throw invalid('cursor: is not one of ours. Use nextCursor of the page before.');
+  return { at: Number(m[1]), id: m[2] ?? '' };
+}
+
+export const contactRoutes: Route[] = [
+  route('GET', PATH, {
+    summary: 'Contacts, newest first',
+    tag,
+    query: z.strictObject({ ...pageQuery, ...filters }),
+    response: pageOf(timed),
+    handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
+      const where = await ctx.store.read(async tx => contactCondition(tx, filter));
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
+      return page(ctx.store, contacts, where, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
+    },
+  }),
+  route('GET', `${PATH}/find`, {
+    summary: 'Find a contact by address or user id',
+    description: 'Exactly one of email and userId. An array with no or one contact, as Loops answers it.',
+    tag,
+    query: z.strictObject({ email: z.string().max(254).optional(), userId: z.string().max(500).optional() }),
+    response: z.array(contactView),
+    handle: ({ ctx, query }) => ctx.store.read(tx => findContacts(tx, query)),
+  }),
+  route('GET', `${PATH}/:id`, {
+    summary: 'One contact, with the identities behind it',
+    tag,
+    errors: [404],
+    response: whole,
+    handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id ?? '')),
+  }),
+  route('GET', `${PATH}/:id/activity`, {
+    summary: 'What happened to a contact: deliveries and events, newest first',
+    tag,
+    errors: [404],
+    query: z.strictObject(pageQuery),
+    response: pageOf(entry),
+    handle: async ({ ctx, params, query: { perPage, cursor } }) => {
+      const id = params.id ?? '';
+      await ctx.store.read(tx => getContact(tx, id));
+      const rows = await ctx.store.read(tx => activity(tx, id, before(cursor), perPage + 1));
+      const shown = rows.slice(0, perPage);
+      const last = rows.length > perPage ? shown.at(-1) : undefined;
+      const received = await counted(
+        ctx.store,
+        deliveries,
+        await ctx.store.read(tx => conditionOf(tx, { contactId: id })),
+      );
+      const fired = await counted(ctx.store, events, await ctx.store.read(tx => eventCondition(tx, { contactId: id })));
+      const total = { total: received.total + fired.total, capped: received.capped || fired.capped };
+      const request = { perPage, url: `${ctx.config.publicUrl}${PATH}/${id}/activity`, filters: {} };
+      const data = shown.map(each => ({ ...each, at: new Date(each.at).toISOString() }));
+      return envelope(request, data, total, last ? `${last.at}z${last.id}` : null);
+    },
+  }),
+  route('GET', '/api/v1/events', {
+    summary: 'Events, newest first',
+    tag: 'Events',
+    query: z.strictObject({
+      ...pageQuery,
+      name: z.string().max(100).optional(),
+      email: z.string().max(254).optional(),
+      contactId: z.string().max(64).optional(),
+      since: moment.optional(),
+      until: moment.optional(),
+    }),
+    response: pageOf(eventView),
+    handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
+      const where = await ctx.store.read(tx => eventCondition(tx, filter));
+      const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
+      const shown = { ...filter, since: iso(filter.since), until: iso(filter.until) };
+      const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/events`, filters: shown };
+      return page(ctx.store, events, where, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));
+    },
+  }),
+];

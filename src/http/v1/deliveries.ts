@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { deliveries } from '../../db/schema.ts';
+import {
+  conditionOf,
+  getDelivery,
+  replayAll,
+  replayDelivery,
+  STATUSES,
+  viewDeliveries,
+} from '../../inbound/deliveries.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { deliveryView, moment } from './shapes.ts';
+
+const tag = 'Deliveries';
+const PATH = '/api/v1/deliveries';
+const filters = {
+  endpointId: z.string().max(64).optional(),
+  status: z.enum(STATUSES).optional(),
+  type: z.string().max(200).optional(),
+  email: z.string().max(254).optional().describe('Of the contact, now or formerly'),
+  contactId: z.string().max(64).optional(),
+  since: moment.optional(),
+  until: moment.optional(),
+};
+const repeatEffects = z.boolean().default(false).describe('Fire events again that this delivery has fired');
+
+export const deliveryRoutes: Route[] = [
+  route('GET', PATH, {
+    summary: 'The webhook log, newest first',
+    tag,
+    query: z.strictObject({ ...pageQuery, ...filters }),
+    response: pageOf(deliveryView),
+    handle: async ({ ctx, query }) => {
+      const { perPage, cursor, ...filter } = query;
+      const where = await ctx.store.read(tx => conditionOf(tx, filter));
+      const shown = { ...filter, since: isoOrNot(filter.since), until: isoOrNot(filter.until) };
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
+      return page(ctx.store, deliveries, where, request, ids => ctx.store.read(tx => viewDeliveries(tx, ids)));
+    },
+  }),
+  route('GET', `${PATH}/:id`, {
+    summary: 'One delivery: payload, headers, effects',
+    tag,
+    errors: [404],
+    response: deliveryView,
+    handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id ?? '')),
+  }),
+  route('POST', `${PATH}/:id/replay`, {
+    summary: 'Apply a delivery again with the settings of today',
+    description: 'Order rules hold, and each effect still happens once, unless repeatEffects is true.',
+    tag,
+    errors: [404, 409],
+    body: z.strictObject({ repeatEffects }),
+    example: {},
+    response: z.object({ replayed: z.number() }),
+    handle: async ({ ctx, params, body }) => {
+      await ctx.store.write(tx => replayDelivery(tx, params.id ?? '', body.repeatEffects));
+      ctx.wake();
+      return { replayed: 1 };
+    },
+  }),
+  route('POST', `${PATH}/replay`, {
+    summary: 'Apply many deliveries again',
+    description:
+      'Takes the filters of the log, at least one. Runs in the background; pruned and rejected deliveries are skipped.',
+    tag,
+    body: z.strictObject({ ...filters, repeatEffects }),
+    example: { status: 'dead' },
+    response: z.object({ replayed: z.number().describe('How many match now'), totalIsCapped: z.boolean().optional() }),
+    handle: async ({ ctx, body: { repeatEffects: again, ...filter } }) => {
+      const { total, capped } = await replayAll(ctx.store, filter, again, ctx.now());
+      ctx.wake();
+      return { replayed: total, ...(capped && { totalIsCapped: true }) };
+    },
+  }),
+];
+
+const isoOrNot = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());

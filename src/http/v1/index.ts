@@ -1,0 +1,37 @@
+import { z } from 'zod';
+import packageJson from '../../../package.json' with { type: 'json' };
+import { type Route, route } from '../route.ts';
+import { contactRoutes } from './contacts.ts';
+import { deliveryRoutes } from './deliveries.ts';
+import { endpointRoutes } from './endpoints.ts';
+import { keyRoutes, listRoutes } from './lists.ts';
+
+/** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
+export const apiRoutes = (
+  receive: (endpointId: string, request: Request) => Promise<Response>,
+  forget: () => void,
+): Route[] => [...endpointRoutes(receive), ...deliveryRoutes, ...contactRoutes, ...listRoutes, ...keyRoutes(forget)];
+
+export const healthRoute: Route = route('GET', '/health', {
+  summary: 'Is it well?',
+  description: 'Open. 503 while commits fail.',
+  tag: 'Health',
+  response: z.object({
+    status: z.enum(['ok', 'trouble']),
+    version: z.string(),
+    storeTrouble: z.string().nullable(),
+    clockSkewSeconds: z.number().nullable().describe('Our clock against the senders’: + ahead, - behind'),
+    backlog: z.number().describe('Deliveries due and not applied yet, counted up to 10,000'),
+  }),
+  handle: async ({ ctx }) => {
+    const { storeTrouble, clockSkewSeconds } = ctx.health;
+    const status = storeTrouble === null && clockSkewSeconds === null ? 'ok' : 'trouble';
+    return {
+      status,
+      version: packageJson.version,
+      storeTrouble,
+      clockSkewSeconds,
+      backlog: await ctx.health.backlog(),
+    };
+  },
+});

@@ -1,0 +1,108 @@
+import { z } from 'zod';
+import { allLists, createList, deleteList, updateList, viewList } from '../../audience/lists.ts';
+import { createKey, listKeys, revokeKey } from '../../keys.ts';
+import { type Route, route } from '../route.ts';
+import { done, time } from './shapes.ts';
+
+const list = z.object({ id: z.string(), name: z.string(), description: z.string().nullable(), isPublic: z.boolean() });
+const name = z.string().trim().min(1).max(255);
+const description = z.string().max(1000).nullable();
+const LISTS = '/api/v1/lists';
+
+export const listRoutes: Route[] = [
+  route('GET', LISTS, {
+    summary: 'All mailing lists',
+    tag: 'Lists',
+    response: z.array(list),
+    handle: async ({ ctx }) => (await ctx.store.read(allLists)).map(viewList),
+  }),
+  route('POST', LISTS, {
+    summary: 'Make a mailing list',
+    tag: 'Lists',
+    status: 201,
+    body: z.strictObject({ name, description: description.optional(), isPublic: z.boolean().optional() }),
+    example: { name: 'Product updates', description: 'What is new, once a month' },
+    response: list,
+    handle: async ({ ctx, body }) => viewList(await ctx.store.write(tx => createList(tx, body, ctx.now()))),
+  }),
+  route('PATCH', `${LISTS}/:id`, {
+    summary: 'Change a mailing list',
+    tag: 'Lists',
+    errors: [404],
+    body: z.strictObject({
+      name: name.optional(),
+      description: description.optional(),
+      isPublic: z.boolean().optional(),
+    }),
+    example: { name: 'News' },
+    response: list,
+    handle: async ({ ctx, params, body }) =>
+      viewList(await ctx.store.write(tx => updateList(tx, params.id ?? '', body))),
+  }),
+  route('DELETE', `${LISTS}/:id`, {
+    summary: 'Remove a mailing list and its memberships',
+    tag: 'Lists',
+    errors: [404, 409],
+    response: done,
+    handle: async ({ ctx, params }) => {
+      await ctx.store.write(tx => deleteList(tx, params.id ?? ''));
+      return { success: true };
+    },
+  }),
+];
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+const key = z.object({
+  id: z.string(),
+  name: z.string(),
+  hint: z.string(),
+  createdAt: time,
+  lastUsedAt: time.nullable(),
+});
+const viewKey = (row: { id: string; name: string; hint: string; createdAt: number; lastUsedAt: number | null }) => ({
+  id: row.id,
+  name: row.name,
+  hint: row.hint,
+  createdAt: iso(row.createdAt),
+  lastUsedAt: iso(row.lastUsedAt),
+});
+const KEYS = '/api/v1/keys';
+
+/** `forget`: drops what is cached of valid keys. */
+export const keyRoutes = (forget: () => void): Route[] => [
+  route('GET', '/api/v1/api-key', {
+    summary: 'Test an API key',
+    tag: 'Keys',
+    response: z.object({ success: z.literal(true), teamName: z.string() }),
+    handle: async () => ({ success: true, teamName: 'Inlet' }),
+  }),
+  route('GET', KEYS, {
+    summary: 'API keys, newest first; never the keys themselves',
+    tag: 'Keys',
+    response: z.array(key),
+    handle: async ({ ctx }) => (await ctx.store.read(listKeys)).map(viewKey),
+  }),
+  route('POST', KEYS, {
+    summary: 'Make an API key, shown this once',
+    tag: 'Keys',
+    status: 201,
+    body: z.strictObject({ name: z.string().trim().min(1).max(100) }),
+    example: { name: 'dashboard' },
+    response: key.extend({ key: z.string() }),
+    handle: async ({ ctx, body }) => {
+      const made = await ctx.store.write(tx => createKey(tx, body.name, ctx.now()));
+      return { ...viewKey(made.row), key: made.key };
+    },
+  }),
+  route('DELETE', `${KEYS}/:id`, {
+    summary: 'Revoke an API key',
+    tag: 'Keys',
+    errors: [404],
+    response: done,
+    handle: async ({ ctx, params }) => {
+      await ctx.store.write(tx => revokeKey(tx, params.id ?? ''));
+      forget();
+      return { success: true };
+    },
+  }),
+];

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+
+export const time = z.string().describe('ISO 8601');
+export const done = z.object({ success: z.literal(true) });
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+
+/** A moment in a query, ISO 8601, as ms. */
+export const moment = z
+  .string()
+  .describe('ISO 8601')
+  .transform((text, ctx) => {
+    const ms = Date.parse(text);
+    if (!Number.isNaN(ms)) return ms;
+    ctx.addIssue('must be a time such as 2026-11-01T00:00:00Z');
+    return z.NEVER;
+  });
+
+export const eventView = z.object({
+  id: z.string(),
+  eventName: z.string(),
+  contactId: z.string(),
+  email: z.string(),
+  eventProperties: z.record(z.string(), scalar),
+  deliveryId: z.string().nullable(),
+  createdAt: time,
+});
+
+/** Loops' contact; custom properties stand beside these keys. */
+export const contactView = z.looseObject({
+  id: z.string(),
+  email: z.string(),
+  firstName: z.string().nullable(),
+  lastName: z.string().nullable(),
+  source: z.string(),
+  subscribed: z.boolean(),
+  userGroup: z.string(),
+  userId: z.string().nullable(),
+  mailingLists: z.record(z.string(), z.literal(true)),
+  optInStatus: z.enum(['pending', 'accepted', 'rejected']).nullable(),
+});
+
+export const effect = z.looseObject({ kind: z.string() });
+
+export const deliveryView = z.object({
+  id: z.string(),
+  endpointId: z.string(),
+  provider: z.string(),
+  externalId: z.string().nullable(),
+  type: z.string(),
+  status: z.string(),
+  message: z.string(),
+  receivedAt: time,
+  occurredAt: time.nullable(),
+  processedAt: time.nullable(),
+  attempts: z.number(),
+  duplicates: z.number(),
+  contactId: z.string().nullable(),
+  effects: z.array(effect),
+  secretId: z.string().nullable(),
+  response: z.object({ status: z.number(), result: z.string().optional() }),
+  error: z.string().nullable(),
+  payload: z.unknown().describe('Redacted; null once pruned'),
+  headers: z.record(z.string(), z.string()),
+});
+
+const secretView = z.object({
+  id: z.string(),
+  hint: z.string(),
+  createdAt: time,
+  expiresAt: time.nullable(),
+  lastUsedAt: time.nullable(),
+});
+
+export const endpointView = z.object({
+  id: z.string(),
+  provider: z.string(),
+  name: z.string(),
+  url: z.string(),
+  paused: z.boolean(),
+  secrets: z.array(secretView),
+  settings: z.record(z.string(), z.unknown()),
+  events: z.record(z.string(), z.record(z.string(), z.unknown())),
+  state: z.enum(['needsSecret', 'waitingForFirst', 'live', 'failing', 'paused']),
+  lastReceivedAt: time.nullable(),
+  lastRejected: z.object({ at: time, cause: z.string() }).nullable(),
+  nextStep: z.string().nullable(),
+  createdAt: time,
+  updatedAt: time,
+  secretHeader: z
+    .object({ name: z.string(), value: z.string() })
+    .optional()
+    .describe('Shown this once, for providers whose secret Inlet makes'),
+});
