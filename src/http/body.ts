@@ -1,44 +1,26 @@
 const MAX_IN_FLIGHT = 64 * 1024 * 1024; // bytes of request bodies held at once, whoever sends them
 const DEADLINE_MS = 30_000;
+const SMALL = 65_536; // reserved whole by its declared length; what is larger, or of unknown length, is counted as it arrives
 
 let inFlight = 0;
 
 /** Bytes of request bodies held in memory now. */
 export const bodiesInFlight = () => inFlight;
 
-/**
- * Reads a body of at most `limit` bytes. Its declared length is reserved from the common budget before a byte is read, so
- * half-sent bodies can't fill the memory.
- */
-export async function readBody(
-  request: Request,
-  limit: number,
-): Promise<Uint8Array | 'tooLarge' | 'busy' | 'incomplete' | 'slow'> {
+export type Unread = 'tooLarge' | 'busy' | 'incomplete' | 'slow';
+
+/** Reads a body of at most `limit` bytes, within 30 s and within what all bodies together may hold. */
+export async function readBody(request: Request, limit: number): Promise<Uint8Array | Unread> {
   const length = request.headers.get('content-length');
   const declared = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : null;
   if (declared !== null && declared > limit) return 'tooLarge';
-  const reserved = declared ?? limit;
-  if (inFlight + reserved > MAX_IN_FLIGHT) return 'busy';
-  inFlight += reserved;
+  if (inFlight + (declared ?? 0) > MAX_IN_FLIGHT) return 'busy';
+  const { late, stop } = deadline();
+  const held = { bytes: 0 };
   try {
-    return declared !== null && declared <= 65_536 ? await whole(request, limit) : await streamed(request, limit);
-  } finally {
-    inFlight -= reserved;
-  }
-}
-
-const timer = () => {
-  let stop = () => {};
-  const late = new Promise<'slow'>(resolve => {
-    const id = setTimeout(() => resolve('slow'), DEADLINE_MS);
-    stop = () => clearTimeout(id);
-  });
-  return { late, stop };
-};
-
-async function whole(request: Request, limit: number): Promise<Uint8Array | 'tooLarge' | 'incomplete' | 'slow'> {
-  const { late, stop } = timer();
-  try {
+    if (declared === null || declared > SMALL) return await streamed(request, limit, held, late);
+    held.bytes = declared;
+    inFlight += declared;
     const bytes = await Promise.race([request.arrayBuffer(), late]);
     if (bytes === 'slow') return 'slow';
     return bytes.byteLength > limit ? 'tooLarge' : new Uint8Array(bytes);
@@ -46,33 +28,40 @@ async function whole(request: Request, limit: number): Promise<Uint8Array | 'too
     return 'incomplete'; // the client left
   } finally {
     stop();
+    inFlight -= held.bytes;
   }
 }
 
-async function streamed(request: Request, limit: number): Promise<Uint8Array | 'tooLarge' | 'incomplete' | 'slow'> {
+function deadline(): { late: Promise<'slow'>; stop: () => void } {
+  let stop = () => {};
+  const late = new Promise<'slow'>(resolve => {
+    const id = setTimeout(() => resolve('slow'), DEADLINE_MS);
+    stop = () => clearTimeout(id);
+  });
+  return { late, stop };
+}
+
+async function streamed(
+  request: Request,
+  limit: number,
+  held: { bytes: number },
+  late: Promise<'slow'>,
+): Promise<Uint8Array | Unread> {
   const reader = request.body?.getReader();
   if (!reader) return new Uint8Array();
-  const { late, stop } = timer();
+  const giveUp = (why: Unread) => {
+    void reader.cancel().catch(() => {});
+    return why;
+  };
   const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for (;;) {
-      const next = await Promise.race([reader.read(), late]);
-      if (next === 'slow') {
-        void reader.cancel().catch(() => {});
-        return 'slow';
-      }
-      if (next.done) return Buffer.concat(chunks, size);
-      size += next.value.length;
-      if (size > limit) {
-        void reader.cancel().catch(() => {});
-        return 'tooLarge';
-      }
-      chunks.push(next.value);
-    }
-  } catch {
-    return 'incomplete';
-  } finally {
-    stop();
+  for (;;) {
+    const next = await Promise.race([reader.read(), late]);
+    if (next === 'slow') return giveUp('slow');
+    if (next.done) return Buffer.concat(chunks, held.bytes);
+    held.bytes += next.value.length;
+    inFlight += next.value.length;
+    if (held.bytes > limit) return giveUp('tooLarge');
+    if (inFlight > MAX_IN_FLIGHT) return giveUp('busy');
+    chunks.push(next.value);
   }
 }
