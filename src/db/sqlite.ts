@@ -8,7 +8,7 @@ import { type Store, StoreUnavailable, type Tx } from './store.ts';
 
 const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
-const MAX_BATCH = 64;
+const MAX_BATCH = 512; // writes; the time below ends a batch sooner, unless syncing is what takes long
 const MAX_STATEMENTS = 500;
 const MAX_BATCH_MS = 25;
 

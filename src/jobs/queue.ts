@@ -1,6 +1,6 @@
 import { and, asc, eq, inArray, lte, sql } from 'drizzle-orm';
 import { jobs } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { prepare, type Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 
 export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts'>;
@@ -32,12 +32,15 @@ export async function enqueue(
 
 /** True when a job is due. */
 export async function anyJobDue(tx: Tx, now: number): Promise<boolean> {
-  const [due] = await tx
-    .select({ id: jobs.id })
-    .from(jobs)
-    .where(and(eq(jobs.status, 'queued'), lte(jobs.dueAt, now)))
-    .limit(1);
-  return due !== undefined;
+  const due = await prepare(tx, 'jobDue', t =>
+    t
+      .select({ id: jobs.id })
+      .from(jobs)
+      .where(and(sql`${jobs.status} = 'queued'`, lte(jobs.dueAt, sql.placeholder('now'))))
+      .limit(1)
+      .prepare(),
+  ).all({ now });
+  return due.length > 0;
 }
 
 /** Leases one due job; the start is counted and committed before the work. */
