@@ -69,6 +69,8 @@ export interface Running {
   /** SIGTERM; the exit code. */
   stop(): Promise<number>;
   kill9(): Promise<void>;
+  /** The exit code, once it ended by itself or was ended. */
+  exited: Promise<number>;
 }
 
 const alive = new Set<{ kill(signal: NodeJS.Signals): void }>();
@@ -123,5 +125,6 @@ export async function start(options: {
     output: () => text,
     stop: () => end('SIGTERM'),
     kill9: async () => void (await end('SIGKILL')),
+    exited: child.exited,
   };
 }
