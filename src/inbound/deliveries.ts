@@ -67,6 +67,16 @@ const viewRow = (row: Row) => ({
   error: row.error,
 });
 
+/** A damaged row must not hide the rest of the log. */
+function shownBody(text: string | null): unknown {
+  if (text === null) return null;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
+
 /** Rows of the log in the order of `ids`, with payload and headers. */
 export async function viewDeliveries(tx: Tx, ids: string[]) {
   if (!ids.length) return [];
@@ -76,8 +86,7 @@ export async function viewDeliveries(tx: Tx, ids: string[]) {
     const row = rows.find(each => each.id === id);
     const payload = bodies.find(each => each.deliveryId === id);
     if (!row) return [];
-    const body: unknown = payload?.body ? JSON.parse(payload.body) : null;
-    return [{ ...viewRow(row), payload: body, headers: payload?.headers ?? {} }];
+    return [{ ...viewRow(row), payload: shownBody(payload?.body ?? null), headers: payload?.headers ?? {} }];
   });
 }
 

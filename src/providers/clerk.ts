@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
+import { invalid } from '../errors.ts';
 import { at, email, id, msOfNumber, own, text } from './pick.ts';
 import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
@@ -173,6 +174,9 @@ export const clerk = {
   read,
   previous: () => null,
   sample,
-  sign: (body: string, secret: string, _settings: Settings, now: number) =>
-    signStandard('svix', new Webhook(secret), `msg_${randomUUID().replaceAll('-', '')}`, body, now),
+  sign: (body: string, secret: string, _settings: Settings, now: number) => {
+    if (!fromBase64(secret.replace(/^whsec_/, '')))
+      throw invalid("This endpoint's secret is not one Clerk makes (whsec_…). Set it again.");
+    return signStandard('svix', new Webhook(secret), `msg_${randomUUID().replaceAll('-', '')}`, body, now);
+  },
 } satisfies Provider<Settings>;

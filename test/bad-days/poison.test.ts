@@ -1,0 +1,61 @@
+import { expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
+import { deliveries, payloads } from '../../src/db/schema.ts';
+import { claim, recover } from '../../src/inbound/leases.ts';
+import { stripeEvent, TestApp } from '../support/app.ts';
+
+const statusOf = async (app: TestApp, id: string) => (await app.api('GET', `/deliveries/${id}`)).body;
+
+test('a delivery that can not be applied fails five times with growing delays, then is dead; its neighbours are not kept waiting', async () => {
+  const app = await TestApp.open();
+  const id = await app.endpoint('stripe');
+  const poison = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
+  await app.app.ctx.store.write(tx =>
+    tx.update(payloads).set({ body: '{broken' }).where(eq(payloads.deliveryId, poison)),
+  );
+  const neighbour = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
+  app.time = Date.now();
+  const dues: number[] = [];
+  for (let i = 1; i <= 5; i++) {
+    await app.drain();
+    const state = await statusOf(app, poison);
+    expect(state).toMatchObject({ attempts: i, status: i < 5 ? 'failed' : 'dead' });
+    const [row] = await app.app.ctx.store.read(tx => tx.select().from(deliveries).where(eq(deliveries.id, poison)));
+    if (i < 5) dues.push((row?.dueAt ?? 0) - app.now());
+    app.time = Math.max(app.now(), row?.dueAt ?? 0) + 1;
+  }
+  for (const [i, due] of dues.entries()) {
+    expect(due).toBeGreaterThanOrEqual(1000 * 2 ** i);
+    expect(due).toBeLessThanOrEqual(2000 * 2 ** i);
+  }
+  expect(await statusOf(app, neighbour)).toMatchObject({ status: 'processed', attempts: 1 });
+  const dead = await statusOf(app, poison);
+  expect(dead.error).toContain('Failed 5 times');
+  expect(dead.error).not.toContain('JSON');
+  await app.stop();
+});
+
+test('a delivery under way in three crashes is buried; its neighbours are applied and it can be replayed', async () => {
+  const app = await TestApp.open();
+  const { store } = app.app.ctx;
+  const id = await app.endpoint('stripe');
+  const killer = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
+  const others = [];
+  for (let i = 0; i < 5; i++)
+    others.push((await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId);
+  const claimed = await store.write(tx => claim(tx, app.now(), 64));
+  expect(claimed).toHaveLength(6);
+  await store.write(tx => recover(tx, null, app.now())); // the process died with all of them under way
+  for (let crash = 2; crash <= 3; crash++) {
+    const alone = await store.write(tx => claim(tx, app.now(), 64));
+    expect(alone.map(row => row.id)).toEqual([killer]); // suspects go one by one
+    await store.write(tx => recover(tx, null, app.now()));
+  }
+  expect(await statusOf(app, killer)).toMatchObject({ status: 'dead', attempts: 3 });
+  await app.drain();
+  for (const other of others) expect(await statusOf(app, other)).toMatchObject({ status: 'processed' });
+  await app.api('POST', `/deliveries/${killer}/replay`, {});
+  await app.drain();
+  expect(await statusOf(app, killer)).toMatchObject({ status: 'processed' });
+  await app.stop();
+});
