@@ -6,7 +6,8 @@ import { emptyFolder, start } from './support/binary.ts';
 
 const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const present = existsSync(path);
-if (!present) console.log(`browser: no Chromium at ${path}, so Swagger UI is not tested in a browser (set CHROMIUM to its path)`);
+if (!present)
+  console.log(`browser: no Chromium at ${path}, so Swagger UI is not tested in a browser (set CHROMIUM to its path)`);
 
 let stop = async () => {};
 afterAll(() => stop());
@@ -15,7 +16,15 @@ test.skipIf(!present)(
   'Swagger UI works offline: Authorize, a reload keeps the key, Try it out makes an endpoint, no CSP violation, no other host',
   async () => {
     const server = await start({ cwd: emptyFolder(), env: { INLET_API_KEY: API_KEY } });
-    const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+    const flags = [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ];
     const browser = await chromium.launch({ executablePath: path, headless: true, args: flags });
     stop = async () => {
       await browser.close();
@@ -28,7 +37,8 @@ test.skipIf(!present)(
     });
     page.on('pageerror', error => trouble.push(String(error)));
     page.on('request', request => {
-      if (!request.url().startsWith(server.url) && !request.url().startsWith('data:')) trouble.push(`asked ${request.url()}`);
+      if (!request.url().startsWith(server.url) && !request.url().startsWith('data:'))
+        trouble.push(`asked ${request.url()}`);
     });
     await page.goto(`${server.url}/swagger`);
     await page.getByRole('button', { name: 'Authorize' }).click();
@@ -41,7 +51,7 @@ test.skipIf(!present)(
     await operation.getByRole('button', { name: 'Execute' }).click();
     const status = operation.locator('.live-responses-table .response-col_status').first();
     await status.waitFor();
-    expect((await status.innerText()).trim()).toStartWith('201');
+    expect((await status.textContent())?.trim()).toStartWith('201');
     const listed = await fetch(`${server.url}/api/v1/endpoints`, { headers: { authorization: `Bearer ${API_KEY}` } });
     expect(((await listed.json()) as { data: unknown[] }).data).toHaveLength(1);
     expect(trouble).toEqual([]);
