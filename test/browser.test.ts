@@ -49,7 +49,7 @@ test.skipIf(!present)(
     const operation = page.locator('.opblock-post', { has: page.locator('[data-path="/api/v1/endpoints"]') }).first();
     await operation.locator('.opblock-summary').click();
     await operation.getByRole('button', { name: 'Execute' }).click();
-    const status = operation.locator('.live-responses-table .response-col_status').first();
+    const status = operation.locator('.live-responses-table tbody .response-col_status').first();
     await status.waitFor();
     expect((await status.textContent())?.trim()).toStartWith('201');
     const listed = await fetch(`${server.url}/api/v1/endpoints`, { headers: { authorization: `Bearer ${API_KEY}` } });

@@ -63,7 +63,9 @@ test('every route has a summary, a tag, answers with a schema and its errors', (
 
 test('every example runs unedited, and every answer has what its schema requires', async () => {
   const order = ['get', 'post', 'patch', 'delete'];
-  const sorted = operations().sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method) || b.path.length - a.path.length);
+  const sorted = operations().sort(
+    (a, b) => order.indexOf(a.method) - order.indexOf(b.method) || b.path.length - a.path.length,
+  );
   for (const { path, method, operation } of sorted) {
     if (path.startsWith('/webhooks') || path === '/swagger/json') continue;
     let real = path;

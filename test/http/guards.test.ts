@@ -1,0 +1,140 @@
+import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
+import { sql } from 'drizzle-orm';
+import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
+
+let app: TestApp;
+beforeEach(async () => {
+  app = await TestApp.open();
+});
+afterEach(() => app.stop());
+
+const auth = { authorization: `Bearer ${API_KEY}` };
+
+test('every answer is guarded and has a request id of our own', async () => {
+  const id = await app.endpoint('stripe');
+  const answers = [
+    await app.api('GET', '/endpoints'),
+    await app.api('POST', '/endpoints', { nope: 1 }),
+    await app.fetch('/api/v1/endpoints'),
+    await app.fetch('/nowhere'),
+    await app.api('PUT', '/endpoints'),
+    await app.fetch('/api/v1/lists', { method: 'POST', headers: auth, body: `{"name":"${'x'.repeat(1_100_000)}"}` }),
+    await app.fetch('/api/v1/lists', { method: 'POST', headers: { ...auth, 'content-encoding': 'gzip' }, body: 'x' }),
+    await app.fetch('/health', { headers: { 'x-request-id': 'forged' } }),
+    await app.fetch(`/webhooks/${id}`, { method: 'POST', body: '{}' }),
+    await app.fetch('/webhooks/ep_unknown', { method: 'POST', body: '{}' }),
+    await app.fetch('/swagger'),
+  ];
+  expect(answers.map(a => a.status)).toEqual([200, 400, 401, 404, 405, 413, 415, 200, 401, 404, 200]);
+  for (const { headers } of answers) {
+    expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    expect(headers.get('referrer-policy')).toBe('no-referrer');
+    expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect([...headers.keys()].filter(name => name.startsWith('access-control'))).toEqual([]);
+  }
+  expect(answers[4]?.headers.get('allow')).toBe('POST, GET');
+});
+
+describe('nothing foreign leaks', () => {
+  const clean = (body: unknown) => {
+    const text = JSON.stringify(body);
+    for (const word of ['select', 'SQL', 'no such table', '/src/', app.folder, 'Error:'])
+      expect(text).not.toContain(word);
+  };
+  test('of a broken database', async () => {
+    const id = await app.endpoint('stripe');
+    await app.app.ctx.store.write(tx => tx.run(sql`drop table events`));
+    const answer = await app.api('GET', '/events');
+    expect(answer).toMatchObject({ status: 500, body: { success: false } });
+    expect(answer.body.message).toContain(answer.headers.get('x-request-id') ?? 'none');
+    clean(answer.body);
+    await app.app.ctx.store.write(tx => tx.run(sql`drop table payloads`));
+    const hook = await app.post(id, 'stripe', stripeEvent('customer.created'));
+    expect(hook.status).toBe(500);
+    clean(hook.body);
+    expect(app.lines.some(line => line.includes(answer.headers.get('x-request-id') ?? 'none'))).toBe(true);
+  });
+});
+
+test('hostile hosts, paths and forwarding headers change nothing', async () => {
+  const made = await app.fetch('/api/v1/endpoints', {
+    method: 'POST',
+    headers: {
+      ...auth,
+      host: 'evil.com',
+      'x-forwarded-host': 'evil.com',
+      'x-forwarded-for': '1.2.3.4',
+      'x-forwarded-proto': 'gopher',
+    },
+    body: '{"provider":"stripe"}',
+  });
+  expect(JSON.stringify(made.body)).not.toContain('evil');
+  for (const path of [
+    '/api/v1/endpoints/%2e%2e%2fkeys',
+    '/api/v1/endpoints/%00%0d%0a',
+    '/webhooks/%2e%2e',
+    '//evil.com/api/v1/keys',
+    '/api/v1/../v1/keys/..',
+    '/swagger/../../etc/passwd',
+    '/swagger/%2e%2e%2fpackage.json',
+    `/api/v1/endpoints/${'x'.repeat(200)}`,
+    '/api/v1/endpoints/__proto__',
+  ]) {
+    const answer = await app.fetch(path, { headers: auth });
+    expect({ path, fine: [200, 404, 405].includes(answer.status) }).toEqual({ path, fine: true });
+    expect(JSON.stringify(answer.body)).not.toContain('root:');
+  }
+  const bare = await app.app.fetch(Object.assign(new Request('http://localhost/health'), {}), null);
+  expect(bare.status).toBe(200);
+});
+
+test('a wrong key is refused at most twenty times a minute per address, whatever it claims to be forwarded for', async () => {
+  const attempt = (peer: string, n: number) =>
+    app.app.fetch(
+      new Request('http://localhost/api/v1/keys', {
+        headers: { authorization: `Bearer wrong${n}`, 'x-forwarded-for': `10.0.0.${n}` },
+      }),
+      peer,
+    );
+  const statuses = [];
+  for (let n = 0; n < 25; n++) statuses.push((await attempt('9.9.9.9', n)).status);
+  expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
+  expect((await attempt('8.8.8.8', 1)).status).toBe(401);
+});
+
+test('the rate limit counts per key, says what is left, and never stops webhooks', async () => {
+  await app.stop();
+  app = await TestApp.open({}, { rateLimit: 5 });
+  const id = await app.endpoint('stripe');
+  const answers = [];
+  for (let i = 0; i < 8; i++) answers.push(await app.api('GET', '/lists'));
+  expect(answers.at(-1)?.status).toBe(429);
+  for (const { headers } of answers) {
+    expect(headers.get('x-ratelimit-limit')).toBe('5');
+    expect(Number(headers.get('x-ratelimit-remaining'))).toBeGreaterThanOrEqual(0);
+  }
+  for (let i = 0; i < 20; i++) expect((await app.post(id, 'stripe', stripeEvent('customer.created'))).status).toBe(200);
+});
+
+test('bodies are JSON objects within bounds, and prototype keys are plain unknown fields', async () => {
+  const post = (body: string) => app.fetch('/api/v1/lists', { method: 'POST', headers: auth, body });
+  for (const body of [
+    '[]',
+    'null',
+    '"x"',
+    '{',
+    `${'{"a":'.repeat(100)}1${'}'.repeat(100)}`,
+    '{"name":1}',
+    '{"name":""}',
+    '{"name":"x","extra":1}',
+    '{"name":"x","__proto__":{"a":1}}',
+    '{"constructor":{}}',
+  ]) {
+    const answer = await post(body);
+    expect({ body: body.slice(0, 40), status: answer.status }).toEqual({ body: body.slice(0, 40), status: 400 });
+    expect(answer.body.message.length).toBeGreaterThan(10);
+  }
+  expect(({} as Record<string, unknown>).a).toBeUndefined();
+});
