@@ -11,6 +11,7 @@ import { guardedFetch } from './fetch.ts';
 import { createHttp } from './http/app.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
+import { RecentBodies } from './inbound/recent.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -89,6 +90,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     health,
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guardedFetch,
+    recent: new RecentBodies(),
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };

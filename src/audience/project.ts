@@ -56,6 +56,8 @@ function strength(identity: Identity, value: string): number {
  * provider together is refused, so an address both had goes to the one that claims it now. Depends on the set only.
  */
 export function partition(identities: Identity[]): Group[] {
+  const [only] = identities;
+  if (only && identities.length === 1) return [{ identities, values: new Set(Object.keys(only.registers.links)) }];
   const edges: Edge[] = identities
     .flatMap(identity =>
       Object.entries(identity.registers.links).map(([value, k]) => ({

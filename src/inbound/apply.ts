@@ -12,11 +12,14 @@ import { type Decision, decide, isIgnored } from './receive.ts';
 
 const MAX_FAILURES = 5;
 
+/** A redacted body: parsed, or as stored (null: it was not JSON). */
+export type Body = { json: unknown } | { text: string | null };
+
 /** Applies one claimed delivery and records the outcome in the same transaction. Never throws; `StoreUnavailable` gives it back. */
 export async function apply(
   ctx: Context,
   row: Claimed,
-  body: string | null | undefined,
+  body: Body | undefined,
   now: number,
 ): Promise<'done' | 'giveBack'> {
   try {
@@ -38,8 +41,8 @@ export async function apply(
   }
 }
 
-async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | null, now: number): Promise<void> {
-  const body: unknown = text === null ? undefined : JSON.parse(text);
+async function applyTo(ctx: Context, live: Live, row: Claimed, stored: Body, now: number): Promise<void> {
+  const body = 'json' in stored ? stored.json : stored.text === null ? undefined : (JSON.parse(stored.text) as unknown);
   const seen = {
     type: row.type,
     at: row.occurredAt ?? row.receivedAt,

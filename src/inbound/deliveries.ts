@@ -4,7 +4,7 @@ import { counted, newest } from '../db/scan.ts';
 import { type DeliveryStatus, deliveries, payloads } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
-import { idAt } from '../id.ts';
+import { idAt, newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { whenDue } from './log.ts';
 
@@ -144,7 +144,7 @@ export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffe
   }
   const where = await store.read(tx => conditionOf(tx, filter));
   const { total, capped } = await counted(store, deliveries, and(where, sql`${deliveries.status} <> 'rejected'`));
-  const payload: BulkReplay = { filter, repeatEffects, before: idAt('dlv', now + 1) };
+  const payload: BulkReplay = { filter, repeatEffects, before: newId('dlv', now) }; // above every id so far, also after a clock that stepped back
   await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));
   return { total, capped };
 }

@@ -32,9 +32,12 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
   }
   clockIsRight(ctx);
   touch(ctx, live.id, seen.secretId, now);
-  const delivery = describe(live, raw, seen, now);
+  const { delivery, redacted } = describe(live, raw, seen, now);
   const logged = await ctx.store.write(tx => log(tx, delivery));
-  if (logged.status === 'queued' && logged.result !== 'duplicate') ctx.wake();
+  if (logged.result === 'accepted') {
+    if (!live.paused) ctx.recent.put(logged.id, redacted);
+    ctx.wake();
+  }
   return {
     status: 200,
     body: {
@@ -49,7 +52,7 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /** The log row of a verified request, with everything decided that needs no database. */
-function describe(live: Live, raw: RawRequest, seen: Seen, now: number): NewDelivery {
+function describe(live: Live, raw: RawRequest, seen: Seen, now: number): { delivery: NewDelivery; redacted: unknown } {
   const { provider } = live;
   const headers = logged(provider.logHeaders, raw.headers);
   const base = {
@@ -66,13 +69,10 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): NewDeli
   if (seen.json === undefined) {
     const hash = createHash('sha256').update(raw.body).digest('hex');
     const message = `Ignored: verified, but ${seen.problem ?? 'not JSON'}`;
+    const externalId = bounded(seen.externalId ?? `body:${hash}`);
     return {
-      ...base,
-      status: 'ignored',
-      message,
-      externalId: bounded(seen.externalId ?? `body:${hash}`),
-      dedupe: null,
-      body: null,
+      delivery: { ...base, status: 'ignored', message, externalId, dedupe: null, body: null },
+      redacted: undefined,
     };
   }
   const redacted = provider.redact(seen.json);
@@ -82,7 +82,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): NewDeli
     seen.externalId ?? dedupe?.hash ?? `body:${createHash('sha256').update(body).digest('hex')}`,
   );
   const { status, message } = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
-  return { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body };
+  return { delivery: { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body }, redacted };
 }
 
 /** What can be said without the database: ignored with the reason, or the fact that will be applied. */
