@@ -2,9 +2,10 @@ import { Database, type Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
+import type { RunSync } from './fast.ts';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
-import { type Store, StoreUnavailable, type Tx } from './store.ts';
+import { type Store, StoreUnavailable, synchronous, type Tx } from './store.ts';
 
 const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -57,18 +58,21 @@ function over(db: Database): Tx {
     }
     return found;
   };
-  return drizzle(
+  const run: RunSync = (text, params, rows) => {
+    const found = statement(text);
+    if (rows) return found.values(...(params as any[])) as unknown[][];
+    found.run(...(params as any[]));
+    return [];
+  };
+  const tx = drizzle(
     async (text, params, method) => {
-      const s = statement(text);
-      if (method === 'run') {
-        s.run(...params);
-        return { rows: [] };
-      }
-      const rows = s.values(...params) as any[][];
+      const rows = run(text, params, method !== 'run');
       return { rows: method === 'get' ? (rows[0] as any) : rows };
     },
     { schema },
   );
+  synchronous.set(tx, run);
+  return tx;
 }
 
 function checkVersion(db: Database): void {

@@ -1,4 +1,5 @@
 import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
+import { fast, type RunSync } from './fast.ts';
 import type * as schema from './schema.ts';
 
 /** Drizzle over whichever database: the only thing domain code sees of it. Await nothing else inside `write`. */
@@ -31,6 +32,9 @@ export class StoreUnavailable extends Error {
 
 const prepared = new WeakMap<object, Map<string, unknown>>();
 
+/** Connections that answer at once (SQLite): their prepared statements skip the asynchronous layers. */
+export const synchronous = new WeakMap<object, RunSync>();
+
 /** A prepared statement, built once per connection and name. Hot paths use it: building SQL text costs more than running it. */
 export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
   let byName = prepared.get(tx);
@@ -40,7 +44,9 @@ export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
   }
   const known = byName.get(name) as Q | undefined;
   if (known) return known;
-  const statement = build(tx);
+  const built = build(tx);
+  const run = synchronous.get(tx);
+  const statement = run ? fast(built, run) : built;
   byName.set(name, statement);
   return statement;
 }
