@@ -92,7 +92,7 @@ else {
   const tick = setInterval(() => {
     const due = Math.min(total, Math.floor(((performance.now() - started) / 1000) * rate));
     while (next < due && idle.length) {
-      const socket = idle.pop();
+      const socket = idle.shift(); // in turn: one that rests for long is closed by the server
       if (socket) send(socket, started + (next / rate) * 1000);
     }
     if (next >= total) clearInterval(tick);
