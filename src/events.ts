@@ -1,5 +1,6 @@
-import { and, eq, gte, inArray, lte, type SQL, sql } from 'drizzle-orm';
+import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from './audience/contacts.ts';
+import type { Search } from './db/scan.ts';
 import { events } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
 import { idAt } from './id.ts';
@@ -13,16 +14,24 @@ export interface EventFilter {
   until?: number | undefined;
 }
 
-export async function eventCondition(tx: Tx, filter: EventFilter): Promise<SQL | undefined> {
+export async function eventSearch(tx: Tx, filter: EventFilter): Promise<Search> {
   const { name, email, contactId, since, until } = filter;
   const ofEmail = email === undefined ? null : await contactIdsOfEmail(tx, email);
-  return and(
-    name === undefined ? undefined : eq(events.eventName, name),
+  const ofContact = and(
     contactId === undefined ? undefined : eq(events.contactId, contactId),
     ofEmail === null ? undefined : ofEmail.length ? inArray(events.contactId, ofEmail) : sql`1 = 0`,
-    since === undefined ? undefined : and(gte(events.id, idAt('evt', since)), gte(events.createdAt, since)),
-    until === undefined ? undefined : lte(events.createdAt, until),
   );
+  const named = name === undefined ? undefined : eq(events.eventName, name);
+  return {
+    where: and(
+      named,
+      ofContact,
+      since === undefined ? undefined : gte(events.createdAt, since),
+      until === undefined ? undefined : lte(events.createdAt, until),
+    ),
+    narrow: ofContact ?? named,
+    floor: since === undefined ? undefined : idAt('evt', since),
+  };
 }
 
 /** Events in the order of `ids`. */

@@ -1,4 +1,5 @@
-import { and, asc, desc, eq, exists, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, exists, gte, inArray, lt, sql } from 'drizzle-orm';
+import type { Search } from '../db/scan.ts';
 import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
@@ -125,38 +126,49 @@ export interface ContactFilter {
   subscribed?: boolean | undefined;
 }
 
-/** The filter as a condition; `q` is a prefix of the address. */
-export function contactCondition(tx: Tx, filter: ContactFilter): SQL | undefined {
+/** The filter as a search; `q` is a prefix of the address. */
+export function contactSearch(tx: Tx, filter: ContactFilter): Search {
   const { q, listId, userGroup, source, subscribed } = filter;
   const prefix = q === undefined ? '' : normalEmail(q);
+  const members = tx
+    .select({ id: memberships.contactId })
+    .from(memberships)
+    .where(eq(memberships.listId, listId ?? ''));
   const member = tx
     .select({ one: sql`1` })
     .from(memberships)
     .where(and(eq(memberships.contactId, contacts.id), eq(memberships.listId, listId ?? '')));
-  return and(
-    prefix ? and(gte(contacts.email, prefix), lt(contacts.email, `${prefix}\uffff`)) : undefined,
-    listId === undefined ? undefined : exists(member),
-    userGroup === undefined ? undefined : eq(contacts.userGroup, userGroup),
-    source === undefined ? undefined : eq(contacts.source, source),
-    subscribed === undefined ? undefined : eq(contacts.subscribed, subscribed),
-  );
+  return {
+    where: and(
+      prefix ? sql`substr(${contacts.email}, 1, ${[...prefix].length}) = ${prefix}` : undefined,
+      listId === undefined ? undefined : exists(member),
+      userGroup === undefined ? undefined : eq(contacts.userGroup, userGroup),
+      source === undefined ? undefined : eq(contacts.source, source),
+      subscribed === undefined ? undefined : eq(contacts.subscribed, subscribed),
+    ),
+    narrow: prefix
+      ? and(gte(contacts.email, prefix), lt(contacts.email, `${prefix}\u{10ffff}`))
+      : listId === undefined
+        ? undefined
+        : inArray(contacts.id, members),
+  };
 }
 
-/** What happened to a contact, newest first: up to `limit` deliveries and events older than `before` (ms and id). */
-export async function activity(tx: Tx, contactId: string, before: { at: number; id: string } | null, limit: number) {
-  const older = (at: SQL, id: SQL) =>
-    before === null ? undefined : sql`(${at} < ${before.at} or (${at} = ${before.at} and ${id} < ${before.id}))`;
+const AGE = 4; // ids of deliveries and events: four characters of prefix, then what sorts by age
+
+/** What happened to a contact, newest first: up to `limit` deliveries and events whose age key is below `before`. */
+export async function activity(tx: Tx, contactId: string, before: string | null, limit: number) {
   const received = await tx
     .select()
     .from(deliveries)
-    .where(and(eq(deliveries.contactId, contactId), older(sql`received_at`, sql`id`)))
-    .orderBy(desc(deliveries.receivedAt), desc(deliveries.id))
+    .where(and(eq(deliveries.contactId, contactId), before === null ? undefined : lt(deliveries.id, `dlv_${before}`)))
+    .orderBy(desc(deliveries.id))
     .limit(limit);
   const fired = await tx
     .select()
     .from(events)
-    .where(and(eq(events.contactId, contactId), older(sql`created_at`, sql`id`)))
-    .orderBy(desc(events.createdAt), desc(events.id))
+    .where(and(eq(events.contactId, contactId), before === null ? undefined : lt(events.id, `evt_${before}`)))
+    .orderBy(desc(events.id))
     .limit(limit);
   const entries = [
     ...received.map(row => ({
@@ -179,5 +191,8 @@ export async function activity(tx: Tx, contactId: string, before: { at: number; 
       detail: { eventName: row.eventName, eventProperties: row.eventProperties } as Record<string, unknown>,
     })),
   ];
-  return entries.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1)).slice(0, limit);
+  return entries
+    .map(each => ({ ...each, age: each.id.slice(AGE) }))
+    .sort((a, b) => (a.age < b.age ? 1 : -1))
+    .slice(0, limit);
 }

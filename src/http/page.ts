@@ -1,6 +1,5 @@
-import type { SQL } from 'drizzle-orm';
 import { z } from 'zod';
-import { type Aged, counted, newest } from '../db/scan.ts';
+import { type Aged, counted, newest, type Search } from '../db/scan.ts';
 import type { Store } from '../db/store.ts';
 import { invalid } from '../errors.ts';
 
@@ -75,13 +74,13 @@ export function envelope<T>(
 export async function page<T>(
   store: Store,
   table: Aged,
-  where: SQL | undefined,
+  search: Search,
   request: PageRequest,
   load: (ids: string[]) => Promise<T[]>,
 ) {
-  const ids = await newest(store, table, where, decodeCursor(request.cursor), request.perPage + 1);
-  const more = ids.length > request.perPage;
+  const { ids, rest } = await newest(store, table, search, decodeCursor(request.cursor), request.perPage + 1);
   const shown = ids.slice(0, request.perPage);
-  const total = await counted(store, table, where);
-  return envelope(request, await load(shown), total, more ? (shown.at(-1) ?? null) : null);
+  const next = ids.length > request.perPage ? (shown.at(-1) ?? null) : rest; // a long search ends early, with a way on
+  const total = await counted(store, table, search);
+  return envelope(request, await load(shown), total, next);
 }

@@ -1,7 +1,7 @@
-import { and, eq, gte, inArray, lt, lte, type SQL, sql } from 'drizzle-orm';
+import { and, eq, exists, gte, inArray, lte, not, or, type SQL, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from '../audience/contacts.ts';
-import { counted, newest } from '../db/scan.ts';
-import { type DeliveryStatus, deliveries, payloads } from '../db/schema.ts';
+import { counted, newest, type Search, unindexed } from '../db/scan.ts';
+import { type DeliveryStatus, deliveries, endpoints, payloads } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
@@ -29,20 +29,34 @@ export interface DeliveryFilter {
   until?: number | undefined;
 }
 
-/** The filter as a condition. An address is looked up first, former ones included; one nobody has matches nothing. */
-export async function conditionOf(tx: Tx, filter: DeliveryFilter): Promise<SQL | undefined> {
+/** The filter as a search. An address is looked up first, former ones included; one nobody has matches nothing. */
+export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> {
   const { endpointId, status, type, contactId, email, since, until } = filter;
   const ofEmail = email === undefined ? null : await contactIdsOfEmail(tx, email);
-  return and(
-    endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId),
-    status === undefined ? undefined : eq(deliveries.status, status),
-    type === undefined ? undefined : eq(deliveries.type, type),
+  const ofContact = and(
     contactId === undefined ? undefined : eq(deliveries.contactId, contactId),
     ofEmail === null ? undefined : ofEmail.length ? inArray(deliveries.contactId, ofEmail) : sql`1 = 0`,
-    since === undefined ? undefined : and(gte(deliveries.id, idAt('dlv', since)), gte(deliveries.receivedAt, since)),
-    until === undefined ? undefined : lte(deliveries.receivedAt, until),
   );
+  return {
+    where: and(
+      endpointId === undefined ? undefined : eq(unindexed(deliveries.endpointId), endpointId),
+      status === undefined ? undefined : eq(deliveries.status, status),
+      type === undefined ? undefined : eq(deliveries.type, type),
+      ofContact,
+      since === undefined ? undefined : gte(deliveries.receivedAt, since),
+      until === undefined ? undefined : lte(deliveries.receivedAt, until),
+    ),
+    narrow:
+      ofContact ?? ofStatus(status) ?? (endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId)),
+    floor: since === undefined ? undefined : idAt('dlv', since),
+  };
 }
+
+/** As the partial index of open deliveries has it. */
+const ofStatus = (status: DeliveryStatus | undefined): SQL | undefined =>
+  status === undefined || status === 'processed'
+    ? undefined
+    : and(eq(deliveries.status, status), sql`${deliveries.status} <> 'processed'`);
 
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 type Row = typeof deliveries.$inferSelect;
@@ -106,6 +120,12 @@ export async function replayDelivery(tx: Tx, id: string, repeatEffects: boolean)
       'conflict',
       'A rejected delivery was never verified, so it can not be replayed. Ask the provider to send it again.',
     );
+  const [endpoint] = await tx.select({ id: endpoints.id }).from(endpoints).where(eq(endpoints.id, row.endpointId));
+  if (!endpoint)
+    throw new AppError(
+      'conflict',
+      'The endpoint of this delivery was removed, and its settings with it. Nothing can be replayed.',
+    );
   const [payload] = await tx.select({ id: payloads.deliveryId }).from(payloads).where(eq(payloads.deliveryId, id));
   if (!payload)
     throw new AppError('conflict', 'The payload of this delivery was pruned. Ask the provider to send it again.');
@@ -135,6 +155,18 @@ interface BulkReplay {
   before: string | null;
 }
 
+/** What a bulk replay may queue, and what it has to pass over: payload pruned, or endpoint removed. Rejected ones are neither. */
+async function replayable(tx: Tx, filter: DeliveryFilter): Promise<{ queue: Search; skip: Search }> {
+  const search = await searchOf(tx, filter);
+  const payload = tx.select({ one: sql`1` }).from(payloads).where(eq(payloads.deliveryId, deliveries.id));
+  const known = inArray(deliveries.endpointId, tx.select({ id: endpoints.id }).from(endpoints));
+  const verified = and(search.where, sql`${deliveries.status} <> 'rejected'`);
+  return {
+    queue: { ...search, where: and(verified, known, exists(payload)) },
+    skip: { ...search, where: and(verified, or(not(known), not(exists(payload)))) },
+  };
+}
+
 /** Starts a bulk replay as a job and says how many deliveries match now. @throws AppError invalid without any filter */
 export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffects: boolean, now: number) {
   if (Object.values(filter).every(value => value === undefined)) {
@@ -142,11 +174,12 @@ export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffe
       'Name at least one filter (endpointId, status, type, email, contactId, since or until): a replay of everything is never meant.',
     );
   }
-  const where = await store.read(tx => conditionOf(tx, filter));
-  const { total, capped } = await counted(store, deliveries, and(where, sql`${deliveries.status} <> 'rejected'`));
+  const { queue, skip } = await store.read(tx => replayable(tx, filter));
+  const { total, capped } = await counted(store, deliveries, queue);
+  const { total: skipped } = await counted(store, deliveries, skip);
   const payload: BulkReplay = { filter, repeatEffects, before: newId('dlv', now) }; // above every id so far, also after a clock that stepped back
   await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));
-  return { total, capped };
+  return { total, capped, skipped };
 }
 
 const CHUNK = 200;
@@ -154,17 +187,11 @@ const CHUNK = 200;
 /** One step of a bulk replay: chooses up to 200 deliveries, then queues them. The next payload, or null at the end. */
 export async function replayJob(store: Store, payload: unknown): Promise<(tx: Tx) => Promise<BulkReplay | null>> {
   const { filter, repeatEffects, before } = payload as BulkReplay; // written by replayAll only
-  const where = await store.read(tx => conditionOf(tx, filter));
-  const ids = await newest(store, deliveries, and(where, sql`${deliveries.status} <> 'rejected'`), before, CHUNK);
+  const { queue } = await store.read(tx => replayable(tx, filter));
+  const { ids, rest } = await newest(store, deliveries, queue, before, CHUNK);
   return async tx => {
-    const rows = ids.length
-      ? await tx
-          .select({ row: deliveries })
-          .from(deliveries)
-          .innerJoin(payloads, eq(payloads.deliveryId, deliveries.id))
-          .where(and(inArray(deliveries.id, ids), before === null ? undefined : lt(deliveries.id, before)))
-      : [];
-    for (const { row } of rows) await requeue(tx, row, repeatEffects);
-    return ids.length < CHUNK ? null : { filter, repeatEffects, before: ids.at(-1) ?? null };
+    const rows = ids.length ? await tx.select().from(deliveries).where(inArray(deliveries.id, ids)) : [];
+    for (const row of rows) await requeue(tx, row, repeatEffects);
+    return rest === null ? null : { filter, repeatEffects, before: rest };
   };
 }

@@ -1,11 +1,10 @@
 import { z } from 'zod';
-import { activity, contactCondition, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { activity, contactSearch, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { counted } from '../../db/scan.ts';
 import { contacts, deliveries, events } from '../../db/schema.ts';
-import { invalid } from '../../errors.ts';
-import { eventCondition, viewEvents } from '../../events.ts';
-import { conditionOf } from '../../inbound/deliveries.ts';
-import { envelope, page, pageOf, pageQuery } from '../page.ts';
+import { eventSearch, viewEvents } from '../../events.ts';
+import { searchOf } from '../../inbound/deliveries.ts';
+import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import { contactView, eventView, moment, time } from './shapes.ts';
 
@@ -39,15 +38,6 @@ const filters = {
     .optional(),
 };
 
-/** Cursor of an activity page: the time and id of its last entry. */
-function before(cursor: string | undefined) {
-  if (!cursor) return null;
-  const text = /^[A-Za-z0-9_-]+$/.test(cursor) ? Buffer.from(cursor, 'base64url').toString('latin1') : '';
-  const m = /^1:(\d{1,16})z([A-Za-z0-9_]{1,64})$/.exec(text);
-  if (!m) throw invalid('cursor: is not one of ours. Use nextCursor of the page before.');
-  return { at: Number(m[1]), id: m[2] ?? '' };
-}
-
 export const contactRoutes: Route[] = [
   route('GET', PATH, {
     summary: 'Contacts, newest first',
@@ -55,9 +45,9 @@ export const contactRoutes: Route[] = [
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(timed),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const where = await ctx.store.read(async tx => contactCondition(tx, filter));
+      const search = await ctx.store.read(async tx => contactSearch(tx, filter));
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
-      return page(ctx.store, contacts, where, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
+      return page(ctx.store, contacts, search, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
     },
   }),
   route('GET', `${PATH}/find`, {
@@ -84,19 +74,18 @@ export const contactRoutes: Route[] = [
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
       const id = params.id ?? '';
       await ctx.store.read(tx => getContact(tx, id));
-      const rows = await ctx.store.read(tx => activity(tx, id, before(cursor), perPage + 1));
+      const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;
-      const received = await counted(
-        ctx.store,
-        deliveries,
-        await ctx.store.read(tx => conditionOf(tx, { contactId: id })),
+      const own = await ctx.store.read(tx =>
+        Promise.all([searchOf(tx, { contactId: id }), eventSearch(tx, { contactId: id })]),
       );
-      const fired = await counted(ctx.store, events, await ctx.store.read(tx => eventCondition(tx, { contactId: id })));
+      const received = await counted(ctx.store, deliveries, own[0]);
+      const fired = await counted(ctx.store, events, own[1]);
       const total = { total: received.total + fired.total, capped: received.capped || fired.capped };
       const request = { perPage, url: `${ctx.config.publicUrl}${PATH}/${id}/activity`, filters: {} };
-      const data = shown.map(each => ({ ...each, at: new Date(each.at).toISOString() }));
-      return envelope(request, data, total, last ? `${last.at}z${last.id}` : null);
+      const data = shown.map(({ age: _, ...each }) => ({ ...each, at: new Date(each.at).toISOString() }));
+      return envelope(request, data, total, last?.age ?? null);
     },
   }),
   route('GET', '/api/v1/events', {
@@ -112,11 +101,11 @@ export const contactRoutes: Route[] = [
     }),
     response: pageOf(eventView),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const where = await ctx.store.read(tx => eventCondition(tx, filter));
+      const search = await ctx.store.read(tx => eventSearch(tx, filter));
       const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
       const shown = { ...filter, since: iso(filter.since), until: iso(filter.until) };
       const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/events`, filters: shown };
-      return page(ctx.store, events, where, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));
+      return page(ctx.store, events, search, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));
     },
   }),
 ];

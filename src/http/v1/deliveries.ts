@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { deliveries } from '../../db/schema.ts';
 import {
-  conditionOf,
   getDelivery,
   replayAll,
   replayDelivery,
   STATUSES,
+  searchOf,
   viewDeliveries,
 } from '../../inbound/deliveries.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
@@ -33,10 +33,10 @@ export const deliveryRoutes: Route[] = [
     response: pageOf(deliveryView),
     handle: async ({ ctx, query }) => {
       const { perPage, cursor, ...filter } = query;
-      const where = await ctx.store.read(tx => conditionOf(tx, filter));
+      const search = await ctx.store.read(tx => searchOf(tx, filter));
       const shown = { ...filter, since: isoOrNot(filter.since), until: isoOrNot(filter.until) };
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
-      return page(ctx.store, deliveries, where, request, ids => ctx.store.read(tx => viewDeliveries(tx, ids)));
+      return page(ctx.store, deliveries, search, request, ids => ctx.store.read(tx => viewDeliveries(tx, ids)));
     },
   }),
   route('GET', `${PATH}/:id`, {
@@ -63,15 +63,19 @@ export const deliveryRoutes: Route[] = [
   route('POST', `${PATH}/replay`, {
     summary: 'Apply many deliveries again',
     description:
-      'Takes the filters of the log, at least one. Runs in the background; pruned and rejected deliveries are skipped.',
+      'Takes the filters of the log, at least one. Runs in the background. Rejected deliveries never count; those whose payload was pruned or whose endpoint was removed are skipped.',
     tag,
     body: z.strictObject({ ...filters, repeatEffects }),
     example: { status: 'dead' },
-    response: z.object({ replayed: z.number().describe('How many match now'), totalIsCapped: z.boolean().optional() }),
+    response: z.object({
+      replayed: z.number().describe('How many match now'),
+      totalIsCapped: z.boolean().optional().describe('True when there are more than that'),
+      skipped: z.number().optional().describe('Match, but can not be replayed; absent when none'),
+    }),
     handle: async ({ ctx, body: { repeatEffects: again, ...filter } }) => {
-      const { total, capped } = await replayAll(ctx.store, filter, again, ctx.now());
+      const { total, capped, skipped } = await replayAll(ctx.store, filter, again, ctx.now());
       ctx.wake();
-      return { replayed: total, ...(capped && { totalIsCapped: true }) };
+      return { replayed: total, ...(capped && { totalIsCapped: true }), ...(skipped > 0 && { skipped }) };
     },
   }),
 ];
