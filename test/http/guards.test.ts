@@ -10,6 +10,15 @@ afterEach(() => app.stop());
 
 const auth = { authorization: `Bearer ${API_KEY}` };
 
+const guarded = ({ headers }: { headers: Headers }) => {
+  expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  expect(headers.get('x-content-type-options')).toBe('nosniff');
+  expect(headers.get('referrer-policy')).toBe('no-referrer');
+  expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+  expect(headers.get('cache-control')).toBe('no-store');
+  expect([...headers.keys()].filter(name => name.startsWith('access-control'))).toEqual([]);
+};
+
 test('every answer is guarded and has a request id of our own', async () => {
   const id = await app.endpoint('stripe');
   const answers = [
@@ -26,14 +35,8 @@ test('every answer is guarded and has a request id of our own', async () => {
     await app.fetch('/swagger'),
   ];
   expect(answers.map(a => a.status)).toEqual([200, 400, 401, 404, 405, 413, 415, 200, 401, 404, 200]);
-  for (const { headers } of answers) {
-    expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
-    expect(headers.get('x-content-type-options')).toBe('nosniff');
-    expect(headers.get('referrer-policy')).toBe('no-referrer');
-    expect(headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
-    expect(headers.get('cache-control')).toBe('no-store');
-    expect([...headers.keys()].filter(name => name.startsWith('access-control'))).toEqual([]);
-  }
+  for (const answer of answers) guarded(answer);
+  expect(new Set(answers.map(a => a.headers.get('x-request-id'))).size).toBe(answers.length);
   expect(answers[4]?.headers.get('allow')).toBe('POST, GET');
 });
 
@@ -47,6 +50,7 @@ describe('nothing foreign leaks', () => {
     const id = await app.endpoint('stripe');
     await app.app.ctx.store.write(tx => tx.run(sql`drop table events`));
     const answer = await app.api('GET', '/events');
+    guarded(answer);
     expect(answer).toMatchObject({ status: 500, body: { success: false } });
     expect(answer.body.message).toContain(answer.headers.get('x-request-id') ?? 'none');
     clean(answer.body);
@@ -102,6 +106,17 @@ test('a wrong key is refused at most twenty times a minute per address, whatever
   for (let n = 0; n < 25; n++) statuses.push((await attempt('9.9.9.9', n)).status);
   expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
   expect((await attempt('8.8.8.8', 1)).status).toBe(401);
+  guarded(await attempt('9.9.9.9', 26));
+  const right = await app.app.fetch(new Request('http://localhost/api/v1/keys', { headers: auth }), '9.9.9.9');
+  expect(right.status).toBe(200); // someone else's wrong keys behind the same proxy lock nobody out
+});
+
+test('no origin is ever let in, not even when it asks first', async () => {
+  const origin = { origin: 'https://evil.com', 'access-control-request-method': 'POST' };
+  const asked = await app.fetch('/api/v1/endpoints', { method: 'OPTIONS', headers: { ...auth, ...origin } });
+  expect(asked.status).toBe(405);
+  guarded(asked);
+  guarded(await app.fetch('/api/v1/endpoints', { headers: { ...auth, ...origin } }));
 });
 
 test('the rate limit counts per key, says what is left, and never stops webhooks', async () => {
@@ -111,12 +126,111 @@ test('the rate limit counts per key, says what is left, and never stops webhooks
   const answers = [];
   for (let i = 0; i < 8; i++) answers.push(await app.api('GET', '/lists'));
   expect(answers.at(-1)?.status).toBe(429);
+  guarded(answers.at(-1) ?? { headers: new Headers() });
   for (const { headers } of answers) {
     expect(headers.get('x-ratelimit-limit')).toBe('5');
     expect(Number(headers.get('x-ratelimit-remaining'))).toBeGreaterThanOrEqual(0);
   }
   for (let i = 0; i < 20; i++) expect((await app.post(id, 'stripe', stripeEvent('customer.created'))).status).toBe(200);
 });
+
+test('a key that is through leaves the other keys theirs', async () => {
+  await app.stop();
+  app = await TestApp.open({}, { rateLimit: 3 });
+  const other = (await app.api('POST', '/keys', { name: 'other' })).body.key;
+  const statuses = [];
+  for (let i = 0; i < 6; i++) statuses.push((await app.api('GET', '/lists')).status);
+  expect(statuses).toContain(429);
+  const theirs = await app.api('GET', '/lists', undefined, other);
+  expect([theirs.status, theirs.headers.get('x-ratelimit-remaining')]).toEqual([200, '2']);
+});
+
+test('a rate limit of 0 is none', async () => {
+  for (let i = 0; i < 300; i++) {
+    const { status, headers } = await app.api('GET', '/api-key');
+    expect([status, headers.get('x-ratelimit-limit')]).toEqual([200, null]);
+  }
+});
+
+/** Sends bytes as they stand, as no client library would, and gives the whole answer. */
+async function raw(port: number, text: string): Promise<string> {
+  let answer = '';
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const socket = await Bun.connect({
+    hostname: '127.0.0.1',
+    port,
+    socket: {
+      data(_, bytes) {
+        answer += bytes;
+      },
+      close: () => resolve(),
+      error: () => resolve(),
+    },
+  });
+  socket.write(text);
+  await Promise.race([promise, Bun.sleep(2000)]);
+  socket.end();
+  return answer;
+}
+
+test('on the wire: hostile Host headers and targets get an answer, never a 500, a redirect or an echo', async () => {
+  await app.stop();
+  app = await TestApp.open({}, { port: 0 });
+  const port = Number(new URL((await app.app.start()).url).port);
+  const made = await app.endpoint('stripe');
+  const targets = [
+    '/api/v1/endpoints',
+    `/api/v1/endpoints/${made}`,
+    '/swagger',
+    '/swagger/',
+    '/swagger/json',
+    '/health',
+    '//evil.com/api/v1/keys',
+    '///evil.com',
+    '/\\evil.com',
+    '/api/v1/endpoints/',
+    '/api/v1//endpoints',
+    '/api/v1/endpoints/%2e%2e%2fkeys',
+    '/api/v1/endpoints/..%2f..%2f..%2fetc%2fpasswd',
+    '/api/v1/endpoints/%00',
+    '/api/v1/endpoints/%0d%0aSet-Cookie:%20a=1',
+    '/api/v1/endpoints/%ff%fe',
+    '/api/v1/endpoints/%',
+    '/api/v1/contacts?q=%',
+    '/api/v1/contacts?q=%00',
+    '/webhooks/%0d%0a',
+    'http://evil.com/api/v1/endpoints',
+  ];
+  const hosts = [
+    'localhost',
+    'evil.com/x?',
+    'evil.com#',
+    'evil.com:99999',
+    'a@evil.com',
+    '[::1',
+    ' ',
+    '%00',
+    'e_vil..com',
+  ];
+  for (const host of hosts) {
+    for (const target of targets) {
+      const answer = await raw(
+        port,
+        `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${API_KEY}\r\nConnection: close\r\n\r\n`,
+      );
+      const status = Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0);
+      const head = answer.slice(0, answer.indexOf('\r\n\r\n')).toLowerCase();
+      expect({ host, target, fine: [200, 400, 404, 405].includes(status), status }).toEqual({
+        host,
+        target,
+        fine: true,
+        status,
+      });
+      expect(head).not.toMatch(/^(location|set-cookie):/m);
+      if (target.startsWith('/api/v1/endpoints')) expect(answer).not.toContain('evil');
+    }
+  }
+}, 60_000);
 
 test('bodies are JSON objects within bounds, and prototype keys are plain unknown fields', async () => {
   const post = (body: string) => app.fetch('/api/v1/lists', { method: 'POST', headers: auth, body });
