@@ -54,7 +54,8 @@ async function load(
     String(options.count),
   ];
   if (options.warmup) args.push('--warmup', String(options.warmup));
-  if (options.rate) args.push('--rate', String(options.rate));
+  // A slow disk must show in the latency, not in senders that wait for a free connection.
+  if (options.rate) args.push('--rate', String(options.rate), '--connections', '512');
   const child = Bun.spawn([process.execPath, join(import.meta.dir, 'load.ts'), ...args], {
     stdout: 'pipe',
     stderr: 'inherit',
