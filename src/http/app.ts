@@ -8,7 +8,7 @@ import { readBody } from './body.ts';
 import { hooks } from './hooks.ts';
 import { detailOf, documented } from './openapi.ts';
 import { jsonBody, queryOf, type Route } from './route.ts';
-import { swaggerFile } from './swagger.ts';
+import { swaggerFile, swaggerPaths } from './swagger.ts';
 import { apiRoutes, healthRoute } from './v1/index.ts';
 
 const STATUS: Record<ErrorCode, number> = {
@@ -76,7 +76,7 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   const table = [...routes, healthRoute].map(({ method, path }) => ({ method, path: pattern(path) }));
   const allowed = (path: string): string[] => {
     if (HOOK.test(path)) return ['POST'];
-    if (/^\/swagger(\/|$)/.test(path)) return ['GET'];
+    if (swaggerPaths.has(path)) return ['GET'];
     return [...new Set(table.filter(each => each.path.test(path)).map(each => each.method))];
   };
 

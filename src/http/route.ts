@@ -55,6 +55,8 @@ function parsed<T extends z.ZodType>(schema: T, value: unknown, where: string): 
     );
   }
   const field = issue?.path.map(part => String(part).slice(0, 60)).join('.') || where;
+  if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined'))
+    throw invalid(`${field}: is required.`);
   throw invalid(`${field}: ${issue?.message ?? 'is not valid'}`);
 }
 
@@ -82,25 +84,44 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
   };
 }
 
+/** PostgreSQL takes no NUL, and half a character would come back as another one. */
+const storable = (text: string) => text.isWellFormed() && !text.includes('\0');
+const UNSTORABLE = 'a text holds a NUL or half of a character. Send it without.';
+
+/** What a body must not hold anywhere, or null. Schemas pass over `__proto__` in silence; an unknown field is to be named. */
+function unfit(json: unknown): string | null {
+  const open = [json];
+  while (open.length) {
+    const value = open.pop();
+    if (typeof value === 'string' && !storable(value)) return `body: ${UNSTORABLE}`;
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === '__proto__') return '__proto__: no such field here.';
+      if (!storable(key)) return `body: ${UNSTORABLE}`;
+      open.push(inner);
+    }
+  }
+  return null;
+}
+
 /** A request's JSON object; an empty body counts as `{}`, since clients send a JSON content type without one. */
 export function jsonBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return {};
   const { json, problem } = parseJson(bytes);
   if (problem !== undefined) throw invalid(`body: ${problem}. Send one JSON object.`);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid('body: must be a JSON object.');
-  if (namesPrototype(json)) throw invalid('__proto__: no such field here.');
+  const wrong = unfit(json);
+  if (wrong !== null) throw invalid(wrong);
   return json;
 }
 
-/** Schemas pass over this key in silence; an unknown field is to be named instead. Depth is bounded by the parser. */
-const namesPrototype = (value: unknown): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (Object.hasOwn(value, '__proto__') || Object.values(value).some(namesPrototype));
-
-/** Query parameters, form-encoded: the last one of a name counts. */
-export const queryOf = (search: URLSearchParams): Record<string, string> => {
+/** Query parameters, form-encoded: the last one of a name counts, an empty one is none. */
+export function queryOf(search: URLSearchParams): Record<string, string> {
   const out = new Map<string, string>();
-  for (const [key, value] of search) out.set(key, value);
+  for (const [key, value] of search) {
+    if (!storable(key) || !storable(value)) throw invalid(`${key.slice(0, 60)}: ${UNSTORABLE}`);
+    if (value === '') out.delete(key);
+    else out.set(key, value);
+  }
   return Object.fromEntries(out);
-};
+}

@@ -18,8 +18,9 @@ const PAGE = `<!doctype html>
 </body>
 </html>
 `;
+const DOCUMENT = '/swagger/json'; // made by the plugin
 const START = `window.ui = SwaggerUIBundle({
-  url: '/swagger/json',
+  url: '${DOCUMENT}',
   dom_id: '#swagger-ui',
   deepLinking: true,
   persistAuthorization: true,
@@ -42,10 +43,14 @@ const CSP = [
 
 const FILES: Record<string, { type: string; body: () => string | Blob }> = {
   '/swagger': { type: 'text/html; charset=utf-8', body: () => PAGE },
+  '/swagger/': { type: 'text/html; charset=utf-8', body: () => PAGE },
   '/swagger/start.js': { type: 'text/javascript; charset=utf-8', body: () => START },
   '/swagger/swagger-ui-bundle.js': { type: 'text/javascript; charset=utf-8', body: () => Bun.file(bundle) },
   '/swagger/swagger-ui.css': { type: 'text/css; charset=utf-8', body: () => Bun.file(styles) },
 };
+
+/** Every path of the documentation. */
+export const swaggerPaths: ReadonlySet<string> = new Set([...Object.keys(FILES), DOCUMENT]);
 
 /** A file of the documentation by its exact path, or null. */
 export function swaggerFile(path: string): Response | null {

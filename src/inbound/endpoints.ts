@@ -1,4 +1,5 @@
 import { and, asc, eq, gt, inArray, isNull, or } from 'drizzle-orm';
+import type { z } from 'zod';
 import { type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
@@ -45,14 +46,25 @@ export function providerOf(id: string): Provider {
   throw invalid(`provider: must be one of ${allProviders.map(each => each.id).join(', ')}.`);
 }
 
+/** The key that a problem is about, shortened: it is the caller's own text. */
+function fieldOf(issue: z.core.$ZodIssue | undefined): string {
+  const unknown = issue?.code === 'unrecognized_keys';
+  const parts = (unknown ? issue.keys : (issue?.path ?? [])).slice(0, 5);
+  return parts.map(part => String(part).slice(0, 60)).join(unknown ? ', ' : '.');
+}
+
+/** A record's key has its reason one level down. */
+const whyOf = (issue: z.core.$ZodIssue | undefined) =>
+  (issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message) ?? 'is not valid';
+
 /** Parsed settings without the API key, and the key apart. @throws AppError naming the field */
 function parseSettings(provider: Provider, given: Record<string, unknown>) {
-  const parsed = provider.settings.safeParse(given);
+  const { apiKeySet: _, ...rest } = given; // shown among the settings, so it may come back with them
+  const parsed = provider.settings.safeParse(provider.lookup ? rest : given);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    const keys = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue?.path.join('.');
     throw invalid(
-      `settings.${keys}: ${issue?.code === 'unrecognized_keys' ? `is not a setting of ${provider.name}` : issue?.message}`,
+      `settings.${fieldOf(issue)}: ${issue?.code === 'unrecognized_keys' ? `is not a setting of ${provider.name}` : issue?.message}`,
     );
   }
   const { apiKey, ...settings } = parsed.data as Record<string, unknown>;
@@ -80,15 +92,14 @@ async function patchEvents(
     const parsed = eventSettings.partial().safeParse(Object.fromEntries(values));
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      const key = issue?.code === 'unrecognized_keys' ? issue.keys.join(', ') : issue?.path.join('.');
-      throw invalid(`events.${type}.${key}: ${issue?.message}`);
+      throw invalid(`events.${type}.${fieldOf(issue)}: ${whyOf(issue)}`);
     }
     if (parsed.data.onDelete !== undefined && !known.deletion)
       throw invalid(`events.${type}.onDelete: is for deletion types only.`);
     await requireLists(tx, type, parsed.data.mailingLists ?? []);
     const restored = Object.keys(given).filter(key => given[key] === null);
     for (const key of restored)
-      if (!(key in eventSettings.shape)) throw invalid(`events.${type}.${key}: is not a setting.`);
+      if (!Object.hasOwn(eventSettings.shape, key)) throw invalid(`events.${type}.${key}: is not a setting.`);
     const kept = Object.entries({ ...out[type], ...parsed.data }).filter(([key]) => !restored.includes(key));
     out[type] = Object.fromEntries(kept);
   }
