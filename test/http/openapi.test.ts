@@ -1,12 +1,25 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
+interface Schema {
+  type?: string;
+  nullable?: boolean;
+  required?: string[];
+  properties?: Record<string, Schema>;
+  items?: Schema;
+  additionalProperties?: Schema | boolean;
+  anyOf?: Schema[];
+  oneOf?: Schema[];
+  allOf?: Schema[];
+  enum?: unknown[];
+}
 interface Operation {
   summary?: string;
   tags?: string[];
   requestBody?: { content: Record<string, { schema: unknown; example?: unknown }> };
-  responses: Record<string, { content?: Record<string, { schema: { required?: string[] } }> }>;
+  responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
   parameters?: { in: string; name: string }[];
 }
 type Document = { paths: Record<string, Record<string, Operation>>; components: Record<string, unknown> };
@@ -27,6 +40,67 @@ beforeAll(async () => {
   ids.contacts = String((await app.contacts())[0]?.id);
 });
 afterAll(() => app.stop());
+
+/** What is wrong with a value by the part of JSON Schema that our document uses; one line each, with its path. */
+function problems(schema: Schema, value: unknown, at = '$'): string[] {
+  if (value === null && schema.nullable) return [];
+  for (const choice of [schema.anyOf, schema.oneOf])
+    if (choice && !choice.some(each => problems(each, value, at).length === 0)) return [`${at} fits no choice`];
+  const found = (schema.allOf ?? []).flatMap(each => problems(each, value, at));
+  if (schema.enum && !schema.enum.includes(value)) found.push(`${at} is not one of ${schema.enum}`);
+  if (schema.type === 'array') {
+    if (!Array.isArray(value)) return [...found, `${at} is no array`];
+    return [...found, ...value.flatMap((each, i) => problems(schema.items ?? {}, each, `${at}[${i}]`))];
+  }
+  if (schema.type === 'object') {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return [...found, `${at} is no object`];
+    const { properties = {}, required = [], additionalProperties: more = true } = schema;
+    for (const key of required) if (!Object.hasOwn(value, key)) found.push(`${at}.${key} is missing`);
+    for (const [key, inner] of Object.entries(value)) {
+      const known = Object.hasOwn(properties, key) ? properties[key] : more;
+      if (known === false) found.push(`${at}.${key} is not documented`);
+      else if (typeof known === 'object') found.push(...problems(known, inner, `${at}.${key}`));
+    }
+    return found;
+  }
+  const type = schema.type === 'integer' ? 'number' : schema.type;
+  if (type !== undefined && typeof value !== type) found.push(`${at} is ${typeof value}, not ${type}`);
+  return found;
+}
+
+test('the check of answers sees what is wrong', () => {
+  const schema: Schema = {
+    type: 'object',
+    required: ['a'],
+    properties: { a: { type: 'array', items: { type: 'string', nullable: true } } },
+    additionalProperties: false,
+  };
+  expect(problems(schema, { a: ['x', null] })).toEqual([]);
+  expect(problems(schema, {})).toEqual(['$.a is missing']);
+  expect(problems(schema, { a: [1], b: 1 })).toEqual(['$.a[0] is number, not string', '$.b is not documented']);
+  expect(problems(schema, [])).toEqual(['$ is no object']);
+});
+
+test('the document holds exactly the routes there are', () => {
+  const routes = [
+    ...apiRoutes(
+      async () => new Response(),
+      () => {},
+    ),
+    healthRoute,
+  ];
+  const real = routes.map(({ method, path }) => `${method} ${path.replace(/:([a-zA-Z]+)/g, '{$1}')}`);
+  const shown = operations().map(({ method, path }) => `${method.toUpperCase()} ${path}`);
+  expect(shown.sort()).toEqual([...real, 'POST /webhooks/{endpointId}'].sort());
+  for (const route of routes) {
+    const operation = doc.paths[route.path.replace(/:([a-zA-Z]+)/g, '{$1}')]?.[route.method.toLowerCase()];
+    expect(Object.keys(operation?.responses ?? {})).toEqual(
+      expect.arrayContaining(
+        [route.status, ...(route.errors ?? []), ...(route.body ? [400, 413, 415] : [])].map(String),
+      ),
+    );
+  }
+});
 
 const operations = () =>
   Object.entries(doc.paths).flatMap(([path, methods]) =>
@@ -57,11 +131,14 @@ test('every route has a summary, a tag, answers with a schema and its errors', (
         example: true,
       });
   }
-  for (const ref of JSON.stringify(doc).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g))
-    expect(Object.keys(doc.components.schemas ?? {})).toContain(ref[1] ?? '');
+  for (const [, ref = ''] of JSON.stringify(doc).matchAll(/"\$ref":"([^"]+)"/g)) {
+    const at = ref.replace(/^#\//, '').split('/');
+    // biome-ignore lint/suspicious/noExplicitAny: any place in the document may be pointed at
+    expect({ ref, found: at.reduce<any>((node, key) => node?.[key], doc) !== undefined }).toEqual({ ref, found: true });
+  }
 });
 
-test('every example runs unedited, and every answer has what its schema requires', async () => {
+test('every example runs unedited, and every answer is as its schema says', async () => {
   const order = ['get', 'post', 'patch', 'delete'];
   const sorted = operations().sort(
     (a, b) => order.indexOf(a.method) - order.indexOf(b.method) || b.path.length - a.path.length,
@@ -88,11 +165,8 @@ test('every example runs unedited, and every answer has what its schema requires
       known: true,
       ok: true,
     });
-    const required = documented?.content?.['application/json']?.schema.required ?? [];
-    expect({ where, missing: required.filter(key => !Object.hasOwn(answer.body, key)) }).toEqual({
-      where,
-      missing: [],
-    });
+    const schema = documented?.content?.['application/json']?.schema ?? {};
+    expect({ where, problems: problems(schema, answer.body) }).toEqual({ where, problems: [] });
   }
 });
 
