@@ -40,21 +40,40 @@ test.skipIf(!present)(
       if (!request.url().startsWith(server.url) && !request.url().startsWith('data:'))
         trouble.push(`asked ${request.url()}`);
     });
+    await page.exposeFunction('noteViolation', (what: string) => trouble.push(`CSP: ${what}`));
+    await page.addInitScript(
+      `addEventListener('securitypolicyviolation', e => noteViolation(e.violatedDirective + ' ' + e.blockedURI))`,
+    );
     await page.goto(`${server.url}/swagger`);
     await page.getByRole('button', { name: 'Authorize' }).click();
     await page.locator('.auth-container input').first().fill(API_KEY);
     await page.locator('.auth-btn-wrapper button[type=submit]').click();
     await page.locator('.auth-btn-wrapper .btn-done').click();
     await page.reload();
-    const operation = page.locator('.opblock-post', { has: page.locator('[data-path="/api/v1/endpoints"]') }).first();
-    await operation.locator('.opblock-summary').click();
-    await operation.getByRole('button', { name: 'Execute' }).click();
-    const status = operation.locator('.live-responses-table tbody .response-col_status').first();
-    await status.waitFor();
-    expect((await status.textContent())?.trim()).toStartWith('201');
+    const execute = async (method: string, at: string) => {
+      const operation = page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${at}"]`) }).first();
+      await operation.locator('.opblock-summary').click();
+      await operation.getByRole('button', { name: 'Execute' }).click();
+      const answer = operation.locator('.live-responses-table tbody .response').first();
+      await answer.waitFor();
+      return {
+        status: (await answer.locator('.response-col_status').textContent())?.trim().slice(0, 3),
+        body: await answer.locator('.response-col_description').textContent(),
+      };
+    };
+    const read = await execute('get', '/api/v1/providers');
+    expect(read.status).toBe('200');
+    expect(read.body).toContain('supabase');
+    const made = await execute('post', '/api/v1/endpoints');
+    expect(made.status).toBe('201');
+    expect(made.body).toContain('needsSecret');
     const listed = await fetch(`${server.url}/api/v1/endpoints`, { headers: { authorization: `Bearer ${API_KEY}` } });
     expect(((await listed.json()) as { data: unknown[] }).data).toHaveLength(1);
     expect(trouble).toEqual([]);
+    // and had there been trouble, it would have been heard
+    await page.evaluate(`document.body.append(Object.assign(new Image(), { src: 'http://other.invalid/x.png' }))`);
+    for (let i = 0; i < 100 && !trouble.some(each => each.startsWith('CSP: img-src')); i++) await Bun.sleep(20);
+    expect(trouble.join()).toContain('CSP: img-src http://other.invalid');
   },
   60_000,
 );
