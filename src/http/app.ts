@@ -65,6 +65,9 @@ function target(request: Request): URL | null {
   return URL.canParse(rest, 'http://inlet') ? new URL(`http://inlet${rest.startsWith('//') ? '/' : rest}`) : null;
 }
 
+/** HEAD is a GET whose body stays here: monitors ask so. */
+const methodOf = ({ method }: Request) => (method === 'HEAD' ? 'GET' : method);
+
 const pattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^/]+')}$`);
 
 /** All HTTP: webhooks, health, documentation, management API. */
@@ -83,7 +86,7 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
     const methods = allowed(url.pathname);
     if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
-    if (!methods.includes(request.method)) {
+    if (!methods.includes(methodOf(request))) {
       return json(
         405,
         { success: false, message: `Method not allowed. Use ${methods.join(' or ')}.` },
@@ -127,14 +130,14 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
       for (const [name, value] of Object.entries(GUARDS))
         if (!response.headers.has(name)) response.headers.set(name, value);
       response.headers.set('x-request-id', requestId);
-      return response;
+      return request.method === 'HEAD' ? new Response(null, response) : response;
     },
   };
 }
 
 /** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
 function inner(request: Request, url: URL, requestId: string): Request {
-  const copy = new Request(url.href, request);
+  const copy = new Request(url.href, request.method === 'HEAD' ? { headers: request.headers } : request);
   copy.headers.set('x-request-id', requestId);
   return copy;
 }

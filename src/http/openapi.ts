@@ -2,6 +2,7 @@ import { swagger } from '@elysiajs/swagger';
 import { z } from 'zod';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Route } from './route.ts';
+import { tested } from './v1/examples.ts';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -29,7 +30,7 @@ const failureSchema = {
 };
 const FAILURES: Record<number, string> = {
   400: 'A field is missing, unknown or of the wrong form; the message names it',
-  401: 'No valid API key',
+  401: 'Invalid API key',
   404: 'No such thing',
   409: 'Not possible in its present state; the message says why',
   413: 'The body is too large',
@@ -41,7 +42,10 @@ const failures = (statuses: number[]) =>
   Object.fromEntries(
     statuses.map(status => [
       String(status),
-      { description: FAILURES[status] ?? 'Failure', content: content(failureSchema) },
+      {
+        description: FAILURES[status] ?? 'Failure',
+        content: content(failureSchema, { success: false, message: FAILURES[status] ?? 'Failure' }),
+      },
     ]),
   );
 
@@ -71,7 +75,7 @@ const pathParameters = (path: string) =>
 /** What the documentation says of a route, all of it from the schemas that check its calls. */
 export function detailOf(route: Route): JsonSchema {
   const open = !route.path.startsWith('/api/');
-  const done = { description: 'Done', content: content(schemaOf(route.response, 'output')) };
+  const done = { description: 'Done', content: content(schemaOf(route.response, 'output'), route.answer) };
   const statuses = [
     ...(open ? [] : [401, 429]),
     ...(route.errors ?? []),
@@ -116,7 +120,7 @@ const webhookPath = {
       content: { 'application/json': { schema: { type: 'object' as const }, example: { type: 'customer.created' } } },
     },
     responses: {
-      '200': { description: 'Verified and on disk', content: content(answerSchema) },
+      '200': { description: 'Verified and on disk', content: content(answerSchema, tested.body) },
       ...failures([401, 404, 413, 415, 503]),
     },
   },

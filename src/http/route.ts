@@ -21,6 +21,8 @@ interface Doc {
   errors?: number[];
   /** A body that runs as it stands against a fresh server. */
   example?: unknown;
+  /** An answer as it may look. */
+  answer: unknown;
 }
 
 export interface Route extends Doc {

@@ -6,6 +6,7 @@ import { eventSearch, viewEvents } from '../../events.ts';
 import { searchOf } from '../../inbound/deliveries.ts';
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
+import * as example from './examples.ts';
 import { contactView, eventView, moment, time } from './shapes.ts';
 
 const tag = 'Contacts';
@@ -44,6 +45,7 @@ export const contactRoutes: Route[] = [
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(timed),
+    answer: example.pageWith(example.contact),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const search = await ctx.store.read(async tx => contactSearch(tx, filter));
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
@@ -56,6 +58,7 @@ export const contactRoutes: Route[] = [
     tag,
     query: z.strictObject({ email: z.string().max(254).optional(), userId: z.string().max(500).optional() }),
     response: z.array(contactView),
+    answer: [example.found],
     handle: ({ ctx, query }) => ctx.store.read(tx => findContacts(tx, query)),
   }),
   route('GET', `${PATH}/:id`, {
@@ -63,6 +66,7 @@ export const contactRoutes: Route[] = [
     tag,
     errors: [404],
     response: whole,
+    answer: example.person,
     handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id ?? '')),
   }),
   route('GET', `${PATH}/:id/activity`, {
@@ -71,6 +75,7 @@ export const contactRoutes: Route[] = [
     errors: [404],
     query: z.strictObject(pageQuery),
     response: pageOf(entry),
+    answer: example.pageWith(example.entry),
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
       const id = params.id ?? '';
       await ctx.store.read(tx => getContact(tx, id));
@@ -100,6 +105,7 @@ export const contactRoutes: Route[] = [
       until: moment.optional(),
     }),
     response: pageOf(eventView),
+    answer: example.pageWith(example.event),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const search = await ctx.store.read(tx => eventSearch(tx, filter));
       const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());

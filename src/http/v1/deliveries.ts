@@ -10,6 +10,7 @@ import {
 } from '../../inbound/deliveries.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
+import * as example from './examples.ts';
 import { deliveryView, moment } from './shapes.ts';
 
 const tag = 'Deliveries';
@@ -31,6 +32,7 @@ export const deliveryRoutes: Route[] = [
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(deliveryView),
+    answer: example.pageWith(example.delivery),
     handle: async ({ ctx, query }) => {
       const { perPage, cursor, ...filter } = query;
       const search = await ctx.store.read(tx => searchOf(tx, filter));
@@ -44,6 +46,7 @@ export const deliveryRoutes: Route[] = [
     tag,
     errors: [404],
     response: deliveryView,
+    answer: example.delivery,
     handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id ?? '')),
   }),
   route('POST', `${PATH}/:id/replay`, {
@@ -54,6 +57,7 @@ export const deliveryRoutes: Route[] = [
     body: z.strictObject({ repeatEffects }),
     example: {},
     response: z.object({ replayed: z.number() }),
+    answer: { replayed: 1 },
     handle: async ({ ctx, params, body }) => {
       await ctx.store.write(tx => replayDelivery(tx, params.id ?? '', body.repeatEffects));
       ctx.wake();
@@ -72,6 +76,7 @@ export const deliveryRoutes: Route[] = [
       totalIsCapped: z.boolean().optional().describe('True when there are more than that'),
       skipped: z.number().optional().describe('Match, but can not be replayed; absent when none'),
     }),
+    answer: { replayed: 12 },
     handle: async ({ ctx, body: { repeatEffects: again, ...filter } }) => {
       const { total, capped, skipped } = await replayAll(ctx.store, filter, again, ctx.now());
       ctx.wake();

@@ -15,6 +15,7 @@ import { viewEndpoint } from '../../inbound/endpointView.ts';
 import { allProviders } from '../../providers/index.ts';
 import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
+import * as example from './examples.ts';
 import { done, endpointView } from './shapes.ts';
 
 const tag = 'Endpoints';
@@ -38,6 +39,9 @@ async function changed(ctx: Context, id: string, change: Parameters<Context['sto
   return view(ctx, id);
 }
 
+/** What endpoints are paged by: their ids are random. */
+const ageOf = (row: { id: string; createdAt: number }) => `${String(row.createdAt).padStart(16, '0')}z${row.id}`;
+
 const providerView = z.object({
   id: z.string(),
   name: z.string(),
@@ -60,6 +64,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       summary: 'Providers, their event types, settings and set-up steps',
       tag,
       response: z.array(providerView),
+      answer: [example.provider],
       handle: async () =>
         allProviders.map(({ id, name, types, settings, setup }) => ({
           id,
@@ -94,6 +99,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
         events: { 'customer.created': { userGroup: 'Customers', triggerEvent: 'signup' } },
       },
       response: endpointView,
+      answer: example.fresh,
       handle: async ({ ctx, body }) => {
         const { row, made } = await ctx.store.write(tx => createEndpoint(tx, depsOf(ctx), body));
         ctx.live.invalidate();
@@ -108,15 +114,17 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       tag,
       query: z.strictObject(pageQuery),
       response: pageOf(endpointView),
+      answer: example.pageWith(example.endpoint),
       handle: ({ ctx, query }) =>
         ctx.store.read(async tx => {
-          const all = (await listEndpoints(tx)).reverse(); // their ids are random: no keyset by age
+          const all = (await listEndpoints(tx)).reverse();
           const after = decodeCursor(query.cursor);
-          const from = after === null ? 0 : all.findIndex(row => row.id === after) + 1;
-          const shown = all.slice(from, from + query.perPage);
+          const older = after === null ? all : all.filter(row => ageOf(row) < after);
+          const shown = older.slice(0, query.perPage);
           const data = [];
           for (const row of shown) data.push(await viewEndpoint(tx, depsOf(ctx), row));
-          const next = from + query.perPage < all.length ? (shown.at(-1)?.id ?? null) : null;
+          const last = older.length > shown.length ? shown.at(-1) : undefined;
+          const next = last ? ageOf(last) : null;
           const request = { perPage: query.perPage, url: ctx.config.publicUrl + PATH, filters: {} };
           return envelope(request, data, { total: all.length, capped: false }, next);
         }),
@@ -126,6 +134,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       tag,
       errors: [404],
       response: endpointView,
+      answer: example.endpoint,
       handle: ({ ctx, params }) => view(ctx, params.id ?? ''),
     }),
     route('PATCH', `${PATH}/:id`, {
@@ -142,6 +151,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       }),
       example: { name: 'Production', events: { 'customer.deleted': { onDelete: 'delete' } } },
       response: endpointView,
+      answer: example.endpoint,
       handle: ({ ctx, params, body }) =>
         changed(ctx, params.id ?? '', tx => patchEndpoint(tx, depsOf(ctx), params.id ?? '', body)),
     }),
@@ -151,6 +161,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       tag,
       errors: [404],
       response: done,
+      answer: example.done,
       handle: async ({ ctx, params }) => {
         await ctx.store.write(tx => deleteEndpoint(tx, params.id ?? ''));
         ctx.live.invalidate();
@@ -173,6 +184,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       }),
       example: { secret: 'whsec_0123456789abcdef0123456789abcdef', expireOthersInHours: 24 },
       response: endpointView,
+      answer: example.endpoint,
       handle: ({ ctx, params, body }) =>
         changed(ctx, params.id ?? '', tx =>
           addSecret(tx, depsOf(ctx), params.id ?? '', body.secret, body.expireOthersInHours ?? null),
@@ -183,6 +195,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       tag,
       errors: [404],
       response: endpointView,
+      answer: example.endpoint,
       handle: ({ ctx, params }) =>
         changed(ctx, params.id ?? '', tx => deleteSecret(tx, params.id ?? '', params.secretId ?? '')),
     }),
@@ -193,6 +206,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       body: z.strictObject({ type: z.string().max(100), email: z.string().max(254).optional() }),
       example: { type: 'customer.created', email: 'ada@example.com' },
       response: z.object({ status: z.number(), body: z.looseObject({ success: z.boolean(), message: z.string() }) }),
+      answer: example.tested,
       handle: ({ ctx, params, body }) =>
         sendTest(ctx, receive, params.id ?? '', body.type, body.email ?? 'ada@example.com'),
     }),

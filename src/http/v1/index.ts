@@ -4,6 +4,7 @@ import { type Route, route } from '../route.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
+import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
@@ -23,6 +24,7 @@ export const healthRoute: Route = route('GET', '/health', {
     clockSkewSeconds: z.number().nullable().describe('Our clock against the senders’: + ahead, - behind'),
     backlog: z.number().describe('Deliveries due and not applied yet, counted up to 10,000'),
   }),
+  answer: example.health,
   handle: async ({ ctx }) => {
     const { storeTrouble, clockSkewSeconds } = ctx.health;
     const status = storeTrouble === null && clockSkewSeconds === null ? 'ok' : 'trouble';

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { allLists, createList, deleteList, updateList, viewList } from '../../audience/lists.ts';
 import { createKey, listKeys, revokeKey } from '../../keys.ts';
 import { type Route, route } from '../route.ts';
+import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
 
 const list = z.object({ id: z.string(), name: z.string(), description: z.string().nullable(), isPublic: z.boolean() });
@@ -14,6 +15,7 @@ export const listRoutes: Route[] = [
     summary: 'All mailing lists',
     tag: 'Lists',
     response: z.array(list),
+    answer: [example.list],
     handle: async ({ ctx }) => (await ctx.store.read(allLists)).map(viewList),
   }),
   route('POST', LISTS, {
@@ -23,6 +25,7 @@ export const listRoutes: Route[] = [
     body: z.strictObject({ name, description: description.optional(), isPublic: z.boolean().optional() }),
     example: { name: 'Product updates', description: 'What is new, once a month' },
     response: list,
+    answer: example.list,
     handle: async ({ ctx, body }) => viewList(await ctx.store.write(tx => createList(tx, body, ctx.now()))),
   }),
   route('PATCH', `${LISTS}/:id`, {
@@ -36,6 +39,7 @@ export const listRoutes: Route[] = [
     }),
     example: { name: 'News' },
     response: list,
+    answer: { ...example.list, name: 'News' },
     handle: async ({ ctx, params, body }) =>
       viewList(await ctx.store.write(tx => updateList(tx, params.id ?? '', body))),
   }),
@@ -44,6 +48,7 @@ export const listRoutes: Route[] = [
     tag: 'Lists',
     errors: [404, 409],
     response: done,
+    answer: example.done,
     handle: async ({ ctx, params }) => {
       await ctx.store.write(tx => deleteList(tx, params.id ?? ''));
       return { success: true };
@@ -74,12 +79,14 @@ export const keyRoutes = (forget: () => void): Route[] => [
     summary: 'Test an API key',
     tag: 'Keys',
     response: z.object({ success: z.literal(true), teamName: z.string() }),
+    answer: { success: true, teamName: 'Inlet' },
     handle: async () => ({ success: true, teamName: 'Inlet' }),
   }),
   route('GET', KEYS, {
     summary: 'API keys, newest first; never the keys themselves',
     tag: 'Keys',
     response: z.array(key),
+    answer: [example.key],
     handle: async ({ ctx }) => (await ctx.store.read(listKeys)).map(viewKey),
   }),
   route('POST', KEYS, {
@@ -89,6 +96,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
     body: z.strictObject({ name: z.string().trim().min(1).max(100) }),
     example: { name: 'dashboard' },
     response: key.extend({ key: z.string() }),
+    answer: example.madeKey,
     handle: async ({ ctx, body }) => {
       const made = await ctx.store.write(tx => createKey(tx, body.name, ctx.now()));
       return { ...viewKey(made.row), key: made.key };
@@ -99,6 +107,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
     tag: 'Keys',
     errors: [404],
     response: done,
+    answer: example.done,
     handle: async ({ ctx, params }) => {
       await ctx.store.write(tx => revokeKey(tx, params.id ?? ''));
       forget();

@@ -1,0 +1,147 @@
+// Answers as the documentation shows them; a test parses each by the schema of its route.
+const at = '2026-11-01T12:00:00.000Z';
+const ids = {
+  endpoint: 'ep_k2n8x0q5v7c1m4z9b3j6h8d2f',
+  secret: 'sec_0mwt0c8w00000a1b2c3d4e5f',
+  delivery: 'dlv_0mwt0c8w00001f6g7h8j9k0l',
+  contact: 'con_0mwt0c8w00002m1n2p3q4r5s',
+  event: 'evt_0mwt0c8w00003t6u7v8w9x0y',
+  list: 'list_0mwt0c8w00004z1a2b3c4d5e',
+  key: 'key_0mwt0c8w00005f6g7h8j9k0m',
+};
+
+export const done = { success: true };
+
+/** One page that holds one row. */
+export const pageWith = (row: unknown) => ({
+  pagination: { totalResults: 1, returnedResults: 1, perPage: 20, totalPages: 1, nextCursor: null, nextPage: null },
+  data: [row],
+});
+
+const eventSettings = {
+  enabled: true,
+  syncNames: true,
+  userGroup: 'Customers',
+  mailingLists: [ids.list],
+  triggerEvent: 'signup',
+  triggerMaxAgeHours: 72,
+  eventProperties: { plan: 'data.object.metadata.plan' },
+  contactProperties: {},
+};
+
+export const endpoint = {
+  id: ids.endpoint,
+  provider: 'stripe',
+  name: 'Production',
+  url: `https://inlet.example.com/webhooks/${ids.endpoint}`,
+  paused: false,
+  secrets: [{ id: ids.secret, hint: 'whsec_…a1b2', createdAt: at, expiresAt: null, lastUsedAt: at }],
+  settings: { mode: 'any', connect: false, maxBodyBytes: 1_048_576, apiKeySet: false },
+  events: { 'customer.created': eventSettings },
+  state: 'live',
+  lastReceivedAt: at,
+  lastRejected: null,
+  nextStep: null,
+  createdAt: at,
+  updatedAt: at,
+};
+
+export const fresh = {
+  ...endpoint,
+  secrets: [],
+  state: 'needsSecret',
+  lastReceivedAt: null,
+  nextStep: `Create a webhook in Stripe with the URL ${endpoint.url}, then bring back its signing secret: inlet endpoints set-secret ${ids.endpoint}`,
+};
+
+export const tested = {
+  status: 200,
+  body: { success: true, result: 'accepted', message: 'Accepted; it is being applied.', deliveryId: ids.delivery },
+};
+
+export const provider = {
+  id: 'stripe',
+  name: 'Stripe',
+  eventTypes: [
+    { type: 'customer.created', description: 'A customer was created', carriesEmail: 'usually', deletion: false },
+  ],
+  settings: { type: 'object', properties: { mode: { enum: ['any', 'live', 'test'], default: 'any' } } },
+  setup: ['In the Stripe dashboard add an event destination with the URL {url}.'],
+};
+
+export const delivery = {
+  id: ids.delivery,
+  endpointId: ids.endpoint,
+  provider: 'stripe',
+  externalId: 'evt_1SOexample',
+  type: 'customer.created',
+  status: 'processed',
+  message: 'Created contact ada@example.com',
+  receivedAt: at,
+  occurredAt: at,
+  processedAt: at,
+  attempts: 1,
+  duplicates: 0,
+  contactId: ids.contact,
+  effects: [
+    { kind: 'contact.created' },
+    { kind: 'list.subscribed', listId: ids.list },
+    { kind: 'event.triggered', eventName: 'signup' },
+  ],
+  secretId: ids.secret,
+  response: { status: 200, result: 'accepted' },
+  error: null,
+  payload: { id: 'evt_1SOexample', type: 'customer.created', data: { object: { email: 'ada@example.com' } } },
+  headers: { 'content-type': 'application/json' },
+};
+
+/** In Loops' shape. */
+export const found = {
+  id: ids.contact,
+  email: 'ada@example.com',
+  firstName: 'Ada',
+  lastName: 'Lovelace',
+  source: 'Stripe webhook',
+  subscribed: true,
+  userGroup: 'Customers',
+  userId: null,
+  mailingLists: { [ids.list]: true },
+  optInStatus: null,
+  plan: 'pro',
+};
+export const contact = { ...found, createdAt: at, updatedAt: at };
+export const person = {
+  ...contact,
+  emails: ['ada@example.com', 'ada@former.example'],
+  userIds: [],
+  identities: [{ provider: 'stripe', personId: 'cus_example', deleted: false, firstSeenAt: at }],
+};
+
+export const entry = {
+  id: ids.event,
+  at,
+  kind: 'event',
+  summary: 'Event signup',
+  deliveryId: ids.delivery,
+  detail: { eventName: 'signup', eventProperties: { plan: 'pro' } },
+};
+
+export const event = {
+  id: ids.event,
+  eventName: 'signup',
+  contactId: ids.contact,
+  email: 'ada@example.com',
+  eventProperties: { plan: 'pro' },
+  deliveryId: ids.delivery,
+  createdAt: at,
+};
+
+export const list = {
+  id: ids.list,
+  name: 'Product updates',
+  description: 'What is new, once a month',
+  isPublic: false,
+};
+export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', createdAt: at, lastUsedAt: null };
+export const madeKey = { ...key, key: 'inlet_(shown this once)' };
+export const health = { status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null, backlog: 0 };
