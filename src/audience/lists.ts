@@ -1,4 +1,4 @@
-import { asc, desc, eq } from 'drizzle-orm';
+import { and, asc, desc, eq, inArray } from 'drizzle-orm';
 import { endpoints, lists, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
@@ -41,8 +41,8 @@ export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>
   return row ?? before;
 }
 
-/** Removes a list and everybody's membership. @throws AppError notFound; conflict while an endpoint subscribes people to it */
-export async function deleteList(tx: Tx, id: string): Promise<void> {
+/** @throws AppError notFound; conflict while an endpoint subscribes people to the list */
+export async function requireUnused(tx: Tx, id: string): Promise<void> {
   const [row] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!row) throw notFound('List');
   for (const endpoint of await tx.select().from(endpoints).orderBy(desc(endpoints.id))) {
@@ -55,6 +55,27 @@ export async function deleteList(tx: Tx, id: string): Promise<void> {
         `The endpoint ${endpoint.id} (${endpoint.name}) puts people on this list for ${type}. Take it out there first.`,
       );
   }
+}
+
+const CHUNK = 2000; // memberships per write: a few milliseconds
+
+/** Takes some people off a list; false when nobody is left on it. A big list is emptied in steps, so that others get their turn. */
+export async function thinList(tx: Tx, id: string): Promise<boolean> {
+  const some = tx
+    .select({ id: memberships.contactId })
+    .from(memberships)
+    .where(eq(memberships.listId, id))
+    .limit(CHUNK);
+  const gone = await tx
+    .delete(memberships)
+    .where(and(eq(memberships.listId, id), inArray(memberships.contactId, some)))
+    .returning({ id: memberships.contactId });
+  return gone.length === CHUNK;
+}
+
+/** Removes a list, and who is still on it. @throws AppError as `requireUnused` */
+export async function deleteList(tx: Tx, id: string): Promise<void> {
+  await requireUnused(tx, id);
   await tx.delete(memberships).where(eq(memberships.listId, id));
   await tx.delete(lists).where(eq(lists.id, id));
 }

@@ -95,6 +95,10 @@ export const deliveries = sqliteTable(
   ],
 );
 
+/** Deliveries of one status other than `processed`. The first half lets a database use the partial index: a bound value proves nothing to it. */
+export const unprocessed = (status: Exclude<DeliveryStatus, 'processed'>) =>
+  sql`(${deliveries.status} <> 'processed' and ${deliveries.status} = ${status})`;
+
 /** Beside `deliveries`, so that a change of status does not rewrite the body; pruning removes these rows only. */
 export const payloads = sqliteTable('payloads', {
   deliveryId: text('delivery_id').primaryKey(),

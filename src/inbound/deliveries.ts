@@ -91,16 +91,43 @@ function shownBody(text: string | null): unknown {
   }
 }
 
-/** Rows of the log in the order of `ids`, with payload and headers. */
-export async function viewDeliveries(tx: Tx, ids: string[]) {
+/** Which payloads, in the order of `ids`, stay within `budget` bytes together: reading a hundred large ones holds the thread. */
+async function withinBudget(tx: Tx, ids: string[], budget: number): Promise<Set<string>> {
+  const sizes = await tx
+    .select({ id: payloads.deliveryId, bytes: sql<number | null>`octet_length(${payloads.body})` })
+    .from(payloads)
+    .where(inArray(payloads.deliveryId, ids));
+  const byId = new Map(sizes.map(({ id, bytes }) => [id, bytes ?? 0]));
+  let left = budget;
+  return new Set(
+    ids.filter(id => {
+      const bytes = byId.get(id) ?? 0;
+      if (bytes <= left) left -= bytes;
+      else return false;
+      return true;
+    }),
+  );
+}
+
+/** Rows of the log in the order of `ids`, with headers, and with payloads up to `budget` bytes together. */
+export async function viewDeliveries(tx: Tx, ids: string[], budget = Number.POSITIVE_INFINITY) {
   if (!ids.length) return [];
   const rows = await tx.select().from(deliveries).where(inArray(deliveries.id, ids));
-  const bodies = await tx.select().from(payloads).where(inArray(payloads.deliveryId, ids));
+  const shown = await withinBudget(tx, ids, budget);
+  const bodies = await tx
+    .select({
+      id: payloads.deliveryId,
+      headers: payloads.headers,
+      body: sql<string | null>`case when ${inArray(payloads.deliveryId, [...shown, ''])} then ${payloads.body} end`,
+    })
+    .from(payloads)
+    .where(inArray(payloads.deliveryId, ids));
   return ids.flatMap(id => {
     const row = rows.find(each => each.id === id);
-    const payload = bodies.find(each => each.deliveryId === id);
+    const payload = bodies.find(each => each.id === id);
     if (!row) return [];
-    return [{ ...viewRow(row), payload: shownBody(payload?.body ?? null), headers: payload?.headers ?? {} }];
+    const body = { payload: shownBody(payload?.body ?? null), ...(!shown.has(id) && { payloadOmitted: true }) };
+    return [{ ...viewRow(row), ...body, headers: payload?.headers ?? {} }];
   });
 }
 

@@ -1,5 +1,5 @@
-import { and, desc, eq, gt, ne } from 'drizzle-orm';
-import { deliveries, secrets } from '../db/schema.ts';
+import { and, desc, eq, gt } from 'drizzle-orm';
+import { deliveries, secrets, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
 import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpoints.ts';
@@ -79,12 +79,7 @@ async function refusedLately(tx: Tx, row: EndpointRow): Promise<boolean> {
     .select({ id: deliveries.id })
     .from(deliveries)
     .where(
-      and(
-        ne(deliveries.status, 'processed'),
-        eq(deliveries.status, 'rejected'),
-        eq(deliveries.endpointId, row.id),
-        gt(deliveries.dueAt, row.lastReceivedAt ?? 0),
-      ),
+      and(unprocessed('rejected'), eq(deliveries.endpointId, row.id), gt(deliveries.dueAt, row.lastReceivedAt ?? 0)),
     )
     .limit(FAILING_AFTER);
   return refused.length >= FAILING_AFTER;

@@ -1,5 +1,5 @@
 import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
-import { deliveries, payloads } from '../db/schema.ts';
+import { deliveries, payloads, unprocessed } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Taken } from '../pipeline.ts';
 import { NEVER } from './log.ts';
@@ -153,7 +153,7 @@ export async function recover(tx: Tx, before: number | null, now: number): Promi
     .set({ leased: false, dueAt: 0, crashes: sql`${deliveries.crashes} + 1` })
     .where(
       and(
-        eq(deliveries.status, 'queued'),
+        unprocessed('queued'),
         gt(deliveries.dueAt, 0), // not leased: 0 or NEVER
         lt(deliveries.dueAt, before ?? NEVER),
         eq(deliveries.leased, true),

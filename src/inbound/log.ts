@@ -1,5 +1,5 @@
 import { and, count, desc, eq, isNotNull, lte, sql } from 'drizzle-orm';
-import { type DeliveryStatus, deliveries, endpoints, payloads } from '../db/schema.ts';
+import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 
 /** Due date of what waits for its endpoint to be resumed: later than any clock. */
@@ -126,7 +126,7 @@ export async function park(tx: Tx, endpointId: string): Promise<void> {
     .set({ dueAt: NEVER })
     .where(
       and(
-        eq(deliveries.status, 'queued'),
+        unprocessed('queued'),
         eq(deliveries.dueAt, 0),
         eq(deliveries.leased, false),
         eq(deliveries.endpointId, endpointId),
@@ -139,7 +139,7 @@ export async function unpark(tx: Tx, endpointId: string): Promise<void> {
   await tx
     .update(deliveries)
     .set({ dueAt: 0 })
-    .where(and(eq(deliveries.status, 'queued'), eq(deliveries.dueAt, NEVER), eq(deliveries.endpointId, endpointId)));
+    .where(and(unprocessed('queued'), eq(deliveries.dueAt, NEVER), eq(deliveries.endpointId, endpointId)));
 }
 
 /** Deliveries due and not applied yet, counted up to 10,000. */
@@ -147,7 +147,7 @@ export async function backlogOf(tx: Tx, now: number): Promise<number> {
   const due = tx
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(eq(deliveries.status, 'queued'), lte(deliveries.dueAt, now)))
+    .where(and(unprocessed('queued'), lte(deliveries.dueAt, now)))
     .limit(10_000)
     .as('due');
   return (await tx.select({ n: count() }).from(due))[0]?.n ?? 0;

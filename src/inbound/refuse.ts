@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { and, desc, eq, lte } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { deliveries, endpoints, payloads } from '../db/schema.ts';
+import { deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { allProviders } from '../providers/index.ts';
@@ -85,7 +85,7 @@ async function record(tx: Tx, live: Live, raw: RawRequest, cause: string, now: n
   };
   await tx.insert(payloads).values({ deliveryId: id, body: null, headers });
   await tx.update(endpoints).set({ lastRejectedAt: now, lastRejectedCause: cause }).where(eq(endpoints.id, live.id));
-  const rejected = and(eq(deliveries.endpointId, live.id), eq(deliveries.status, 'rejected'));
+  const rejected = and(eq(deliveries.endpointId, live.id), unprocessed('rejected'));
   const old = await tx
     .select({ id: deliveries.id })
     .from(deliveries)

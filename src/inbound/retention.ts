@@ -1,6 +1,6 @@
 import { and, eq, inArray, lt, notInArray, sql } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { deliveries, payloads } from '../db/schema.ts';
+import { deliveries, payloads, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
 
@@ -29,7 +29,7 @@ async function buryWaiting(tx: Tx, before: number, now: number): Promise<number>
   const old = await tx
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(eq(deliveries.status, 'waiting'), lt(deliveries.receivedAt, before)))
+    .where(and(unprocessed('waiting'), lt(deliveries.receivedAt, before)))
     .limit(CHUNK);
   const ids = old.map(row => row.id);
   if (ids.length) {

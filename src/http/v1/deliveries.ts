@@ -15,6 +15,7 @@ import { deliveryView, moment } from './shapes.ts';
 
 const tag = 'Deliveries';
 const PATH = '/api/v1/deliveries';
+const PAGE_PAYLOADS = 1_048_576; // bytes of payloads in one page
 const filters = {
   endpointId: z.string().max(64).optional(),
   status: z.enum(STATUSES).optional(),
@@ -29,6 +30,8 @@ const repeatEffects = z.boolean().default(false).describe('Fire events again tha
 export const deliveryRoutes: Route[] = [
   route('GET', PATH, {
     summary: 'The webhook log, newest first',
+    description:
+      'A page holds up to 1 MiB of payloads; the others are marked payloadOmitted and come with the delivery itself.',
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(deliveryView),
@@ -38,7 +41,9 @@ export const deliveryRoutes: Route[] = [
       const search = await ctx.store.read(tx => searchOf(tx, filter));
       const shown = { ...filter, since: isoOrNot(filter.since), until: isoOrNot(filter.until) };
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
-      return page(ctx.store, deliveries, search, request, ids => ctx.store.read(tx => viewDeliveries(tx, ids)));
+      return page(ctx.store, deliveries, search, request, ids =>
+        ctx.store.read(tx => viewDeliveries(tx, ids, PAGE_PAYLOADS)),
+      );
     },
   }),
   route('GET', `${PATH}/:id`, {

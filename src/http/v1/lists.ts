@@ -1,5 +1,13 @@
 import { z } from 'zod';
-import { allLists, createList, deleteList, updateList, viewList } from '../../audience/lists.ts';
+import {
+  allLists,
+  createList,
+  deleteList,
+  requireUnused,
+  thinList,
+  updateList,
+  viewList,
+} from '../../audience/lists.ts';
 import { createKey, listKeys, revokeKey } from '../../keys.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -50,7 +58,10 @@ export const listRoutes: Route[] = [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => deleteList(tx, params.id ?? ''));
+      const id = params.id ?? '';
+      await ctx.store.read(tx => requireUnused(tx, id));
+      while (await ctx.store.write(tx => thinList(tx, id)));
+      await ctx.store.write(tx => deleteList(tx, id));
       return { success: true };
     },
   }),
