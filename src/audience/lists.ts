@@ -57,7 +57,7 @@ export async function requireUnused(tx: Tx, id: string): Promise<void> {
   }
 }
 
-const CHUNK = 2000; // memberships per write: a few milliseconds
+const CHUNK = 1000; // memberships per write: a few milliseconds
 
 /** Takes some people off a list; false when nobody is left on it. A big list is emptied in steps, so that others get their turn. */
 export async function thinList(tx: Tx, id: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { eq } from 'drizzle-orm';
-import { payloads } from '../../src/db/schema.ts';
+import { eq, sql } from 'drizzle-orm';
+import { memberships, payloads } from '../../src/db/schema.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -177,4 +177,37 @@ test('HEAD is answered as GET without a body, and nothing but our own pages is u
   expect((await app.fetch('/swagger/')).body).toBe(own);
   for (const path of ['/swagger/zzz', '/swagger/json/', '/swagger//'])
     expect(await app.fetch(path)).toMatchObject({ status: 404, body: { success: false } });
+});
+
+test('a page of large deliveries stays small: what is left out is marked, and comes with the delivery itself', async () => {
+  const id = await app.endpoint('stripe');
+  const large = { metadata: { note: 'x'.repeat(600_000) } };
+  const headers = { 'content-type': 'application/json' };
+  for (let i = 0; i < 3; i++) await app.post(id, 'stripe', stripeEvent('customer.created', large), { headers });
+  await app.post(id, 'stripe', stripeEvent('customer.created'));
+  await app.drain();
+  const { data } = (await app.api('GET', '/deliveries')).body;
+  expect(data.map((row: { payloadOmitted?: true }) => row.payloadOmitted ?? false)).toEqual([false, false, true, true]);
+  expect(data[2].payload).toBeNull();
+  expect(data[2].headers).toMatchObject({ 'content-type': 'application/json' });
+  const whole = (await app.api('GET', `/deliveries/${data[2].id}`)).body;
+  expect(whole.payload.data.object.metadata.note).toHaveLength(600_000);
+  expect(whole).not.toHaveProperty('payloadOmitted');
+});
+
+test('a list with more people than one step removes is gone whole', async () => {
+  const list = (await app.api('POST', '/lists', { name: 'big' })).body.id;
+  const other = (await app.api('POST', '/lists', { name: 'other' })).body.id;
+  for (const [id, people] of [
+    [list, 2500],
+    [other, 3],
+  ])
+    await app.app.ctx.store.write(tx =>
+      tx.run(sql`
+        with recursive n(i) as (select 1 union all select i + 1 from n where i < ${people})
+        insert into memberships (contact_id, list_id) select 'con_' || i, ${id} from n`),
+    );
+  expect((await app.api('DELETE', `/lists/${list}`)).status).toBe(200);
+  const left = await app.app.ctx.store.read(tx => tx.select().from(memberships));
+  expect(left.map(row => row.listId)).toEqual([other, other, other]);
 });
