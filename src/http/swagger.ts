@@ -33,7 +33,7 @@ const START = `window.ui = SwaggerUIBundle({
 const CSP = [
   "default-src 'none'",
   "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'", // Swagger UI sets style attributes; scripts stay strict
+  "style-src 'self'",
   "img-src 'self' data:",
   "connect-src 'self'",
   "base-uri 'none'",
