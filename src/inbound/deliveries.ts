@@ -1,7 +1,7 @@
 import { and, eq, exists, gte, inArray, lte, not, or, type SQL, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from '../audience/contacts.ts';
 import { counted, newest, type Search, unindexed } from '../db/scan.ts';
-import { type DeliveryStatus, deliveries, endpoints, payloads } from '../db/schema.ts';
+import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
@@ -52,11 +52,8 @@ export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> 
   };
 }
 
-/** As the partial index of open deliveries has it. */
 const ofStatus = (status: DeliveryStatus | undefined): SQL | undefined =>
-  status === undefined || status === 'processed'
-    ? undefined
-    : and(eq(deliveries.status, status), sql`${deliveries.status} <> 'processed'`);
+  status === undefined || status === 'processed' ? undefined : unprocessed(status);
 
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 type Row = typeof deliveries.$inferSelect;

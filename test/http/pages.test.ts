@@ -211,3 +211,25 @@ test('a list with more people than one step removes is gone whole', async () => 
   const left = await app.app.ctx.store.read(tx => tx.select().from(memberships));
   expect(left.map(row => row.listId)).toEqual([other, other, other]);
 });
+
+test('times in filters are ISO 8601, UTC where no zone is given', async () => {
+  const id = await app.endpoint('stripe');
+  app.time = Date.parse('2026-11-01T12:00:00Z');
+  await app.post(id, 'stripe', stripeEvent('customer.created'));
+  const cases: [string, number | string][] = [
+    ['2026-11-01', 1],
+    ['2026-11-01T12:00', 1],
+    ['2026-11-01T12:00:00.001Z', 0],
+    ['2026-11-01T13:00:00%2B01:00', 1],
+    ['2026-11-01T13:00:00+01:00', 1], // the + is a space by then
+    ['2026-11-01T11:59:59-01:00', 0],
+    ['1', 'since'],
+    ['tomorrow', 'since'],
+    ['2026-13-01', 'since'],
+  ];
+  for (const [since, wanted] of cases) {
+    const { status, body } = await app.api('GET', `/deliveries?since=${since}`);
+    if (typeof wanted === 'number') expect({ since, n: body.data.length }).toEqual({ since, n: wanted });
+    else expect({ since, status, names: body.message.startsWith(wanted) }).toEqual({ since, status: 400, names: true });
+  }
+});
