@@ -6,6 +6,7 @@ import { NEVER } from './log.ts';
 
 const LEASE_MS = 300_000;
 const MAX_CRASHES = 3;
+const LAST_TRY_MS = 5000; // after two crashes: 5 to 10 s
 
 export type Claimed = Pick<
   typeof deliveries.$inferSelect,
@@ -160,6 +161,11 @@ export async function recover(tx: Tx, before: number | null, now: number): Promi
       ),
     )
     .returning({ id: deliveries.id, crashes: deliveries.crashes });
+  for (const { id } of lost.filter(row => row.crashes === MAX_CRASHES - 1)) {
+    // Its last try comes in a quieter moment, so that kills from outside do not bury who only happened to be there.
+    const dueAt = now + LAST_TRY_MS + Math.round(Math.random() * LAST_TRY_MS);
+    await tx.update(deliveries).set({ dueAt }).where(eq(deliveries.id, id));
+  }
   const buried = lost.filter(row => row.crashes >= MAX_CRASHES).map(row => row.id);
   if (!buried.length) return;
   const error = `Inlet stopped ${MAX_CRASHES} times while applying this. Replay it once the cause is mended.`;

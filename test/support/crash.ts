@@ -100,7 +100,7 @@ export async function crash(kills: number, seed: number, onKill: (n: number) => 
 async function settled(file: string): Promise<void> {
   const db = new Database(file, { readonly: true });
   const open = db.prepare(`select 1 from deliveries where status in ('queued', 'failed') limit 1`);
-  for (let i = 0; open.get() && i < 3000; i++) await Bun.sleep(10);
+  for (let i = 0; open.get() && i < 6000; i++) await Bun.sleep(10);
   db.close();
 }
 
