@@ -11,6 +11,7 @@ import { whenDue } from './log.ts';
 import { type Decision, decide, isIgnored } from './receive.ts';
 
 const MAX_FAILURES = 5;
+export const LONGEST_DELAY_MS = 600_000;
 
 /** A redacted body: parsed, or as stored (null: it was not JSON). */
 export type Body = { json: unknown } | { text: string | null };
@@ -167,7 +168,7 @@ async function bury(ctx: Context, row: Claimed, error: string, now: number): Pro
 
 /** Seconds, doubling from 2 s up to 10 min, half of it random so that retries do not come in waves. */
 export function backoffMs(failures: number, random: number): number {
-  const full = Math.min(600_000, 2000 * 2 ** (failures - 1));
+  const full = Math.min(LONGEST_DELAY_MS, 2000 * 2 ** (failures - 1));
   return Math.round(full / 2 + (full / 2) * random);
 }
 

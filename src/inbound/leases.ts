@@ -24,7 +24,7 @@ export type Claimed = Pick<
 
 /**
  * Leases up to `limit` due deliveries, oldest first; the attempt is counted and committed before the work. One that was under way
- * when the process died goes alone, so that a delivery that kills the process takes no neighbour with it.
+ * when the process died goes alone, one at a time, so that a delivery that kills the process takes no neighbour with it.
  */
 export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed[]> {
   const due = [
@@ -32,7 +32,8 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
     ...(await dueOf(tx).all({ status: 'failed', now, limit: 4 })),
   ];
   const suspect = due.find(row => row.crashes > 0);
-  const chosen = suspect ? [suspect] : due.slice(0, limit);
+  const fresh = due.filter(row => row.crashes === 0).slice(0, limit);
+  const chosen = suspect && !(await suspectUnderWay(tx)) ? [suspect] : fresh;
   if (!chosen.length) return [];
   return tx
     .update(deliveries)
@@ -74,6 +75,20 @@ const dueOf = (tx: Tx) =>
       .limit(sql.placeholder('limit'))
       .prepare(),
   );
+
+/** With a due date of its own: neither 0 nor NEVER, which keeps the index range short. */
+const dated = (status: 'queued' | 'failed') =>
+  and(unprocessed(status), gt(deliveries.dueAt, 0), lt(deliveries.dueAt, NEVER));
+const leased = () => and(dated('queued'), eq(deliveries.leased, true));
+
+async function suspectUnderWay(tx: Tx): Promise<boolean> {
+  const rows = await tx
+    .select({ id: deliveries.id })
+    .from(deliveries)
+    .where(and(leased(), gt(deliveries.crashes, 0)))
+    .limit(1);
+  return rows.length > 0;
+}
 
 /** True when a delivery is due and not leased. */
 export async function anyDue(tx: Tx, now: number): Promise<boolean> {
@@ -152,14 +167,7 @@ export async function recover(tx: Tx, before: number | null, now: number): Promi
   const lost = await tx
     .update(deliveries)
     .set({ leased: false, dueAt: 0, crashes: sql`${deliveries.crashes} + 1` })
-    .where(
-      and(
-        unprocessed('queued'),
-        gt(deliveries.dueAt, 0), // not leased: 0 or NEVER
-        lt(deliveries.dueAt, before ?? NEVER),
-        eq(deliveries.leased, true),
-      ),
-    )
+    .where(and(leased(), before === null ? undefined : lt(deliveries.dueAt, before)))
     .returning({ id: deliveries.id, crashes: deliveries.crashes });
   for (const { id } of lost.filter(row => row.crashes === MAX_CRASHES - 1)) {
     // Its last try comes in a quieter moment, so that kills from outside do not bury who only happened to be there.
@@ -173,4 +181,22 @@ export async function recover(tx: Tx, before: number | null, now: number): Promi
     .update(deliveries)
     .set({ status: 'dead', error, message: error, processedAt: now })
     .where(inArray(deliveries.id, buried));
+}
+
+/** The clock was set back by `ms`: what is to be tried again, and leases, keep their distance from now. */
+export async function setBack(tx: Tx, ms: number): Promise<void> {
+  for (const status of ['queued', 'failed'] as const)
+    await tx
+      .update(deliveries)
+      .set({ dueAt: sql`${deliveries.dueAt} - ${ms}` })
+      .where(dated(status));
+}
+
+/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
+export async function notLater(tx: Tx, latest: number): Promise<void> {
+  for (const status of ['queued', 'failed'] as const)
+    await tx
+      .update(deliveries)
+      .set({ dueAt: latest })
+      .where(and(dated(status), gt(deliveries.dueAt, latest)));
 }

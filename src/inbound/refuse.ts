@@ -119,6 +119,11 @@ async function diagnose(ctx: Context, live: Live, raw: RawRequest, error: Unveri
     return other ? `${error.message}, but headers of ${other.name}: is this endpoint's provider right?` : error.message;
   }
   if (error.reason !== 'badSignature') return error.message;
+  const closer = error.lookCloser?.();
+  if (closer) return closer;
+  for (const secret of live.secrets)
+    if (await matches(live, raw, secret, now))
+      return `signed with a secret of this endpoint that expired (${secret.id})`;
   let tries = 0;
   for (const each of await ctx.live.ofProvider(live.provider.id, MAX_TRIES)) {
     if (each.id === live.id) continue;

@@ -73,6 +73,14 @@ export async function failJob(tx: Tx, job: Job, error: string, dueAt: number | n
     .where(eq(jobs.id, job.id));
 }
 
+/** The clock was set back by `ms`: due dates keep their distance from now. */
+export async function setBackJobs(tx: Tx, ms: number): Promise<void> {
+  await tx
+    .update(jobs)
+    .set({ dueAt: sql`${jobs.dueAt} - ${ms}` })
+    .where(eq(jobs.status, 'queued'));
+}
+
 /** After a restart no lease is held by anybody: what was under way is due again. One process per database only. */
 export async function freeJobs(tx: Tx, now: number): Promise<void> {
   const open = await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.status, 'queued'));

@@ -1,15 +1,16 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
-import { apply, type Body, backoffMs } from '../inbound/apply.ts';
-import { anyDue, bodiesOf, claim, giveBack, recover } from '../inbound/leases.ts';
+import { apply, type Body, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
+import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
 import { kinds } from './kinds.ts';
-import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job } from './queue.ts';
+import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJobs } from './queue.ts';
 
 const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
 const POLL_MS = 1000; // other processes queue too
 const MINUTE_MS = 60_000;
+const STEP_MS = 1000; // a clock set back by less is waited out
 const MAX_JOB_STARTS = 5;
 
 /** Turns queued deliveries and jobs into effects. Nothing it knows is only in memory: kill it anywhere. */
@@ -32,6 +33,7 @@ export class Worker {
   async recoverAll(): Promise<void> {
     await this.ctx.store.write(async tx => {
       await recover(tx, null, this.now());
+      await notLater(tx, this.now() + LONGEST_DELAY_MS);
       await freeJobs(tx, this.now());
     });
   }
@@ -56,10 +58,26 @@ export class Worker {
     }
   }
 
-  /** Due dates are compared with the newest time seen, so a clock that steps back delays nothing. */
+  /** Never steps back between two calls of `followClock`. */
   private now(): number {
     this.newestNow = Math.max(this.newestNow, this.ctx.now());
     return this.newestNow;
+  }
+
+  /** When the clock was set back, what is due moves back with it: nothing waits for the former time to come again. */
+  private async followClock(): Promise<void> {
+    const back = this.newestNow - this.ctx.now();
+    if (back < STEP_MS) return;
+    this.newestNow -= back; // before the write: the other lane must not move it a second time
+    try {
+      await this.ctx.store.write(async tx => {
+        await setBack(tx, back);
+        await setBackJobs(tx, back);
+      });
+    } catch (error) {
+      this.newestNow += back;
+      throw error;
+    }
   }
 
   private async run(lane: number): Promise<void> {
@@ -96,6 +114,7 @@ export class Worker {
   /** Claims and applies one batch; the applications share group commits. Returns how many were claimed. */
   private async applyDue(): Promise<number> {
     const { store } = this.ctx;
+    await this.followClock();
     if (this.unfinished.length) {
       const ids = this.unfinished.slice(0, 200);
       await store.write(tx => giveBack(tx, ids));

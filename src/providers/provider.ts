@@ -34,6 +34,8 @@ export class Unverified extends Error {
     message: string,
     /** Seconds the sender's timestamp is ahead (+) or behind (-) our clock, set only where the signature itself was right. */
     readonly skewSeconds?: number,
+    /** A closer look that costs more than the refusal itself, for the few refusals that are logged: a better cause, or null. */
+    readonly lookCloser?: () => string | null,
   ) {
     super(message);
     this.name = 'Unverified';

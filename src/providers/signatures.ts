@@ -73,11 +73,10 @@ export function findSigner(check: Check): Secret {
     );
   const signer = signed(body);
   if (!signer) {
-    const how = reencodings(body).find(({ bytes }) => signed(bytes) !== undefined)?.how;
-    throw new Unverified(
-      'badSignature',
-      how ? `the body was re-encoded on the way (${how})` : 'no signature matches a secret of this endpoint',
-    );
+    throw new Unverified('badSignature', 'no signature matches a secret of this endpoint', undefined, () => {
+      const how = reencodings(body).find(({ bytes }) => signed(bytes) !== undefined)?.how;
+      return how ? `the body was re-encoded on the way (${how})` : null;
+    });
   }
   const skew = check.sentAt - Math.floor(check.now / 1000);
   if (Math.abs(skew) > WINDOW_SECONDS) {

@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { deliveries, payloads } from '../../src/db/schema.ts';
 import { claim, recover } from '../../src/inbound/leases.ts';
@@ -62,3 +63,27 @@ test('a delivery under way in three crashes is buried; its neighbours are applie
   expect(await statusOf(app, killer)).toMatchObject({ status: 'processed' });
   await app.stop();
 });
+
+test('a delivery that kills the process, again and again, is buried after three times; nobody else is', async () => {
+  const app = await TestApp.open();
+  const id = await app.endpoint('stripe', { settings: { apiKey: 'rk_test_of_the_killer' } });
+  const send = async (type: string, object: Record<string, unknown> = {}) =>
+    (await app.post(id, 'stripe', stripeEvent(type, object))).body.deliveryId as string;
+  const others = [await send('customer.created')];
+  const killer = await send('customer.subscription.created', { customer: 'cus_killer', email: undefined }); // looked up
+  for (let i = 0; i < 20; i++) others.push(await send('customer.created'));
+  await app.stop(true);
+  const ends: number[] = [];
+  while (ends.length < 10 && ends.at(-1) !== 0) {
+    const script = join(import.meta.dir, '../support/killer.ts');
+    ends.push(
+      await Bun.spawn([process.execPath, script, app.folder], { stdio: ['ignore', 'ignore', 'ignore'] }).exited,
+    );
+  }
+  expect(ends).toEqual([9, 9, 9, 0]);
+  const after = await TestApp.open({}, {}, app.folder);
+  expect(await statusOf(after, killer)).toMatchObject({ status: 'dead', attempts: 3, contactId: null });
+  for (const other of others) expect(await statusOf(after, other)).toMatchObject({ status: 'processed' });
+  expect(await after.contacts()).toHaveLength(others.length);
+  await after.stop();
+}, 30_000);
