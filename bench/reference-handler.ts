@@ -5,8 +5,7 @@ import init from '../migrations/0001_init.sql' with { type: 'text' };
 import { SECRET } from './events.ts';
 
 const db = new Database(process.argv[2] ?? ':memory:', { create: true });
-for (const pragma of ['page_size = 8192', 'journal_mode = wal', 'synchronous = full', 'busy_timeout = 5000'])
-  db.run(`pragma ${pragma}`);
+for (const pragma of ['journal_mode = wal', 'synchronous = full', 'busy_timeout = 5000']) db.run(`pragma ${pragma}`);
 db.run(init);
 
 const stripe = new Stripe('sk_test_unused');

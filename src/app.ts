@@ -9,9 +9,9 @@ import type { Store } from './db/store.ts';
 import { AppError } from './errors.ts';
 import { guardedFetch } from './fetch.ts';
 import { createHttp } from './http/app.ts';
+import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
-import { RecentBodies } from './inbound/recent.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -90,7 +90,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     health,
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guardedFetch,
-    recent: new RecentBodies(),
+    careful: new Careful(),
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };

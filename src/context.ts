@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import type { Store } from './db/store.ts';
+import type { Careful } from './inbound/careful.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
-import type { RecentBodies } from './inbound/recent.ts';
 import type { Log } from './log.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
@@ -18,7 +18,7 @@ export interface Context {
   fetch: Fetch;
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
   live: LiveEndpoints;
-  recent: RecentBodies;
+  careful: Careful;
   /** Tells the worker that something is due. */
   wake(): void;
   health: Health;

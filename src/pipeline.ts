@@ -34,12 +34,14 @@ export interface Taken {
   identityId: string;
   message: string;
   effects: Effect[];
+  /** Deliveries that waited for this person are due now. */
+  released: boolean;
 }
 
-/** Applies one fact to the audience and fires what it triggers, in the caller's transaction. Null: the fact is about nobody. */
-export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Promise<Taken | null> {
+/** Applies one fact to the audience and fires what it triggers, in the caller's transaction. @throws when the fact is about nobody */
+export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Promise<Taken> {
   const id = identityId(origin.provider, fact);
-  if (id === null) return null;
+  if (id === null) throw new Error('a fact about nobody');
   const effects: Effect[] = [];
   const k = factKey(fact.at, fact.rank, origin.externalId);
   const joining: Joining = {
@@ -60,13 +62,22 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
   effects.unshift(...settled.effects);
   if (fact.deletion && settled.why === 'shown') effects.push(...deletionEffects(joining, settled));
   const released = settled.why === 'deleted' ? connected.map(i => i.id) : settled.known;
-  for (const each of released) await releaseWaiting(tx, each);
+  let woken = 0;
+  for (const each of released) woken += await releaseWaiting(tx, each);
   const contactId = settled.contactId ?? settled.removedId;
   if (settled.why === 'unknown' && contactId === null) {
-    return { status: 'waiting', contactId: null, identityId: id, message: waitingMessage(fact), effects };
+    return {
+      status: 'waiting',
+      contactId: null,
+      identityId: id,
+      message: waitingMessage(fact),
+      effects,
+      released: false,
+    };
   }
   await trigger(tx, fact, origin, contactId, settled.email, now, effects);
-  return { status: 'processed', contactId, identityId: id, message: sentence(fact, settled, effects), effects };
+  const message = sentence(fact, settled, effects);
+  return { status: 'processed', contactId, identityId: id, message, effects, released: woken > 0 };
 }
 
 function deletionEffects(joining: Joining, settled: Settled): Effect[] {
@@ -129,7 +140,7 @@ async function trigger(
 
 function waitingMessage(fact: Fact): string {
   const who = fact.personId ?? fact.aliases[0] ?? 'this person';
-  return `Waiting: nobody with an address is known behind ${who} yet. It is applied by itself as soon as a webhook names one.`;
+  return `Waiting: nobody with an address is known behind ${who} yet. It is applied by itself as soon as that person is known.`;
 }
 
 function sentence(fact: Fact, settled: Settled, effects: Effect[]): string {

@@ -121,9 +121,9 @@ export async function saveIdentities(tx: Tx, all: Identity[], now: number): Prom
   }
 }
 
-/** Deliveries that waited for this identity are due now. */
-export async function releaseWaiting(tx: Tx, identityId: string): Promise<void> {
-  await prepare(tx, 'release', t =>
+/** Deliveries that waited for this identity are due now. Returns how many. */
+export async function releaseWaiting(tx: Tx, identityId: string): Promise<number> {
+  const rows = await prepare(tx, 'release', t =>
     t
       .update(deliveries)
       .set({ status: 'queued', dueAt: 0 })
@@ -134,6 +134,8 @@ export async function releaseWaiting(tx: Tx, identityId: string): Promise<void> 
           eq(deliveries.identityId, sql.placeholder('id')),
         ),
       )
+      .returning({ id: deliveries.id })
       .prepare(),
-  ).run({ id: identityId });
+  ).all({ id: identityId });
+  return rows.length;
 }

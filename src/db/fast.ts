@@ -40,8 +40,8 @@ export function fast<Q>(prepared: Q, run: RunSync): Q {
   const statement = prepared as any;
   const { sql, params } = statement.query as { sql: string; params: unknown[] };
   const fields = statement.fields as { path: string[]; field: unknown }[] | undefined;
-  if (statement.customResultMapper || statement.joinsNotNullableMap || fields?.some(each => each.path.length !== 1))
-    return prepared;
+  const joined = Object.keys(statement.joinsNotNullableMap ?? {}).length > 1;
+  if (statement.customResultMapper || joined || fields?.some(each => each.path.length !== 1)) return prepared;
   const fillers = params.map(filler);
   const columns = fields?.map(({ path, field }) => ({ key: path[0] ?? '', decode: decoder(field) }));
   const filled = (values: Values = {}) => fillers.map(fill => fill(values));

@@ -94,13 +94,13 @@ const COMMON = [
   'cell_size_check = on',
 ];
 const WRITER = [
-  'page_size = 8192', // 2 KB payload rows take a third less room than with 4096
+  'page_size = 4096', // what a commit changes lies scattered over the indexes: 8192 costs a sixth more per webhook
   'auto_vacuum = incremental',
   'journal_mode = wal',
   'synchronous = full', // a commit is on disk before it is answered
-  'wal_autocheckpoint = 4000', // 32 MB: fewer, larger checkpoints write the same hot pages less often
+  'wal_autocheckpoint = 8000', // 32 MB: fewer, larger checkpoints write the same hot pages less often
   'journal_size_limit = 67108864',
-  'cache_size = -16000',
+  'cache_size = -32000',
   'fullfsync = on', // macOS: plain fsync stops at the drive's cache
   'checkpoint_fullfsync = on',
 ];
@@ -118,6 +118,7 @@ export class SqliteStore implements Store {
   private readonly savepoint: Statement;
   private readonly release: Statement;
   private readonly commit: Statement;
+  private readonly dataVersion: Statement;
   private waiting: Waiting[] = [];
   private pumping: Promise<void> | null = null;
   private closed = false;
@@ -135,6 +136,7 @@ export class SqliteStore implements Store {
     this.savepoint = this.writer.prepare('savepoint job');
     this.release = this.writer.prepare('release job');
     this.commit = this.writer.prepare('commit');
+    this.dataVersion = this.writer.prepare('pragma data_version');
     this.readTx = over(this.reader);
     this.inode = file === ':memory:' ? 0 : statSync(file).ino;
   }
@@ -154,7 +156,7 @@ export class SqliteStore implements Store {
   }
 
   async version(): Promise<number> {
-    return this.writer.query<{ data_version: number }, []>('pragma data_version').get()?.data_version ?? 0;
+    return (this.dataVersion.get() as { data_version: number } | null)?.data_version ?? 0;
   }
 
   /** True once the file under us was renamed, deleted or replaced: writes would succeed into nowhere. */

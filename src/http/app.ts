@@ -24,12 +24,12 @@ const STATUS: Record<ErrorCode, number> = {
 };
 const MAX_API_BODY = 1_048_576;
 const HOOK = /^\/webhooks\/([^/]*)$/;
-const GUARDS = {
+const GUARDS = Object.entries({
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'cache-control': 'no-store',
-};
+});
 
 const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
@@ -62,7 +62,7 @@ function target(request: Request): URL | null {
   const { url } = request;
   const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
   const rest = slash < 0 ? '/' : url.slice(slash);
-  return URL.canParse(rest, 'http://inlet') ? new URL(`http://inlet${rest.startsWith('//') ? '/' : rest}`) : null;
+  return URL.parse(rest.startsWith('//') ? '/' : rest, 'http://inlet');
 }
 
 /** HEAD is a GET whose body stays here: monitors ask so. */
@@ -78,13 +78,14 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   const elysia = mount(ctx, routes);
   const table = [...routes, healthRoute].map(({ method, path }) => ({ method, path: pattern(path) }));
   const allowed = (path: string): string[] => {
-    if (HOOK.test(path)) return ['POST'];
     if (swaggerPaths.has(path)) return ['GET'];
     return [...new Set(table.filter(each => each.path.test(path)).map(each => each.method))];
   };
 
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
-    const methods = allowed(url.pathname);
+    const hook = HOOK.exec(url.pathname);
+    if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
+    const methods = hook ? ['POST'] : allowed(url.pathname);
     if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
     if (!methods.includes(methodOf(request))) {
       return json(
@@ -93,8 +94,6 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
         { allow: methods.join(', ') },
       );
     }
-    const hook = HOOK.exec(url.pathname);
-    if (hook) return receive(hook[1] ?? '', request);
     const file = swaggerFile(url.pathname);
     if (file) return file;
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
@@ -127,8 +126,7 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
       } catch (error) {
         response = failure(ctx, error, requestId);
       }
-      for (const [name, value] of Object.entries(GUARDS))
-        if (!response.headers.has(name)) response.headers.set(name, value);
+      for (const [name, value] of GUARDS) if (!response.headers.has(name)) response.headers.set(name, value);
       response.headers.set('x-request-id', requestId);
       return request.method === 'HEAD' ? new Response(null, response) : response;
     },

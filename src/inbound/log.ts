@@ -1,6 +1,7 @@
 import { and, count, desc, eq, isNotNull, lte, sql } from 'drizzle-orm';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
+import type { Effect } from './effect.ts';
 
 /** Due date of what waits for its endpoint to be resumed: later than any clock. */
 export const NEVER = 8_640_000_000_000_000;
@@ -21,49 +22,59 @@ export interface NewDelivery {
   body: string | null;
   headers: Record<string, string>;
   paused: boolean;
-  now: number;
+  receivedAt: number;
+  replays: number;
 }
 
 export interface Logged {
   id: string;
   status: DeliveryStatus;
   result: 'accepted' | 'duplicate' | 'ignored';
+  message: string;
+  /** The worker has something to do. */
+  work: boolean;
 }
 
-/** Puts a verified delivery into the log, once per external id. A resend of an ignored or dead one is a replay of it. */
-export async function log(tx: Tx, d: NewDelivery): Promise<Logged> {
+/**
+ * Puts a verified delivery into the log, once per external id, and applies it when given its effect. A resend of an ignored or dead
+ * one is a replay of it, which is queued.
+ */
+export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logged> {
   let externalId = d.externalId;
   if (d.dedupe !== null) {
     const newest = await newestOfGroup(tx, d.endpointId, d.dedupe);
     if (newest?.externalId?.split(' ')[0] === d.externalId) return again(tx, newest, d);
     externalId = `${d.externalId} ${d.id}`; // the row was in this state before: a new fact all the same
   }
+  const first = await known(tx).get({ endpointId: d.endpointId, externalId });
+  if (first) return again(tx, first, d);
+  const taken = effect ? await effect(tx, d.receivedAt) : null;
+  const status = taken?.status ?? d.status;
+  const result = d.status === 'ignored' ? 'ignored' : 'accepted';
+  const message = taken?.message ?? d.message;
   const inserted = await insertDelivery(tx).all({
     id: d.id,
     endpointId: d.endpointId,
     provider: d.provider,
     externalId,
     type: d.type,
-    status: d.status,
-    message: d.message,
-    receivedAt: d.now,
+    status,
+    message,
+    receivedAt: d.receivedAt,
     occurredAt: d.occurredAt,
-    processedAt: d.status === 'ignored' ? d.now : null,
+    processedAt: status === 'ignored' || status === 'processed' ? d.receivedAt : null,
     dueAt: d.paused ? await whenDue(tx, d.endpointId) : 0,
+    attempts: taken ? 1 : 0,
+    contactId: taken?.contactId ?? null,
+    identityId: taken?.identityId ?? null,
     secretId: d.secretId,
-    response: { status: 200, result: d.status === 'ignored' ? 'ignored' : 'accepted' },
+    response: { status: 200, result },
+    effects: taken?.effects ?? [],
     dedupeGroup: d.dedupe,
   });
-  if (inserted.length) {
-    await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
-    return { id: d.id, status: d.status, result: d.status === 'ignored' ? 'ignored' : 'accepted' };
-  }
-  const [first] = await tx
-    .select({ id: deliveries.id, status: deliveries.status })
-    .from(deliveries)
-    .where(and(eq(deliveries.endpointId, d.endpointId), eq(deliveries.externalId, externalId)));
-  if (!first) throw new Error('a delivery neither new nor known');
-  return again(tx, first, d);
+  if (!inserted.length) throw new Error('a delivery neither new nor known');
+  await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
+  return { id: d.id, status, result, message, work: status === 'queued' || taken?.released === true };
 }
 
 const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>
@@ -108,9 +119,11 @@ async function again(tx: Tx, first: { id: string; status: DeliveryStatus }, d: N
       .insert(payloads)
       .values({ deliveryId: first.id, ...payload })
       .onConflictDoUpdate({ target: payloads.deliveryId, set: payload });
-    return { id: first.id, status: 'queued', result: 'accepted' };
+    return { id: first.id, status: 'queued', result: 'accepted', message: d.message, work: true };
   }
-  return { id: first.id, status: first.status, result: still ? 'ignored' : 'duplicate' };
+  const result = still ? 'ignored' : 'duplicate';
+  const message = still ? d.message : 'Received before; nothing happens again';
+  return { id: first.id, status: first.status, result, message, work: false };
 }
 
 /** NEVER while the endpoint is paused. Looked up in the transaction: a resume that committed meanwhile must not be missed. */
@@ -153,6 +166,20 @@ export async function backlogOf(tx: Tx, now: number): Promise<number> {
   return (await tx.select({ n: count() }).from(due))[0]?.n ?? 0;
 }
 
+const known = (tx: Tx) =>
+  prepare(tx, 'delivery?', t =>
+    t
+      .select({ id: deliveries.id, status: deliveries.status })
+      .from(deliveries)
+      .where(
+        and(
+          eq(deliveries.endpointId, sql.placeholder('endpointId')),
+          eq(deliveries.externalId, sql.placeholder('externalId')),
+        ),
+      )
+      .prepare(),
+  );
+
 const insertDelivery = (tx: Tx) =>
   prepare(tx, 'delivery+', t =>
     t
@@ -170,14 +197,14 @@ const insertDelivery = (tx: Tx) =>
         processedAt: sql.placeholder('processedAt'),
         dueAt: sql.placeholder('dueAt'),
         leased: false,
-        attempts: 0,
+        attempts: sql.placeholder('attempts'),
         crashes: 0,
         duplicates: 0,
-        contactId: null,
-        identityId: null,
+        contactId: sql.placeholder('contactId'),
+        identityId: sql.placeholder('identityId'),
         secretId: sql.placeholder('secretId'),
         response: sql.placeholder('response'),
-        effects: [],
+        effects: sql.placeholder('effects'),
         replays: 0,
         dedupeGroup: sql.placeholder('dedupeGroup'),
         error: null,

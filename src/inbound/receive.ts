@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Context } from '../context.ts';
+import { StoreUnavailable } from '../db/store.ts';
 import { newId } from '../id.ts';
-import { type Fact, type Ignored, type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
+import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
+import { decide, needsLookup } from './decide.ts';
+import { type Effect, effectOf } from './effect.ts';
 import type { Live } from './live.ts';
-import { log, type NewDelivery } from './log.ts';
+import { type Logged, log, type NewDelivery } from './log.ts';
 import { clockIsRight, refuse } from './refuse.ts';
 import { touch } from './touch.ts';
 
@@ -32,27 +35,46 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
   }
   clockIsRight(ctx);
   touch(ctx, live.id, seen.secretId, now);
-  const { delivery, redacted } = describe(live, raw, seen, now);
-  const logged = await ctx.store.write(tx => log(tx, delivery));
-  if (logged.result === 'accepted') {
-    if (!live.paused) ctx.recent.put(logged.id, redacted);
-    ctx.wake();
-  }
+  const { delivery, effect } = describe(live, raw, seen, now);
+  const logged = await store(ctx, delivery, effect);
+  if (logged.work) ctx.wake();
   return {
     status: 200,
     body: {
       success: true,
       result: logged.result,
-      message: logged.result === 'duplicate' ? 'Received before; nothing happens again' : delivery.message,
+      message: logged.message,
       deliveryId: logged.id,
     },
   };
 }
 
+/**
+ * Logs a delivery and, where nothing speaks against it, applies it in the same transaction: one commit, nothing between. One that
+ * can't be applied so is logged as queued, and the worker counts its attempts.
+ */
+async function store(ctx: Context, delivery: NewDelivery, effect: Effect | null): Promise<Logged> {
+  if (effect && !ctx.careful.now()) {
+    try {
+      return await ctx.store.write(tx => log(tx, delivery, effect));
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      ctx.log.warn({ err: error, deliveryId: delivery.id }, 'could not apply a delivery as it came; it is queued');
+    }
+  }
+  return ctx.store.write(tx => log(tx, delivery));
+}
+
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
+interface Described {
+  delivery: NewDelivery;
+  /** Null: to be queued, or nothing to apply. */
+  effect: Effect | null;
+}
+
 /** The log row of a verified request, with everything decided that needs no database. */
-function describe(live: Live, raw: RawRequest, seen: Seen, now: number): { delivery: NewDelivery; redacted: unknown } {
+function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Described {
   const { provider } = live;
   const headers = logged(provider.logHeaders, raw.headers);
   const base = {
@@ -64,16 +86,14 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): { deliv
     secretId: seen.secretId,
     headers,
     paused: live.paused,
-    now,
+    replays: 0,
+    receivedAt: now,
   };
   if (seen.json === undefined) {
     const hash = createHash('sha256').update(raw.body).digest('hex');
     const message = `Ignored: verified, but ${seen.problem ?? 'not JSON'}`;
     const externalId = bounded(seen.externalId ?? `body:${hash}`);
-    return {
-      delivery: { ...base, status: 'ignored', message, externalId, dedupe: null, body: null },
-      redacted: undefined,
-    };
+    return { delivery: { ...base, status: 'ignored', message, externalId, dedupe: null, body: null }, effect: null };
   }
   const redacted = provider.redact(seen.json);
   const body = redacted === seen.json ? textDecoder.decode(raw.body) : JSON.stringify(redacted);
@@ -81,38 +101,12 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): { deliv
   const externalId = bounded(
     seen.externalId ?? dedupe?.hash ?? `body:${createHash('sha256').update(body).digest('hex')}`,
   );
-  const { status, message } = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
-  return { delivery: { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body }, redacted };
+  const decided = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
+  const { status, message } = decided;
+  const delivery = { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body };
+  const atOnce = decided.status === 'queued' && !live.paused && !needsLookup(live, decided.fact);
+  return { delivery, effect: atOnce ? effectOf(live, delivery, redacted, decided.fact) : null };
 }
-
-/** What can be said without the database: ignored with the reason, or the fact that will be applied. */
-export type Decision = { status: 'ignored'; message: string } | { status: 'queued'; message: string; fact: Fact };
-
-export function decide(
-  live: Live,
-  redacted: unknown,
-  seen: { type: string; at: number; externalId: string },
-): Decision {
-  const fact = live.provider.read(redacted, live.settings, seen);
-  if (isIgnored(fact)) return { status: 'ignored', message: fact.ignored };
-  const type = fact.settingsType ?? seen.type;
-  if (!live.events[type]?.enabled) {
-    return {
-      status: 'ignored',
-      message: `Ignored: ${type} is switched off for this endpoint. Enable it under events to apply it.`,
-    };
-  }
-  if (fact.personId === null && fact.email === null && !fact.aliases.length) {
-    return { status: 'ignored', message: `Ignored: this ${type} names no person: no address and no id of one.` };
-  }
-  const who = fact.email ?? `${fact.personId ?? fact.aliases[0]}, as soon as that person is known`;
-  const message = live.paused
-    ? 'Stored. The endpoint is paused; it is applied when the endpoint is resumed'
-    : `Accepted: ${type} will be applied to ${who}`;
-  return { status: 'queued', message, fact };
-}
-
-export const isIgnored = (value: object): value is Ignored => 'ignored' in value;
 
 /** External ids are at most 255 characters; a longer one is kept as its hash. */
 const bounded = (id: string) => (id.length <= 255 ? id : `hash:${createHash('sha256').update(id).digest('hex')}`);

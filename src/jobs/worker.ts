@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
-import { apply, type Body, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
+import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
 import { kinds } from './kinds.ts';
@@ -35,6 +35,7 @@ export class Worker {
       await recover(tx, null, this.now());
       await notLater(tx, this.now() + LONGEST_DELAY_MS);
       await freeJobs(tx, this.now());
+      await this.ctx.careful.started(tx);
     });
   }
 
@@ -47,6 +48,10 @@ export class Worker {
     this.stopping = true;
     this.wake();
     await Promise.all(this.lanes);
+    if (!this.lanes.length) return;
+    await this.ctx.store
+      .write(tx => this.ctx.careful.stopped(tx))
+      .catch(error => this.ctx.log.warn({ err: error }, 'could not note a clean stop; the next start is careful'));
   }
 
   /** Works until nothing is due. For tests and short-lived commands. */
@@ -125,7 +130,7 @@ export class Worker {
     if (!claimed.length) return 0;
     const ids = claimed.map(row => row.id);
     try {
-      const bodies = await this.bodies(ids);
+      const bodies = await store.read(tx => bodiesOf(tx, ids));
       const now = this.ctx.now();
       const outcomes = await Promise.all(claimed.map(row => apply(this.ctx, row, bodies.get(row.id), now)));
       this.unfinished.push(...ids.filter((_, i) => outcomes[i] === 'giveBack'));
@@ -134,21 +139,6 @@ export class Worker {
       throw error;
     }
     return claimed.length;
-  }
-
-  /** Parsed bodies: from the memory of what was just logged, else from the database. A text that is not JSON stays a text. */
-  private async bodies(ids: string[]): Promise<Map<string, Body>> {
-    const out = new Map<string, Body>();
-    const { recent, store } = this.ctx;
-    const missing: string[] = [];
-    for (const id of ids) {
-      const json = recent.take(id);
-      if (json === undefined) missing.push(id);
-      else out.set(id, { json });
-    }
-    if (!missing.length) return out;
-    for (const [id, text] of await store.read(tx => bodiesOf(tx, missing))) out.set(id, { text });
-    return out;
   }
 
   private async runJob(): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
-import { deliveries, payloads } from '../../src/db/schema.ts';
+import { deliveries, identities, payloads } from '../../src/db/schema.ts';
 import { claim, recover } from '../../src/inbound/leases.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
@@ -9,12 +9,12 @@ const statusOf = async (app: TestApp, id: string) => (await app.api('GET', `/del
 
 test('a delivery that can not be applied fails five times with growing delays, then is dead; its neighbours are not kept waiting', async () => {
   const app = await TestApp.open();
+  app.app.ctx.careful.begin(); // as after a crash: queued first
   const id = await app.endpoint('stripe');
   const poison = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
   await app.app.ctx.store.write(tx =>
     tx.update(payloads).set({ body: '{broken' }).where(eq(payloads.deliveryId, poison)),
   );
-  app.app.ctx.recent.take(poison); // as after a restart: read from the database
   const neighbour = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
   app.time = Date.now();
   const dues: number[] = [];
@@ -39,6 +39,7 @@ test('a delivery that can not be applied fails five times with growing delays, t
 
 test('a delivery under way in three crashes is buried; its neighbours are applied and it can be replayed', async () => {
   const app = await TestApp.open();
+  app.app.ctx.careful.begin(); // as after a crash: queued first
   const { store } = app.app.ctx;
   const id = await app.endpoint('stripe');
   const killer = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body.deliveryId;
@@ -87,3 +88,50 @@ test('a delivery that kills the process, again and again, is buried after three 
   expect(await after.contacts()).toHaveLength(others.length);
   await after.stop();
 }, 30_000);
+
+test('what can not be applied as it comes is acknowledged, queued and mended later; its neighbours go on', async () => {
+  const app = await TestApp.open();
+  const { store } = app.app.ctx;
+  const id = await app.endpoint('stripe');
+  const known = stripeEvent('customer.created', { id: 'cus_broken' });
+  expect((await app.post(id, 'stripe', known)).body.message).toContain('Created contact');
+  const broken = eq(identities.id, 'stripe:cus_broken');
+  const [{ registers } = {}] = await store.read(tx => tx.select().from(identities).where(broken));
+  await store.write(tx =>
+    tx
+      .update(identities)
+      .set({ registers: 7 as never })
+      .where(broken),
+  );
+  const [answer, neighbour] = await Promise.all([
+    app.post(id, 'stripe', stripeEvent('customer.updated', { id: 'cus_broken', name: 'Grace Hopper' })),
+    app.post(id, 'stripe', stripeEvent('customer.created')),
+  ]);
+  expect(answer).toMatchObject({ status: 200, body: { result: 'accepted' } });
+  expect(await statusOf(app, answer.body.deliveryId)).toMatchObject({ status: 'queued', attempts: 0, effects: [] });
+  expect(await statusOf(app, neighbour.body.deliveryId)).toMatchObject({ status: 'processed', attempts: 1 });
+  await app.drain();
+  expect(await statusOf(app, answer.body.deliveryId)).toMatchObject({ status: 'failed', attempts: 1 });
+  await store.write(tx => tx.update(identities).set({ registers }).where(broken));
+  app.time = Date.now() + 60_000;
+  await app.drain();
+  expect(await statusOf(app, answer.body.deliveryId)).toMatchObject({ status: 'processed', attempts: 2 });
+  await app.stop();
+});
+
+test('after a stop that was no clean one deliveries are queued before they are applied; after a clean one not', async () => {
+  const app = await TestApp.open({}, { port: 0 });
+  await app.app.start();
+  expect(app.app.ctx.careful.now()).toBe(false);
+  const id = await app.endpoint('stripe');
+  await app.app.ctx.store.write(tx => app.app.ctx.careful.started(tx)); // finds the mark of the one that serves
+  expect(app.app.ctx.careful.now()).toBe(true);
+  const { deliveryId } = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body;
+  for (let i = 0; i < 400 && (await statusOf(app, deliveryId)).status !== 'processed'; i++) await Bun.sleep(5);
+  expect(await statusOf(app, deliveryId)).toMatchObject({ status: 'processed', attempts: 1 });
+  await app.stop(true);
+  const again = await TestApp.open({}, { port: 0 }, app.folder);
+  await again.app.start();
+  expect(again.app.ctx.careful.now()).toBe(false);
+  await again.stop();
+});
