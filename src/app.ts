@@ -1,10 +1,8 @@
 import { sql } from 'drizzle-orm';
 import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
-import { openDataFolder, secretKeyFor } from './db/files.ts';
-import { takeLock } from './db/lock.ts';
+import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
-import { openSqlite, type SqliteStore } from './db/sqlite.ts';
 import type { Store } from './db/store.ts';
 import { AppError } from './errors.ts';
 import { guardedFetch } from './fetch.ts';
@@ -37,51 +35,46 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** Puts the parts together: the only place where they meet. Takes the data folder's lock. @throws AppError when it can't start */
+/** Puts the parts together: the only place where they meet. A SQLite file is locked for it. @throws AppError when it can't start */
 export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
-  if (config.databaseUrl !== null) {
-    throw new AppError(
-      'invalid',
-      'INLET_DATABASE_URL: this version stores in SQLite only. Unset it to use the data folder.',
-    );
-  }
-  const file = openDataFolder(config.dataDir);
-  const lock = takeLock(config.dataDir);
   const log = seams.log ?? createLog(config);
   const health: Health = { storeTrouble: null, clockSkewSeconds: null, backlog: async () => 0 };
   const onFatal = seams.onFatal ?? stopNow;
-  let store: SqliteStore | undefined;
+  const opened = await openStore(config, {
+    onFatal: error => {
+      log.fatal({ err: error }, 'the database failed in a way that makes going on dishonest; stopping');
+      onFatal(error);
+    },
+    onCommit: error => {
+      health.storeTrouble = error ? TROUBLE[opened.store.kind] : null;
+    },
+  });
   try {
-    const sealer = makeSealer(secretKeyFor(config)); // before the database exists: only then may a new key be made
-    store = openSqlite(file, {
-      onFatal: error => {
-        log.fatal({ err: error }, 'the database failed in a way that makes going on dishonest; stopping');
-        onFatal(error);
-      },
-      onCommit: error => {
-        health.storeTrouble = error ? 'The database cannot commit. Check free disk space and the log.' : null;
-      },
-    });
-    await checkFingerprint(store, sealer);
-    return assemble(config, seams, { store, sealer, log, health, release: () => lock.release(), onFatal });
+    const sealer = makeSealer(opened.key);
+    await checkFingerprint(opened.store, sealer);
+    return assemble(config, seams, { opened, sealer, log, health, onFatal });
   } catch (error) {
-    await store?.close();
-    lock.release();
+    await opened.close();
     throw error;
   }
 }
 
+const TROUBLE = {
+  sqlite: 'The database cannot commit. Check free disk space and the log.',
+  postgres: 'The PostgreSQL server can not be used. Check that it runs, its connections and disk space, and the log.',
+};
+
 interface Parts {
-  store: SqliteStore;
+  opened: Opened;
   sealer: Sealer;
   log: Log;
   health: Health;
-  release(): void;
   onFatal(error: Error): void;
 }
 
 function assemble(config: Config, seams: Seams, parts: Parts): App {
-  const { store, sealer, log, health } = parts;
+  const { opened, sealer, log, health } = parts;
+  const { store } = opened;
   const ctx: Context = {
     config,
     store,
@@ -99,6 +92,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
   let watch: Timer | undefined;
+  let served = false;
   return {
     ctx,
     worker,
@@ -106,25 +100,33 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async start() {
       server = listen(config, http.fetch); // first: a key made before a failed start would never be shown
       const newApiKey = await firstKey(config, store, ctx.now());
-      await worker.start();
+      await ctx.careful.start(store, ctx.now, error =>
+        log.warn({ err: error }, 'could not note that this instance lives'),
+      );
+      if (config.role !== 'web') await worker.start();
       watch = setInterval(() => {
-        if (!store.moved()) return;
+        const lost = opened.lost();
+        if (lost === null) return;
         clearInterval(watch);
-        const error = new Error(`${store.file} was moved or deleted while Inlet was running`);
+        const error = new Error(lost);
         log.fatal(
           { err: error },
           'the database file is gone from its place; stopping so that nothing is written into nowhere',
         );
         parts.onFatal(error);
       }, 1000);
+      served = true;
       return { url: `http://${config.host}:${server.port}`, newApiKey };
     },
     async stop() {
       clearInterval(watch);
       if (server) await closed(server);
       await worker.stop();
-      await store.close();
-      parts.release();
+      if (served)
+        await ctx.careful
+          .stop(store)
+          .catch(error => log.warn({ err: error }, 'could not note a clean stop; the next start is careful'));
+      await opened.close();
     },
   };
 }

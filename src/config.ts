@@ -20,6 +20,8 @@ export interface Config {
   logLevel: string;
   logFormat: 'pretty' | 'json';
   retentionDays: number;
+  /** `web` answers and `worker` works, `all` does both. */
+  role: 'all' | 'web' | 'worker';
 }
 
 /** Values of the flags that equal a variable; a flag wins over its variable. */
@@ -80,6 +82,7 @@ const variables = z.object({
   INLET_LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}`).default('info'),
   INLET_LOG_FORMAT: z.enum(['pretty', 'json'], 'must be pretty or json').optional(),
   INLET_RETENTION_DAYS: whole(1, DAY_LIMIT).default(30),
+  INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
 });
 type Name = keyof z.infer<typeof variables>;
 
@@ -182,6 +185,7 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     logLevel: v.INLET_LOG_LEVEL,
     logFormat: v.INLET_LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     retentionDays: v.INLET_RETENTION_DAYS,
+    role: v.INLET_ROLE,
   };
   return { config, warnings: warningsOf(env) };
 }

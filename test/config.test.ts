@@ -20,6 +20,7 @@ test('without anything set it has the documented defaults', () => {
     logLevel: 'info',
     logFormat: 'json',
     retentionDays: 30,
+    role: 'all',
   });
   expect(readConfig({}, {}, true).config.logFormat).toBe('pretty');
 });

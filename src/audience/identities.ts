@@ -1,5 +1,6 @@
 import { and, eq, sql } from 'drizzle-orm';
 import { deliveries, identities, links } from '../db/schema.ts';
+import { onKey } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
 import type { Identity } from './project.ts';
@@ -113,7 +114,7 @@ export async function saveIdentities(tx: Tx, all: Identity[], now: number): Prom
           createdAt: sql.placeholder('now'),
         })
         .onConflictDoUpdate({
-          target: identities.id,
+          target: onKey(identities.id),
           set: { contactId: sql`excluded.contact_id`, registers: sql`excluded.registers` },
         })
         .prepare(),

@@ -10,7 +10,13 @@ const key = (c: Contents) => (c.fingerprint ? ` (fingerprint ${c.fingerprint})` 
 
 export async function backup(i: Invocation): Promise<number> {
   const [target = ''] = i.args;
-  const contents = backupSqlite(requireData(configOf(i)), target);
+  const config = configOf(i);
+  if (config.databaseUrl)
+    throw new AppError(
+      'invalid',
+      'backup is for SQLite. For PostgreSQL use pg_dump --format=custom, also while servers run.',
+    );
+  const contents = backupSqlite(requireData(config), target);
   i.io.out(`Wrote ${target}: ${holds(contents)}. Checked, mode 0600.`);
   i.io.out(
     `The sealing key${key(contents)} is not in it. Keep secret.key or INLET_SECRET_KEY elsewhere: the signing secrets in this copy need it.`,

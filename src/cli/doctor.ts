@@ -1,14 +1,16 @@
 import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { eq } from 'drizzle-orm';
 import type { Config } from '../config.ts';
 import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
 import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
+import { meta } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { askHealth, localUrl } from './health.ts';
-import { configOf } from './open.ts';
+import { configOf, FINGERPRINT, withStore } from './open.ts';
 
 export interface Finding {
   check: string;
@@ -57,9 +59,10 @@ function sqlite(): Finding {
   return finding('sqlite', 'ok', `SQLite ${version}`);
 }
 
-function sealingKey(config: Config): Finding {
-  const { fingerprint } = makeSealer(secretKeyFor(config));
-  const stored = storedFingerprint(databaseFile(config.dataDir));
+const sealingKey = (config: Config) =>
+  sealingFinding(makeSealer(secretKeyFor(config)).fingerprint, storedFingerprint(databaseFile(config.dataDir)));
+
+function sealingFinding(fingerprint: string, stored: string | null): Finding {
   if (stored !== null && stored !== fingerprint) {
     const help = 'Bring back the old key, or stop the server and run: inlet endpoints reset-secrets';
     return finding(
@@ -180,7 +183,34 @@ function guarded(check: string, fn: () => Finding): Finding {
   }
 }
 
+/** The PostgreSQL server: whether it answers, its schema and fingerprint, and how far away it is. */
+async function postgres(config: Config): Promise<Finding[]> {
+  try {
+    const sealer = makeSealer(secretKeyFor(config));
+    return await withStore(config, async store => {
+      const stored = await store.read(tx => tx.select().from(meta).where(eq(meta.key, FINGERPRINT)));
+      const times: number[] = [];
+      for (let i = 0; i < 20; i++) {
+        const start = performance.now();
+        await store.write(tx => tx.select().from(meta).where(eq(meta.key, FINGERPRINT)));
+        times.push(performance.now() - start);
+      }
+      const p50 = times.sort((a, b) => a - b)[10] ?? 0;
+      const answer = `answers in ${p50.toFixed(1)} ms (p50 of a transaction)`;
+      return [
+        finding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
+        sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
+      ];
+    });
+  } catch (error) {
+    if (error instanceof AppError) return [finding('postgres', 'fail', error.message)];
+    throw error;
+  }
+}
+
 export async function examine(config: Config): Promise<Finding[]> {
+  if (config.databaseUrl !== null)
+    return [...(await postgres(config)), ...(await server(config)), await publicUrl(config)];
   if (!hasData(config.dataDir)) {
     return [
       finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),

@@ -1,4 +1,5 @@
 import { type Config, readConfig } from '../config.ts';
+import { openPostgres } from '../db/connect.ts';
 import { databaseFile, hasData, secretKeyFor } from '../db/files.ts';
 import { schemaVersion } from '../db/inspect.ts';
 import { MIGRATIONS } from '../db/migrate.ts';
@@ -18,13 +19,8 @@ export function configOf({ io, options }: Invocation): Config {
   return config;
 }
 
-/** @throws AppError when nothing was ever stored there: a command must not make an empty database by a mistyped folder */
+/** The database file. @throws AppError when nothing was ever stored there: a command must not make an empty database by a mistyped folder */
 export function requireData(config: Config): string {
-  if (config.databaseUrl)
-    throw new AppError(
-      'invalid',
-      'INLET_DATABASE_URL: PostgreSQL comes with the next release. Leave it out to use SQLite.',
-    );
   if (!hasData(config.dataDir))
     throw new AppError('notFound', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`);
   return databaseFile(config.dataDir);
@@ -40,11 +36,16 @@ function refuseUpgrade(file: string): void {
   }
 }
 
-/** Opens the database beside a running server for as long as `fn` runs. */
-export async function withStore<T>(config: Config, fn: (store: Store) => Promise<T>): Promise<T> {
+async function open(config: Config): Promise<Store> {
+  if (config.databaseUrl !== null) return openPostgres(config.databaseUrl, undefined, false);
   const file = requireData(config);
   refuseUpgrade(file);
-  const store = openSqlite(file);
+  return openSqlite(file);
+}
+
+/** Opens the database beside a running server for as long as `fn` runs. */
+export async function withStore<T>(config: Config, fn: (store: Store) => Promise<T>): Promise<T> {
+  const store = await open(config);
   try {
     return await fn(store);
   } finally {

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import { replaceKey } from '../db/files.ts';
+import { replaceKey, secretKeyFor } from '../db/files.ts';
 import { takeLock } from '../db/lock.ts';
 import { meta } from '../db/schema.ts';
 import { resetSecrets } from '../inbound/endpoints.ts';
@@ -7,13 +7,15 @@ import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { configOf, FINGERPRINT, requireData, withStore } from './open.ts';
 
-/** Needs the lock: a running server would go on with the old key. */
+/** Servers must be stopped, they would go on with the old key: the lock proves it of a data folder; on PostgreSQL it is up to the user. */
 export async function resetAll(i: Invocation): Promise<number> {
   const config = configOf(i);
-  requireData(config);
-  const lock = takeLock(config.dataDir);
+  const own = config.databaseUrl === null;
+  if (own) requireData(config);
+  const lock = own ? takeLock(config.dataDir) : null;
   try {
-    const { fingerprint } = makeSealer(config.secretKey ?? replaceKey(config, Date.now()));
+    const key = own ? (config.secretKey ?? replaceKey(config, Date.now())) : secretKeyFor(config);
+    const { fingerprint } = makeSealer(key);
     await withStore(config, store =>
       store.write(async tx => {
         await resetSecrets(tx);
@@ -24,6 +26,6 @@ export async function resetAll(i: Invocation): Promise<number> {
     i.io.out('Start the server, then for each of "inlet endpoints list": inlet endpoints set-secret ID');
     return 0;
   } finally {
-    lock.release();
+    lock?.release();
   }
 }

@@ -1,8 +1,8 @@
 import { is, Param, Placeholder, SQL } from 'drizzle-orm';
 import { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 
-/** Runs a statement on the connection at once. Rows are arrays of values in the order of the select. */
-export type RunSync = (text: string, params: unknown[], rows: boolean) => unknown[][];
+/** Runs a statement. Rows are arrays of values in the order of the select; none when they are not asked for. */
+export type Run = (text: string, params: unknown[], rows: boolean) => unknown[][] | Promise<unknown[][]>;
 
 type Values = Record<string, unknown>;
 const asIs = (value: unknown) => value;
@@ -32,11 +32,14 @@ function decoder(field: any): (value: unknown) => unknown {
   return map ? value => (value === null ? null : map.call(decode, value)) : asIs;
 }
 
+const then = <T>(rows: unknown[][] | Promise<unknown[][]>, fn: (rows: unknown[][]) => T): T | Promise<T> =>
+  rows instanceof Promise ? rows.then(fn) : fn(rows);
+
 /**
  * Lets a prepared drizzle statement run without its asynchronous layers: text, parameters and columns are worked out once. Half of
  * the time of a small statement went there. A statement of a shape not known here is left as it is.
  */
-export function fast<Q>(prepared: Q, run: RunSync): Q {
+export function fast<Q>(prepared: Q, run: Run): Q {
   const statement = prepared as any;
   const { sql, params } = statement.query as { sql: string; params: unknown[] };
   const fields = statement.fields as { path: string[]; field: unknown }[] | undefined;
@@ -52,14 +55,8 @@ export function fast<Q>(prepared: Q, run: RunSync): Q {
     return out;
   };
   return Object.assign(prepared as object, {
-    run: (values?: Values) => {
-      run(sql, filled(values), false);
-      return { rows: [] };
-    },
-    all: (values?: Values) => run(sql, filled(values), true).map(toRow),
-    get: (values?: Values) => {
-      const [first] = run(sql, filled(values), true);
-      return first && toRow(first);
-    },
+    run: (values?: Values) => run(sql, filled(values), false),
+    all: (values?: Values) => then(run(sql, filled(values), true), rows => rows.map(toRow)),
+    get: (values?: Values) => then(run(sql, filled(values), true), ([first]) => first && toRow(first)),
   }) as Q;
 }

@@ -83,10 +83,7 @@ function publish(file: string, text: string): void {
   syncFolder(dirname(file));
 }
 
-function makeKey(config: Config, file: string): void {
-  if (config.databaseUrl) {
-    throw unavailable('With PostgreSQL, set INLET_SECRET_KEY (the same on every instance): openssl rand -base64 32');
-  }
+function makeKey(file: string): void {
   const key = Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64');
   publish(file, `${key}\n`);
 }
@@ -97,6 +94,11 @@ function makeKey(config: Config, file: string): void {
  */
 export function secretKeyFor(config: Config): Uint8Array {
   if (config.secretKey) return config.secretKey;
+  if (config.databaseUrl)
+    throw new AppError(
+      'invalid',
+      'With PostgreSQL, set INLET_SECRET_KEY, the same on every instance. Make one with: openssl rand -base64 32',
+    );
   const file = keyFile(config.dataDir);
   if (!existsSync(file)) {
     if (hasData(config.dataDir)) {
@@ -104,7 +106,7 @@ export function secretKeyFor(config: Config): Uint8Array {
         `${file} is missing, and the signing secrets in the database are sealed with it. Put it back (or set INLET_SECRET_KEY); if it is lost, stop the server and run: inlet endpoints reset-secrets`,
       );
     }
-    makeKey(config, file);
+    makeKey(file);
   }
   let text: string;
   try {
@@ -128,6 +130,6 @@ export function replaceKey(config: Config, now: number): Uint8Array {
     linkSync(file, `${file}.before-reset-${now}`);
     rmSync(file);
   }
-  makeKey(config, file);
+  makeKey(file);
   return secretKeyFor(config);
 }

@@ -1,7 +1,9 @@
 import type { Database } from 'bun:sqlite';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
+import type { ReservedSQL, SQL } from 'bun';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
+import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
 export const MIGRATIONS: string[] = [init];
@@ -54,5 +56,85 @@ export function migrateSqlite(db: Database, file: string): void {
       db.run(`pragma application_id = ${APPLICATION_ID}`);
       db.run(`pragma user_version = ${next + 1}`);
     }).immediate();
+  }
+}
+
+const RACE = /^(23505|42P07|42P06)$/; // another instance made the same thing at the same moment
+const MAX_TRIES = 100;
+
+/** Text sorts by its bytes, as in SQLite and as ids need it, whatever the database's language. */
+const forPostgres = (migration: string) => migration.replaceAll(/\btext\b/g, 'text collate "C"');
+
+async function versionOf(sql: SQL | ReservedSQL): Promise<number> {
+  const [row] = (await sql.unsafe('select coalesce(max(version), 0) as version from inlet_migrations')) as {
+    version: number;
+  }[];
+  return Number(row?.version ?? 0);
+}
+
+/** Runs the next migration, if any, in one transaction with its number, whose key lets only one instance through. */
+async function migrateOne(sql: ReservedSQL): Promise<boolean> {
+  await sql.unsafe('create table if not exists inlet_migrations (version integer primary key)');
+  await sql.unsafe('begin isolation level serializable');
+  try {
+    const version = await versionOf(sql);
+    if (version > MIGRATIONS.length) {
+      throw new AppError(
+        'conflict',
+        `The PostgreSQL database was written by a newer Inlet (schema ${version}; this one knows ${MIGRATIONS.length}). Start the newer binary again.`,
+      );
+    }
+    const next = MIGRATIONS[version];
+    if (next !== undefined) {
+      await sql.unsafe('insert into inlet_migrations (version) values ($1)', [String(version + 1)]);
+      await sql.unsafe(forPostgres(next)).simple();
+    }
+    await sql.unsafe('commit');
+    return next !== undefined;
+  } catch (error) {
+    await sql.unsafe('rollback');
+    throw error;
+  }
+}
+
+/** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
+export async function requireSchema(pool: SQL): Promise<void> {
+  const version = await versionOf(pool).catch(error => {
+    if (postgresCode(error) === '42P01') return 0;
+    throw error;
+  });
+  if (version === MIGRATIONS.length) return;
+  throw new AppError(
+    'conflict',
+    version === 0
+      ? 'The PostgreSQL database holds no Inlet yet. Start the server once.'
+      : `The PostgreSQL database has schema ${version}, this binary ${MIGRATIONS.length}. Use the binary that serves it, or start this one's server to upgrade.`,
+  );
+}
+
+/** Brings the database up to this binary's schema; instances that start together wait for the one that does it. @throws AppError */
+export async function migratePostgres(pool: SQL): Promise<void> {
+  const sql = await pool.reserve();
+  try {
+    for (let tries = 0; ; ) {
+      try {
+        if (!(await migrateOne(sql))) return;
+      } catch (error) {
+        const code = postgresCode(error);
+        if ((LOST.test(code) || RACE.test(code)) && ++tries < MAX_TRIES) {
+          await Bun.sleep(Math.random() * 50);
+          continue;
+        }
+        if (code === '42P07')
+          throw new AppError(
+            'conflict',
+            'The PostgreSQL database has tables that are not of Inlet. Give Inlet a database of its own.',
+            error,
+          );
+        throw error;
+      }
+    }
+  } finally {
+    sql.release();
   }
 }

@@ -7,7 +7,9 @@ const json = <T>(name: string) =>
     toDriver: value => JSON.stringify(value),
     fromDriver: value => JSON.parse(value) as T,
   })(name);
-const time = (name: string) => integer(name); // ms since 1970
+/** ms since 1970. A driver may give a 64-bit integer as text. */
+const time = (name: string) =>
+  customType<{ data: number; driverData: number }>({ dataType: () => 'bigint', fromDriver: Number })(name);
 
 /** What one delivery did, shown in the log. `kind` is `contact.created`, `list.subscribed`, `event.triggered`, … */
 export interface Effect {

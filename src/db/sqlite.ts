@@ -2,10 +2,9 @@ import { Database, type Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
-import type { RunSync } from './fast.ts';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
-import { type Store, StoreUnavailable, synchronous, type Tx } from './store.ts';
+import { dialects, direct, type Store, StoreUnavailable, type Tx } from './store.ts';
 
 const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -58,7 +57,7 @@ function over(db: Database): Tx {
     }
     return found;
   };
-  const run: RunSync = (text, params, rows) => {
+  const run = (text: string, params: unknown[], rows: boolean): unknown[][] => {
     const found = statement(text);
     if (rows) return found.values(...(params as any[])) as unknown[][];
     found.run(...(params as any[]));
@@ -71,7 +70,8 @@ function over(db: Database): Tx {
     },
     { schema },
   );
-  synchronous.set(tx, run);
+  direct.set(tx, run);
+  dialects.set(tx, 'sqlite');
   return tx;
 }
 

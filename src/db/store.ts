@@ -1,5 +1,5 @@
 import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
-import { fast, type RunSync } from './fast.ts';
+import { fast, type Run } from './fast.ts';
 import type * as schema from './schema.ts';
 
 /** Drizzle over whichever database: the only thing domain code sees of it. Await nothing else inside `write`. */
@@ -32,8 +32,11 @@ export class StoreUnavailable extends Error {
 
 const prepared = new WeakMap<object, Map<string, unknown>>();
 
-/** Connections that answer at once (SQLite): their prepared statements skip the asynchronous layers. */
-export const synchronous = new WeakMap<object, RunSync>();
+/** How to run a statement on a connection: its prepared statements go past drizzle's own layers. */
+export const direct = new WeakMap<object, Run>();
+
+/** Which dialect a connection speaks, for db/sql.ts. */
+export const dialects = new WeakMap<object, Store['kind']>();
 
 /** A prepared statement, built once per connection and name. Hot paths use it: building SQL text costs more than running it. */
 export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
@@ -45,7 +48,7 @@ export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
   const known = byName.get(name) as Q | undefined;
   if (known) return known;
   const built = build(tx);
-  const run = synchronous.get(tx);
+  const run = direct.get(tx);
   const statement = run ? fast(built, run) : built;
   byName.set(name, statement);
   return statement;

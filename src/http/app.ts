@@ -22,6 +22,7 @@ const STATUS: Record<ErrorCode, number> = {
   rateLimited: 429,
   unavailable: 503,
 };
+const NOT_HERE = { success: false, message: 'This instance only works (INLET_ROLE=worker). Send requests to another.' };
 const MAX_API_BODY = 1_048_576;
 const HOOK = /^\/webhooks\/([^/]*)$/;
 const GUARDS = Object.entries({
@@ -83,6 +84,7 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   };
 
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
+    if (ctx.config.role === 'worker' && url.pathname !== '/health') return json(503, NOT_HERE);
     const hook = HOOK.exec(url.pathname);
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
     const methods = hook ? ['POST'] : allowed(url.pathname);

@@ -1,16 +1,26 @@
-import { eq } from 'drizzle-orm';
+import { eq, like } from 'drizzle-orm';
 import { meta } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { onKey } from '../db/sql.ts';
+import type { Store, Tx } from '../db/store.ts';
+import { randomText } from '../id.ts';
 
 const AFTER_CRASH_MS = 600_000;
-const KEY = 'serving';
+const BEAT_MS = 5000;
+const SILENT_MS = 20_000; // an instance not heard of for so long is taken for dead
+const MARK = 'serving:';
+const CRASHED = 'crashedAt';
 
 /**
- * After a stop that was none of ours, deliveries are for a while not applied as they come but queued first, so that one that kills the
- * process is counted, goes alone and is buried (leases.ts). Until it has killed once it is not on disk, nor acknowledged.
+ * After a stop that was none of ours, of any instance, deliveries are for a while not applied as they come but queued first, so that
+ * one that kills the process is counted, goes alone and is buried (leases.ts). Until it has killed once it is not on disk, nor
+ * acknowledged. Each instance has a mark in the database while it serves; on PostgreSQL it beats.
  */
 export class Careful {
+  private readonly mark = `${MARK}${randomText(12)}`;
   private until = Number.NEGATIVE_INFINITY; // on the monotonic clock, ms
+  private beats = 0;
+  private readonly heard = new Map<string, { value: string; at: number }>();
+  private timer: Timer | undefined;
 
   now(): boolean {
     return performance.now() < this.until;
@@ -21,14 +31,69 @@ export class Careful {
     this.until = performance.now() + AFTER_CRASH_MS;
   }
 
-  /** Part of starting to serve: finds out whether the last one ended well. */
-  async started(tx: Tx): Promise<void> {
-    const [left] = await tx.select().from(meta).where(eq(meta.key, KEY));
-    if (left) this.begin();
-    else await tx.insert(meta).values({ key: KEY, value: 'until a clean stop' });
+  /** Finds out whether the last one ended well. Alone (SQLite), a mark that is there is a dead one's. */
+  async start(store: Store, now: () => number, failed: (error: unknown) => void): Promise<void> {
+    const alone = store.kind === 'sqlite';
+    const crashed = await store.write(async tx => {
+      if (!alone) return recentCrash(tx, now());
+      const left = await tx
+        .delete(meta)
+        .where(like(meta.key, `${MARK}%`))
+        .returning();
+      await set(tx, this.mark, '0');
+      return left.length > 0;
+    });
+    if (crashed) this.begin();
+    if (alone) return;
+    const beat = () => this.beat(store, now()).catch(failed);
+    await this.beat(store, now());
+    this.timer = setInterval(beat, BEAT_MS);
   }
 
-  async stopped(tx: Tx): Promise<void> {
-    await tx.delete(meta).where(eq(meta.key, KEY));
+  /** @throws StoreUnavailable: then the next start is careful */
+  async stop(store: Store): Promise<void> {
+    clearInterval(this.timer);
+    await store.write(tx => tx.delete(meta).where(eq(meta.key, this.mark)));
   }
+
+  /** Moves this instance's mark and looks whose stood still. */
+  private async beat(store: Store, now: number): Promise<void> {
+    const value = String(++this.beats);
+    const { marks, crashed } = await store.write(async tx => {
+      await set(tx, this.mark, value);
+      return {
+        marks: await tx
+          .select()
+          .from(meta)
+          .where(like(meta.key, `${MARK}%`)),
+        crashed: await recentCrash(tx, now),
+      };
+    });
+    if (crashed) this.begin();
+    const at = performance.now();
+    const silent: string[] = [];
+    for (const { key, value } of marks) {
+      const last = this.heard.get(key);
+      if (last?.value !== value) this.heard.set(key, { value, at });
+      else if (at - last.at > SILENT_MS && key !== this.mark) silent.push(key);
+    }
+    if (!silent.length) return;
+    this.begin();
+    await store.write(async tx => {
+      for (const key of silent) await tx.delete(meta).where(eq(meta.key, key));
+      await set(tx, CRASHED, String(now));
+    });
+  }
+}
+
+async function recentCrash(tx: Tx, now: number): Promise<boolean> {
+  const [row] = await tx.select().from(meta).where(eq(meta.key, CRASHED));
+  return row !== undefined && now - Number(row.value) < AFTER_CRASH_MS;
+}
+
+async function set(tx: Tx, key: string, value: string): Promise<void> {
+  await tx
+    .insert(meta)
+    .values({ key, value })
+    .onConflictDoUpdate({ target: onKey(meta.key), set: { value } });
 }

@@ -1,10 +1,11 @@
 import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
+import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Taken } from '../pipeline.ts';
 import { NEVER } from './log.ts';
 
-const LEASE_MS = 300_000;
+const LEASE_MS = 60_000; // a look-up takes 15 s at most
 const MAX_CRASHES = 3;
 const LAST_TRY_MS = 5000; // after two crashes: 5 to 10 s
 
@@ -28,8 +29,8 @@ export type Claimed = Pick<
  */
 export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed[]> {
   const due = [
-    ...(await dueOf(tx).all({ status: 'queued', now, limit })),
-    ...(await dueOf(tx).all({ status: 'failed', now, limit: 4 })),
+    ...(await dueOf(tx, 'lease').all({ status: 'queued', now, limit })),
+    ...(await dueOf(tx, 'lease').all({ status: 'failed', now, limit: 4 })),
   ];
   const suspect = due.find(row => row.crashes > 0);
   const fresh = due.filter(row => row.crashes === 0).slice(0, limit);
@@ -58,8 +59,8 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
     });
 }
 
-const dueOf = (tx: Tx) =>
-  prepare(tx, 'due', t =>
+const dueOf = (tx: Tx, purpose: 'look' | 'lease') =>
+  prepare(tx, `due to ${purpose}`, t =>
     t
       .select({ id: deliveries.id, crashes: deliveries.crashes })
       .from(deliveries)
@@ -72,7 +73,7 @@ const dueOf = (tx: Tx) =>
         ),
       )
       .orderBy(deliveries.dueAt, deliveries.id)
-      .limit(sql.placeholder('limit'))
+      .limit(purpose === 'lease' ? leasing(t, sql.placeholder('limit')) : sql.placeholder('limit'))
       .prepare(),
   );
 
@@ -92,7 +93,8 @@ async function suspectUnderWay(tx: Tx): Promise<boolean> {
 
 /** True when a delivery is due and not leased. */
 export async function anyDue(tx: Tx, now: number): Promise<boolean> {
-  for (const status of ['queued', 'failed']) if ((await dueOf(tx).all({ status, now, limit: 1 })).length) return true;
+  for (const status of ['queued', 'failed'])
+    if ((await dueOf(tx, 'look').all({ status, now, limit: 1 })).length) return true;
   return false;
 }
 

@@ -1,5 +1,6 @@
 import { and, count, desc, eq, isNotNull, lte, sql } from 'drizzle-orm';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
+import { onKey } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Effect } from './effect.ts';
 
@@ -118,7 +119,7 @@ async function again(tx: Tx, first: { id: string; status: DeliveryStatus }, d: N
     await tx
       .insert(payloads)
       .values({ deliveryId: first.id, ...payload })
-      .onConflictDoUpdate({ target: payloads.deliveryId, set: payload });
+      .onConflictDoUpdate({ target: onKey(payloads.deliveryId), set: payload });
     return { id: first.id, status: 'queued', result: 'accepted', message: d.message, work: true };
   }
   const result = still ? 'ignored' : 'duplicate';

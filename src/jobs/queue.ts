@@ -1,11 +1,12 @@
 import { and, asc, eq, inArray, lte, sql } from 'drizzle-orm';
 import { jobs } from '../db/schema.ts';
+import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 
 export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts'>;
 
-const LEASE_MS = 300_000;
+const LEASE_MS = 60_000;
 
 /** Adds a job in the caller's own transaction. With a `uniqueKey` a second one is not added. */
 export async function enqueue(
@@ -50,7 +51,7 @@ export async function claimJob(tx: Tx, now: number): Promise<Job | null> {
     .from(jobs)
     .where(and(eq(jobs.status, 'queued'), lte(jobs.dueAt, now)))
     .orderBy(asc(jobs.dueAt), asc(jobs.id))
-    .limit(1);
+    .limit(leasing(tx, 1));
   if (!due) return null;
   const [job] = await tx
     .update(jobs)

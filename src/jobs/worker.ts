@@ -10,6 +10,7 @@ const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
 const POLL_MS = 1000; // other processes queue too
 const MINUTE_MS = 60_000;
+const OTHERS_MS = 10_000; // leases of instances that died are looked for
 const STEP_MS = 1000; // a clock set back by less is waited out
 const MAX_JOB_STARTS = 5;
 
@@ -21,8 +22,14 @@ export class Worker {
   private unfinished: string[] = []; // leases to give back once the database writes again
   private newestNow = 0;
   private lastMinute = -Infinity;
+  private lastRecovery = -Infinity;
 
-  constructor(private readonly ctx: Context) {}
+  /** No other process works on this database: leases found at the start are void, and the clock is ours alone. */
+  private readonly alone: boolean;
+
+  constructor(private readonly ctx: Context) {
+    this.alone = ctx.store.kind === 'sqlite';
+  }
 
   /** Recovers what a crash left behind, then runs until `stop`. */
   async start(): Promise<void> {
@@ -31,11 +38,11 @@ export class Worker {
   }
 
   async recoverAll(): Promise<void> {
+    if (!this.alone) return;
     await this.ctx.store.write(async tx => {
       await recover(tx, null, this.now());
       await notLater(tx, this.now() + LONGEST_DELAY_MS);
       await freeJobs(tx, this.now());
-      await this.ctx.careful.started(tx);
     });
   }
 
@@ -48,10 +55,6 @@ export class Worker {
     this.stopping = true;
     this.wake();
     await Promise.all(this.lanes);
-    if (!this.lanes.length) return;
-    await this.ctx.store
-      .write(tx => this.ctx.careful.stopped(tx))
-      .catch(error => this.ctx.log.warn({ err: error }, 'could not note a clean stop; the next start is careful'));
   }
 
   /** Works until nothing is due. For tests and short-lived commands. */
@@ -74,6 +77,7 @@ export class Worker {
     const back = this.newestNow - this.ctx.now();
     if (back < STEP_MS) return;
     this.newestNow -= back; // before the write: the other lane must not move it a second time
+    if (!this.alone) return;
     try {
       await this.ctx.store.write(async tx => {
         await setBack(tx, back);
@@ -92,7 +96,7 @@ export class Worker {
         worked = await this.applyDue();
         if (lane === 0) {
           if (await this.runJob()) worked++;
-          await this.eachMinute();
+          await this.regularly();
         }
       } catch (error) {
         if (!(error instanceof StoreUnavailable))
@@ -167,11 +171,15 @@ export class Worker {
     return kind(this.ctx.store, job.payload);
   }
 
-  private async eachMinute(): Promise<void> {
+  private async regularly(): Promise<void> {
     const at = performance.now();
+    if (at - this.lastRecovery > (this.alone ? MINUTE_MS : OTHERS_MS)) {
+      this.lastRecovery = at;
+      await this.ctx.store.write(tx => recover(tx, this.now(), this.now()));
+    }
     if (at - this.lastMinute < MINUTE_MS) return;
     this.lastMinute = at;
-    await this.ctx.store.write(tx => recover(tx, this.now(), this.now()));
+    if (!this.alone) await this.ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
     await retain(this.ctx);
   }
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
+import { API_KEY, onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 
 const CANARY = 'CANARYmark';
 const mark = (name: string) => `${CANARY}${name}0123456789abcdef`;
@@ -91,11 +91,9 @@ test('no secret, password hash or token reaches a log line, an answer or the dat
   await call('PATCH', `/endpoints/${stripe}`, { settings: { nosuch: mark('Unknown') } });
   for (const path of ['/endpoints', '/deliveries?perPage=100', '/contacts', '/events', '/keys', `/endpoints/${stripe}`])
     await call('GET', path);
-  const database = readdirSync(join(app.folder, 'data'))
-    .filter(name => name.startsWith('inlet.db'))
-    .map(name => readFileSync(join(app.folder, 'data', name), 'latin1'));
+  const database = await stored(app);
   await app.stop(true);
-  database.push(readFileSync(join(app.folder, 'data/inlet.db'), 'latin1'));
+  if (!onPostgres) database.push(readFileSync(join(app.folder, 'data/inlet.db'), 'latin1'));
   const encoded = Buffer.from(mark('Clerk')).toString('base64');
   for (const [where, texts] of Object.entries({ log: app.lines, answers, database })) {
     const hits = texts.flatMap(text => text.match(/.{0,40}CANARYmark.{0,20}/g) ?? []);
@@ -106,3 +104,18 @@ test('no secret, password hash or token reaches a log line, an answer or the dat
   expect(database.some(text => text.includes('canary@x.co'))).toBe(true); // the search looks where things are
   expect(app.lines.length).toBeGreaterThan(0);
 });
+
+/** Everything the database holds: the bytes of its files, on PostgreSQL each row as text. */
+async function stored(app: TestApp): Promise<string[]> {
+  if (!onPostgres)
+    return readdirSync(join(app.folder, 'data'))
+      .filter(name => name.startsWith('inlet.db'))
+      .map(name => readFileSync(join(app.folder, 'data', name), 'latin1'));
+  const sql = new Bun.SQL(app.app.ctx.config.databaseUrl ?? '', { max: 1 });
+  const tables = await sql.unsafe(`select tablename from pg_tables where schemaname = 'public'`);
+  const rows = await Promise.all(
+    tables.map(({ tablename }: { tablename: string }) => sql.unsafe(`select t::text as row from ${tablename} t`)),
+  );
+  await sql.close();
+  return rows.flat().map(({ row }) => row);
+}

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { type App, createApp, type Seams } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { providerById } from '../../src/providers/index.ts';
+import { postgresDatabase } from './backends.ts';
 
 export const API_KEY = 'test-key-0123456789abcdefghij';
 export const SECRETS: Record<string, string> = {
@@ -19,6 +20,17 @@ export interface Answer {
   headers: Headers;
   // biome-ignore lint/suspicious/noExplicitAny: answers are looked at field by field in assertions
   body: any;
+}
+
+/** `TEST_BACKEND=postgres`: the same tests on PostgreSQL. */
+export const onPostgres = process.env.TEST_BACKEND === 'postgres';
+const databases = new Map<string, string>();
+
+/** One database for each folder, so that opening it again finds what was there. */
+async function databaseOf(folder: string): Promise<Partial<Config>> {
+  const databaseUrl = databases.get(folder) ?? (await postgresDatabase());
+  databases.set(folder, databaseUrl);
+  return { databaseUrl, secretKey: new Uint8Array(32).fill(7) };
 }
 
 /** The real app in a folder of its own, with a settable clock and its log lines kept. */
@@ -41,6 +53,7 @@ export class TestApp {
     folder = mkdtempSync(join(tmpdir(), 'inlet-app-')),
   ): Promise<TestApp> {
     const lines: string[] = [];
+    const database = onPostgres && !overrides.dataDir ? await databaseOf(folder) : {};
     const { config } = readConfig(
       { INLET_API_KEY: API_KEY, INLET_DATA_DIR: join(folder, 'data'), INLET_LOG_LEVEL: 'trace' },
       {},
@@ -48,7 +61,10 @@ export class TestApp {
     const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
     let self: TestApp | undefined;
     const now = () => self?.time ?? Date.now();
-    const app = await createApp({ ...config, rateLimit: 0, ...overrides }, { log, now, onFatal: () => {}, ...seams });
+    const app = await createApp(
+      { ...config, ...database, rateLimit: 0, ...overrides },
+      { log, now, onFatal: () => {}, ...seams },
+    );
     self = new TestApp(folder, app, lines);
     return self;
   }

@@ -2,8 +2,10 @@ import { afterAll, describe } from 'bun:test';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openPostgres } from '../../src/db/connect.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import type { Store } from '../../src/db/store.ts';
+import { Postgres } from './postgres.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'inlet-test-'));
 let template: string | null = null;
@@ -21,19 +23,46 @@ export async function sqliteFile(): Promise<string> {
   return file;
 }
 
-/** Runs the same tests on every database: SQLite always. `open` gives a new, empty, migrated store. */
+/** Whether tests run on PostgreSQL too: with `TEST_DATABASE_URL` (a superuser's), `TEST_POSTGRES=1` or `CI=true`. */
+export const withPostgres = Boolean(process.env.TEST_DATABASE_URL || process.env.TEST_POSTGRES || process.env.CI);
+let server: Promise<Postgres> | null = null;
+let databases = 0;
+
+/** The URL of a new database, empty or (`migrated`) a copy of a migrated one, on a server shared by this process' tests. */
+export async function postgresDatabase(migrated = true): Promise<string> {
+  server ??= begin();
+  const postgres = await server;
+  const name = `t${process.pid}_${databases++}`;
+  await postgres.query('postgres', `create database ${name}${migrated ? ' template inlet_template' : ''}`);
+  return postgres.url(name);
+}
+
+async function begin(): Promise<Postgres> {
+  const postgres = process.env.TEST_DATABASE_URL
+    ? Postgres.at(process.env.TEST_DATABASE_URL)
+    : await Postgres.start(['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=400']);
+  await postgres.query('postgres', 'drop database if exists inlet_template');
+  await postgres.query('postgres', 'create database inlet_template');
+  await (await openPostgres(postgres.url('inlet_template'))).close();
+  return postgres;
+}
+
+/** Runs the same tests on every database: SQLite always, PostgreSQL where asked for. `open` gives a new, empty, migrated store. */
 export function eachBackend(name: string, tests: (open: () => Promise<Store>) => void): void {
-  describe(`${name} (sqlite)`, () => {
-    const opened: Store[] = [];
-    afterAll(async () => {
-      for (const store of opened) await store.close();
+  const run = (kind: string, make: () => Promise<Store>) =>
+    describe(`${name} (${kind})`, () => {
+      const opened: Store[] = [];
+      afterAll(async () => {
+        for (const store of opened) await store.close();
+      });
+      tests(async () => {
+        const store = await make();
+        opened.push(store);
+        return store;
+      });
     });
-    tests(async () => {
-      const store = openSqlite(await sqliteFile());
-      opened.push(store);
-      return store;
-    });
-  });
+  run('sqlite', async () => openSqlite(await sqliteFile()));
+  if (withPostgres) run('postgres', async () => openPostgres(await postgresDatabase()));
 }
 
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import { SQL } from 'bun';
+import { AppError, invalid } from '../errors.ts';
+import { migratePostgres, requireSchema } from './migrate.ts';
+import { PostgresStore, postgresCode, type Watch } from './postgres.ts';
+
+export interface Connection {
+  /** For Bun.SQL. */
+  url: string;
+  /** Connections of this instance. */
+  pool: number;
+  /** ms that one statement may take. */
+  statementTimeout: number;
+  tls: { ca: string; rejectUnauthorized: true } | null;
+}
+
+const WHOLE = /^[1-9]\d{0,6}$/;
+
+/**
+ * Splits what is ours off `postgres://…?pool=10&statement_timeout=30000&sslmode=verify-full&sslrootcert=/path/ca.pem`.
+ * @throws AppError invalid
+ */
+export function connectionOf(databaseUrl: string): Connection {
+  if (!URL.canParse(databaseUrl))
+    throw invalid('INLET_DATABASE_URL must look like postgres://user:password@host:5432/database.');
+  const url = new URL(databaseUrl);
+  const number = (name: string, usual: number, most: number) => {
+    const value = url.searchParams.get(name);
+    url.searchParams.delete(name);
+    if (value === null) return usual;
+    if (!WHOLE.test(value) || Number(value) > most)
+      throw invalid(`INLET_DATABASE_URL: ${name} must be a whole number from 1 to ${most}.`);
+    return Number(value);
+  };
+  const pool = number('pool', 10, 200);
+  const statementTimeout = number('statement_timeout', 30_000, 600_000);
+  const root = url.searchParams.get('sslrootcert');
+  url.searchParams.delete('sslrootcert');
+  let tls: Connection['tls'] = null;
+  if (root) {
+    try {
+      tls = { ca: readFileSync(root, 'utf8'), rejectUnauthorized: true };
+    } catch {
+      throw invalid('INLET_DATABASE_URL: the file that sslrootcert names can not be read.');
+    }
+  }
+  return { url: url.href, pool, statementTimeout, tls };
+}
+
+/** A pool to a server that answers. @throws AppError invalid or unavailable, never repeating the URL */
+export async function connect(databaseUrl: string): Promise<{ sql: SQL; pool: number }> {
+  const { url, pool, statementTimeout, tls } = connectionOf(databaseUrl);
+  const settings = {
+    application_name: 'inlet',
+    statement_timeout: String(statementTimeout),
+    idle_in_transaction_session_timeout: '60000', // a process that hangs must not hold its locks
+    lock_timeout: '10000',
+  };
+  const sql = new SQL({
+    url,
+    max: pool,
+    connectionTimeout: 10,
+    idleTimeout: 0,
+    connection: settings,
+    ...(tls && { tls }),
+  });
+  try {
+    await sql.unsafe('select 1');
+    return { sql, pool };
+  } catch (error) {
+    await sql.close();
+    throw new AppError(
+      'unavailable',
+      `The PostgreSQL server of INLET_DATABASE_URL ${whyNot(postgresCode(error))}`,
+      error,
+    );
+  }
+}
+
+function whyNot(code: string): string {
+  if (/^28/.test(code)) return 'refuses this user or password. Check both, and pg_hba.conf on the server.';
+  if (code === '3D000') return 'has no such database. Create it first: createdb inlet';
+  if (code === '53300') return 'has no connection left. Lower ?pool= or raise max_connections.';
+  if (/TLS|SSL/.test(code)) return 'and Inlet can not agree on TLS. Check sslmode and sslrootcert in the URL.';
+  return "can't be reached or does not answer. Check host, port and that it runs.";
+}
+
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all, a third of them to write. @throws AppError */
+export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
+  const { sql, pool } = await connect(databaseUrl);
+  try {
+    await (migrate ? migratePostgres(sql) : requireSchema(sql));
+  } catch (error) {
+    await sql.close();
+    throw error;
+  }
+  return new PostgresStore(sql, Math.max(1, Math.floor(pool / 3)), watch);
+}
