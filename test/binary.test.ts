@@ -77,7 +77,10 @@ test('a second server, a port in use, a newer database, a wrong or missing key: 
   db.run('pragma user_version = 999');
   db.close();
   await refused([], 'written by a newer Inlet');
-  await refused([], 'SQLite only', { INLET_DATABASE_URL: 'postgres://u:x80x@db/inlet' });
+  const shared = { INLET_DATABASE_URL: 'postgres://u:x80x@127.0.0.1:1/inlet' };
+  await refused([], 'set INLET_SECRET_KEY', shared);
+  await refused([], "can't be reached", { ...shared, INLET_SECRET_KEY: Buffer.alloc(32).toString('base64') });
+  await refused([], 'INLET_ROLE needs PostgreSQL', { INLET_ROLE: 'web' });
   writeFileSync(join(cwd, 'file'), '');
   await refused(['--data', './file'], './file is a file');
 }, 30_000);

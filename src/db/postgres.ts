@@ -86,11 +86,6 @@ class Lane {
   private send(text: string, params: unknown[], rows: boolean): unknown[][] | Promise<unknown[][]> {
     if (this.failed !== null || !this.connection) return Promise.reject(this.failed ?? new Error('no transaction'));
     const query = this.connection.unsafe(text, params as any[]).values();
-    if (process.env.DBG)
-      query.then(
-        () => {},
-        (e: any) => console.log('SQLERR', e.message, text),
-      );
     const note = (error: unknown) => {
       this.failed ??= error;
       throw error;
