@@ -5,6 +5,7 @@ import { factKey, type IdentityClass, type Joining } from './audience/registers.
 import { type Settled, settle } from './audience/settle.ts';
 import { type Effect, events, type Scalar } from './db/schema.ts';
 import { prepare, type Tx } from './db/store.ts';
+import { type Happening, type Listener, nobody } from './happenings.ts';
 import { newId } from './id.ts';
 import type { EventSettings } from './inbound/eventSettings.ts';
 import type { Fact } from './providers/provider.ts';
@@ -38,8 +39,11 @@ export interface Taken {
   released: boolean;
 }
 
-/** Applies one fact to the audience and fires what it triggers, in the caller's transaction. @throws when the fact is about nobody */
-export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Promise<Taken> {
+/**
+ * Applies one fact to the audience, fires what it triggers and tells `tell` what happened, in the caller's transaction.
+ * @throws when the fact is about nobody
+ */
+export async function take(tx: Tx, fact: Fact, origin: Origin, now: number, tell: Listener = nobody): Promise<Taken> {
   const id = identityId(origin.provider, fact);
   if (id === null) throw new Error('a fact about nobody');
   const effects: Effect[] = [];
@@ -75,8 +79,12 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
       released: false,
     };
   }
-  await trigger(tx, fact, origin, contactId, settled.email, now, effects);
+  const { happenings } = settled;
+  const event = await trigger(tx, fact, origin, contactId, settled, now, effects);
+  if (event) happenings.push(event);
   const message = sentence(fact, settled, effects);
+  const cause = { key: `${origin.deliveryId}:${origin.replays}`, deliveryId: origin.deliveryId };
+  effects.push(...(await tell(tx, happenings, cause, now)));
   return { status: 'processed', contactId, identityId: id, message, effects, released: woken > 0 };
 }
 
@@ -95,19 +103,19 @@ async function trigger(
   fact: Fact,
   origin: Origin,
   contactId: string | null,
-  email: string | null,
+  { email, userId }: Settled,
   now: number,
   effects: Effect[],
-): Promise<void> {
+): Promise<Happening | null> {
   const eventName = origin.settings.triggerEvent;
-  if (eventName === null || origin.unchanged) return;
+  if (eventName === null || origin.unchanged) return null;
   if (contactId === null || email === null) {
     effects.push({ kind: 'event.skipped', eventName, reason: 'the contact was deleted' });
-    return;
+    return null;
   }
   if (now - fact.at > origin.settings.triggerMaxAgeHours * 3_600_000) {
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
-    return;
+    return null;
   }
   const [row] = await prepare(tx, 'event+', t =>
     t
@@ -136,6 +144,9 @@ async function trigger(
     now,
   });
   effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
+  if (!row) return null;
+  const contact = { id: contactId, email, userId };
+  return { kind: 'event', contact, eventId: row.id, eventName, eventProperties: origin.eventProperties };
 }
 
 function waitingMessage(fact: Fact): string {
