@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
@@ -97,6 +97,15 @@ function deletionEffects(joining: Joining, settled: Settled): Effect[] {
     : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
 }
 
+const eventOf = (tx: Tx) =>
+  prepare(tx, 'event?', t =>
+    t
+      .select({ id: events.id })
+      .from(events)
+      .where(eq(events.effectKey, sql.placeholder('effectKey')))
+      .prepare(),
+  );
+
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
 async function trigger(
   tx: Tx,
@@ -117,7 +126,13 @@ async function trigger(
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
     return null;
   }
-  const [row] = await prepare(tx, 'event+', t =>
+  const effectKey = `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`;
+  if (await eventOf(tx).get({ effectKey })) {
+    effects.push({ kind: 'event.repeated', eventName });
+    return null;
+  }
+  const eventId = newId('evt', now);
+  await prepare(tx, 'event+', t =>
     t
       .insert(events)
       .values({
@@ -130,12 +145,10 @@ async function trigger(
         deliveryId: sql.placeholder('deliveryId'),
         createdAt: sql.placeholder('now'),
       })
-      .onConflictDoNothing()
-      .returning({ id: events.id })
       .prepare(),
-  ).all({
-    id: newId('evt', now),
-    effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+  ).run({
+    id: eventId,
+    effectKey,
     eventName,
     contactId,
     email,
@@ -143,10 +156,9 @@ async function trigger(
     deliveryId: origin.deliveryId,
     now,
   });
-  effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
-  if (!row) return null;
+  effects.push({ kind: 'event.triggered', eventName, eventId });
   const contact = { id: contactId, email, userId };
-  return { kind: 'event', contact, eventId: row.id, eventName, eventProperties: origin.eventProperties };
+  return { kind: 'event', contact, eventId, eventName, eventProperties: origin.eventProperties };
 }
 
 function waitingMessage(fact: Fact): string {
