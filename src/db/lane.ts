@@ -1,8 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { ReservedSQL, SQL } from 'bun';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import type { Run } from './fast.ts';
 import * as schema from './schema.ts';
-import { ReadAhead, type Shape, shapeOf } from './statements.ts';
+import { type Entry, ReadAhead, type Shape, shapeOf } from './statements.ts';
 import { dialects, direct, type Tx } from './store.ts';
 
 type Fn = (tx: Tx) => Promise<unknown>;
@@ -25,11 +26,17 @@ export function numbered(text: string): string {
 }
 
 /** As text without a type, so that the server takes the column's; it can't store NUL. */
-export const encode = (value: unknown): unknown => {
+function encode(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
   if (typeof value === 'number') return String(value);
-  if (typeof value === 'boolean') return value ? '1' : '0';
-  return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
-};
+  return typeof value === 'boolean' ? (value ? '1' : '0') : value;
+}
+
+export function encodeAll(params: unknown[]): unknown[] {
+  const out = new Array<unknown>(params.length);
+  for (let i = 0; i < params.length; i++) out[i] = encode(params[i]);
+  return out;
+}
 
 /** Drizzle over a function that runs statements. */
 export function over(run: Run): Tx {
@@ -45,8 +52,18 @@ export function over(run: Run): Tx {
   return tx;
 }
 
-/** Ends a rehearsal that wants rows from a write. */
+/** Ends a rehearsal that wants what only a real run can give. */
 class Enough extends Error {}
+
+/** What one function read and would write, when nothing before it in the batch were written. */
+interface Rehearsal {
+  reads: Entry[];
+  writes: { text: string; shape: Shape; params: unknown[] }[];
+  /** Tables in `writes`: a read of them would have to see these writes. */
+  wrote: Set<string>;
+  value?: unknown;
+  done: boolean;
+}
 
 interface Group {
   shape: Extract<Shape, { kind: 'insert' }>;
@@ -54,9 +71,10 @@ interface Group {
 }
 
 /**
- * One connection that writes: some functions one after the other in one serialisable transaction, with few round trips. First all of
- * them are rehearsed side by side, which writes nothing and reads by key what they will need; then each runs for real on what was
- * read, unless an earlier one wrote it. Inserts wait and go out together, several rows in one statement.
+ * One connection that writes: some functions as if one after the other in one serialisable transaction, with few round trips. First
+ * all of them are rehearsed side by side, their reads by key in flight together and their writes noted. Then, in turn, the noted
+ * writes count where nothing that was read has been written by an earlier one; else the function runs again. Inserts wait and go out
+ * together, several rows in one statement.
  */
 export class Lane {
   private connection: ReservedSQL | null = null;
@@ -66,10 +84,11 @@ export class Lane {
   private groups = new Map<string, Group>();
   private readonly tx: Tx;
   private readonly rehearsal: Tx;
+  private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
 
   constructor(private readonly pool: SQL) {
-    this.tx = over((text, params, rows) => this.run(numbered(text), params.map(encode), rows));
-    this.rehearsal = over((text, params, rows) => this.rehearse(numbered(text), params.map(encode), rows));
+    this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
+    this.rehearsal = over((text, params, rows) => this.note(numbered(text), encodeAll(params), rows));
   }
 
   /** @throws what any of the functions or the server threw: nothing was kept then */
@@ -79,10 +98,14 @@ export class Lane {
     this.pending = [];
     try {
       this.later('begin isolation level serializable', []);
-      if (fns.length > 1) await Promise.all(fns.map(fn => fn(this.rehearsal).catch(() => {})));
+      const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
       const values: unknown[] = [];
-      for (const fn of fns) {
-        values.push(await fn(this.tx));
+      for (const [i, fn] of fns.entries()) {
+        const rehearsal = rehearsals[i];
+        if (rehearsal?.done && rehearsal.reads.every(entry => entry.valid)) {
+          for (const { text, shape, params } of rehearsal.writes) this.write(text, shape, params);
+          values.push(rehearsal.value);
+        } else values.push(await fn(this.tx));
         if (this.failed !== null) throw this.failed;
       }
       this.flush();
@@ -99,38 +122,63 @@ export class Lane {
     }
   }
 
-  private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
-    const shape = shapeOf(text);
-    if (shape.kind === 'point') {
-      const known = this.ahead.get(text, shape, params);
-      if (known) return known;
-      this.flush();
-      const found = this.ask(text, params);
-      this.ahead.set(text, shape, params, found);
-      return found;
+  private async rehearse(fn: Fn): Promise<Rehearsal> {
+    const rehearsal: Rehearsal = { reads: [], writes: [], wrote: new Set(), done: false };
+    try {
+      rehearsal.value = await this.rehearsing.run(rehearsal, () => fn(this.rehearsal));
+      rehearsal.done = true;
+    } catch {
+      // It runs for real in its turn, and throws then if it must.
     }
-    if (shape.kind === 'insert' && !rows) return this.gather(text, shape, params);
-    if (shape.kind === 'insert' || shape.kind === 'update') this.ahead.forget(shape, params);
-    else if (shape.kind === 'other') this.ahead.clear();
-    this.flush();
-    if (rows) return this.ask(text, params);
-    this.later(text, params);
+    return rehearsal;
+  }
+
+  private note(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
+    const rehearsal = this.rehearsing.getStore();
+    const shape = shapeOf(text);
+    if (!rehearsal || shape.kind === 'read' || (shape.kind !== 'point' && rows)) return Promise.reject(new Enough());
+    if (shape.kind === 'point') {
+      if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
+      const entry = this.ahead.entry(text, shape, params, () => this.ask(text, params));
+      rehearsal.reads.push(entry);
+      return entry.rows;
+    }
+    if (shape.kind === 'other') return Promise.reject(new Enough());
+    rehearsal.wrote.add(shape.table);
+    rehearsal.writes.push({ text, shape, params });
     return [];
   }
 
-  private rehearse(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
+  private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
     const shape = shapeOf(text);
-    if (shape.kind === 'read') return Promise.reject(new Enough());
-    if (shape.kind !== 'point') return rows ? Promise.reject(new Enough()) : [];
-    const known = this.ahead.get(text, shape, params);
-    if (known) return known;
-    const found = this.ask(text, params);
-    this.ahead.set(text, shape, params, found);
-    return found;
+    if (shape.kind === 'point') {
+      return this.ahead.entry(text, shape, params, () => {
+        this.flush();
+        return this.ask(text, params);
+      }).rows;
+    }
+    if (!rows && shape.kind !== 'read') return this.write(text, shape, params);
+    if (shape.kind !== 'read') this.forget(shape, params);
+    this.flush();
+    return this.ask(text, params);
   }
 
-  private gather(text: string, shape: Group['shape'], params: unknown[]): Rows {
-    this.ahead.forget(shape, params);
+  private forget(shape: Shape, params: unknown[]): void {
+    if (shape.kind === 'insert' || shape.kind === 'update') this.ahead.forget(shape, params);
+    else this.ahead.clear();
+  }
+
+  private write(text: string, shape: Shape, params: unknown[]): Rows {
+    this.forget(shape, params);
+    if (shape.kind === 'insert') this.gather(text, shape, params);
+    else {
+      this.flush();
+      this.later(text, params);
+    }
+    return [];
+  }
+
+  private gather(text: string, shape: Group['shape'], params: unknown[]): void {
     const group = this.groups.get(text);
     const at = shape.key === null ? -1 : (shape.set.get(shape.key) ?? -1);
     const twice = at >= 0 && group?.rows.some(row => row[at] === params[at]); // one statement may not update a row twice
@@ -139,7 +187,6 @@ export class Lane {
       if (twice) this.send(group);
       group.rows.push(params);
     }
-    return [];
   }
 
   /** Sends the inserts that wait: nothing may pass them. */

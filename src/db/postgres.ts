@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
-import { encode, Lane, numbered, over } from './lane.ts';
+import { encodeAll, Lane, numbered, over } from './lane.ts';
 import { type Store, StoreUnavailable, type Tx } from './store.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
-const MAX_BATCH = 128; // writes that share a transaction
+const MAX_BATCH = 64; // writes that share a transaction
 const MAX_TRIES = 12; // of one write that loses to concurrent ones
 const VERSION_MS = 400; // other instances' changes are looked for this often
 
@@ -51,7 +51,7 @@ export class PostgresStore implements Store {
     private readonly pool: SQL,
     private readonly watch: Watch = {},
   ) {
-    this.readTx = over((text, params) => this.ask(numbered(text), params.map(encode)));
+    this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
     this.lane = new Lane(pool);
   }
 

@@ -86,10 +86,13 @@ type Write = Extract<Shape, { kind: 'insert' | 'update' }>;
 type Values = unknown[];
 const same = (a: unknown, b: unknown) => a === b || String(a) === String(b);
 
-interface Entry {
+/** The rows of one read by key. */
+export interface Entry {
   shape: Extract<Shape, { kind: 'point' }>;
   params: Values;
   rows: Promise<Values[]> | Values[];
+  /** False once a write of the transaction may have changed them. */
+  valid: boolean;
 }
 
 /** Rows read by key within one transaction, each forgotten when a write of the transaction may touch it. */
@@ -98,33 +101,41 @@ export class ReadAhead {
 
   private static key = (text: string, params: Values) => `${text}\0${params.join('\0')}`;
 
-  get(text: string, shape: Entry['shape'], params: Values): Entry['rows'] | undefined {
-    return this.entries.get(shape.table)?.get(ReadAhead.key(text, params))?.rows;
-  }
-
-  set(text: string, shape: Entry['shape'], params: Values, rows: Promise<Values[]>): void {
-    const entry: Entry = { shape, params, rows };
+  /** What is known, else what `read` begins to read. */
+  entry(text: string, shape: Entry['shape'], params: Values, read: () => Promise<Values[]>): Entry {
+    let table = this.entries.get(shape.table);
+    if (!table) {
+      table = new Map();
+      this.entries.set(shape.table, table);
+    }
+    const key = ReadAhead.key(text, params);
+    const known = table.get(key);
+    if (known) return known;
+    const rows = read();
+    const entry: Entry = { shape, params, rows, valid: true };
     rows.then(
       found => {
         entry.rows = found;
       },
       () => {},
     );
-    let table = this.entries.get(shape.table);
-    if (!table) {
-      table = new Map();
-      this.entries.set(shape.table, table);
-    }
-    table.set(ReadAhead.key(text, params), entry);
+    table.set(key, entry);
+    return entry;
   }
 
   clear(): void {
+    for (const table of this.entries.values()) for (const entry of table.values()) entry.valid = false;
     this.entries.clear();
   }
 
   forget(write: Write, params: Values): void {
     const table = this.entries.get(write.table);
-    if (table) for (const [key, entry] of table) if (touches(write, params, entry)) table.delete(key);
+    if (!table) return;
+    for (const [key, entry] of table) {
+      if (!touches(write, params, entry)) continue;
+      entry.valid = false;
+      table.delete(key);
+    }
   }
 }
 
