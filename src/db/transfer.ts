@@ -6,9 +6,8 @@ import { MIGRATIONS } from './migrate.ts';
 import * as schema from './schema.ts';
 import { direct, type Store, type Tx } from './store.ts';
 
-const PAGE_ROWS = 500;
+const PAGE_ROWS = 500; // times the columns: parameters of one insert; SQLite takes 32,766
 const PAGE_BYTES = 4 * 1024 * 1024; // of text; a single larger row is a page of its own
-const INSERT_ROWS = 50; // per statement: PostgreSQL reads one of 500 rows more slowly than ten of 50
 const MAX_NAMED = 5; // altered rows named in the report
 
 /** The row of `meta` by which the target of an unfinished transfer is known; it goes when both sides were found equal. */
@@ -119,10 +118,9 @@ async function* pages(store: Store, table: Table, after: Row | null): AsyncGener
 async function put(to: Store, table: Table, rows: Row[], progress: Progress): Promise<void> {
   await to.write(async tx => {
     const run = runOf(tx);
-    for (let i = 0; i < rows.length; i += INSERT_ROWS) {
-      const some = rows.slice(i, i + INSERT_ROWS);
-      const values = some.map(row => `(${marks(row.length)})`).join(', ');
-      await run(`insert into "${table.name}" (${quoted(table.columns)}) values ${values}`, some.flat(), false);
+    if (rows.length) {
+      const values = rows.map(row => `(${marks(row.length)})`).join(', ');
+      await run(`insert into "${table.name}" (${quoted(table.columns)}) values ${values}`, rows.flat(), false);
     }
     await run('update meta set value = ? where key = ?', [JSON.stringify(progress), TRANSFER], false);
   });
