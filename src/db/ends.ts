@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { AppError, invalid } from '../errors.ts';
+import { settleLog } from './backup.ts';
 import { connect, openPostgres } from './connect.ts';
 import { openDataFolder } from './files.ts';
 import { schemaVersion } from './inspect.ts';
@@ -100,5 +101,12 @@ function openTargetFile(file: string, older: (version: number) => boolean): End 
   if (!existsSync(folder) || readdirSync(folder).every(name => OURS.test(name))) openDataFolder(folder);
   closeSync(openSync(file, 'a', 0o600)); // before SQLite makes it, whatever the umask
   chmodSync(file, 0o600);
-  return openFile(file);
+  const end = openFile(file);
+  return {
+    store: end.store,
+    close: async () => {
+      await end.close();
+      settleLog(file); // the file alone is all of it, and may be renamed
+    },
+  };
 }
