@@ -144,6 +144,11 @@ describe.if(withPostgres)('the binary', () => {
     const url = await postgresDatabase();
     mkdirSync(join(cwd, 'shared'), { mode: 0o755 });
     writeFileSync(join(cwd, 'shared/other'), '');
+    const named = await inlet(['migrate-data', '--from', url, '--to', './shared'], { cwd });
+    expect([named.code, named.err]).toEqual([
+      1,
+      `inlet: ${cwd}/shared is a folder. Name the file: --to ${cwd}/shared/inlet.db\n`,
+    ]);
     const { code, out } = await inlet(['migrate-data', '--from', url, '--to', './shared/copy.db'], { cwd });
     expect(code).toBe(0);
     expect(out).toContain(`mv ${join(cwd, 'shared/copy.db')} ${join(cwd, 'shared/inlet.db')}`);

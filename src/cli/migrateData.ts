@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { type Config, readConfig } from '../config.ts';
 import { type End, openSource, openTarget, type Place } from '../db/ends.ts';
 import { databaseFile, keyFile } from '../db/files.ts';
@@ -77,24 +77,29 @@ function shown(io: Io): (step: Step) => void {
 const whole = (n: number) => n.toLocaleString('en');
 const inShell = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`);
 
-function howToStart(from: Place, to: Place): string[] {
+/** The sealing key is named and never shown. */
+function howToStart(from: Place, to: Place, config: Config): string[] {
   const self = selfCommand();
-  if (to.kind === 'postgres' && from.kind === 'sqlite') {
+  if (from.kind === 'sqlite') {
     const key = keyFile(dirname(from.file));
-    const give = existsSync(key)
-      ? `  export INLET_SECRET_KEY="$(cat ${inShell(key)})"`
-      : '  export INLET_SECRET_KEY=…      # the same as before';
-    return [give, '  export INLET_DATABASE_URL=…     # the target, as here', `  ${self} serve`];
+    const inFile = config.secretKey === null && existsSync(key);
+    return [
+      inFile
+        ? `  export INLET_SECRET_KEY="$(cat ${inShell(key)})"`
+        : '  export INLET_SECRET_KEY=…      # the same as before',
+      '  export INLET_DATABASE_URL=…    # the target, as here',
+      `  ${self} serve`,
+    ];
   }
   if (to.kind !== 'sqlite') return [];
   const folder = dirname(to.file);
   const home = databaseFile(folder);
-  const lines = ['  unset INLET_DATABASE_URL INLET_DATABASE_URL_FILE'];
-  if (basename(to.file) !== basename(home)) lines.push(`  mv ${inShell(to.file)} ${inShell(home)}`);
-  const key = inShell(keyFile(folder));
-  if (!existsSync(keyFile(folder)))
-    lines.push(`  (umask 077; printf '%s\\n' "$INLET_SECRET_KEY" > ${key})      # or keep INLET_SECRET_KEY set`);
-  return [...lines, `  ${self} serve --data ${inShell(folder)}`];
+  return [
+    `  # keep INLET_SECRET_KEY, or put it into ${keyFile(folder)} with mode 600`,
+    '  unset INLET_DATABASE_URL INLET_DATABASE_URL_FILE',
+    ...(to.file === home ? [] : [`  mv ${inShell(to.file)} ${inShell(home)}`]),
+    `  ${self} serve --data ${inShell(folder)}`,
+  ];
 }
 
 function report(io: Io, from: Place, to: Place, tables: Compared[], altered: string[]): void {
@@ -110,8 +115,6 @@ function report(io: Io, from: Place, to: Place, tables: Compared[], altered: str
   );
   if (altered.length)
     io.out(`PostgreSQL can't hold NUL characters; they became U+FFFD in: ${altered.join(', ')}. All else is equal.`);
-  io.out('The source was left as it is. Start on the target, with the same sealing key:');
-  for (const line of howToStart(from, to)) io.out(line);
 }
 
 async function move(i: Invocation, from: Store, to: Store) {
@@ -129,11 +132,17 @@ async function move(i: Invocation, from: Store, to: Store) {
   return compared;
 }
 
-async function atBothEnds<T>(from: Place, to: Place, fn: (from: Store, to: Store) => Promise<T>): Promise<T> {
+/** Says why it takes long. */
+async function served(io: Io, store: Store): Promise<boolean> {
+  if (await marksOf(store)) io.err('a server did not end well or still runs: looking for 20 s whether it lives');
+  return isServed(store);
+}
+
+async function atBothEnds<T>(io: Io, from: Place, to: Place, fn: (from: Store, to: Store) => Promise<T>): Promise<T> {
   let source: End | undefined;
   let target: End | undefined;
   try {
-    source = await openSource(from, isServed);
+    source = await openSource(from, store => served(io, store));
     target = await openTarget(to);
     return await fn(source.store, target.store);
   } catch (error) {
@@ -151,8 +160,11 @@ async function atBothEnds<T>(from: Place, to: Place, fn: (from: Store, to: Store
 
 /** Moves an installation between SQLite and PostgreSQL, server stopped. Ended at any moment, it goes on when run again. */
 export async function migrateData(i: Invocation): Promise<number> {
-  const { from, to } = placesOf(i, configOf(i));
-  const { tables, altered } = await atBothEnds(from, to, (source, target) => move(i, source, target));
+  const config = configOf(i);
+  const { from, to } = placesOf(i, config);
+  const { tables, altered } = await atBothEnds(i.io, from, to, (source, target) => move(i, source, target));
   report(i.io, from, to, tables, altered);
+  i.io.out('The source was left as it is. Start on the target, with the same sealing key:');
+  for (const line of howToStart(from, to, config)) i.io.out(line);
   return 0;
 }

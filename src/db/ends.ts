@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { AppError, invalid } from '../errors.ts';
 import { settleLog } from './backup.ts';
 import { connect, openPostgres } from './connect.ts';
-import { openDataFolder } from './files.ts';
+import { databaseFile, openDataFolder } from './files.ts';
 import { schemaVersion } from './inspect.ts';
 import { takeLock } from './lock.ts';
 import { MIGRATIONS, postgresVersion } from './migrate.ts';
@@ -21,6 +21,10 @@ export interface End {
 }
 
 const conflict = (message: string) => new AppError('conflict', message);
+
+function requireFile(file: string, flag: string): void {
+  if (!statSync(file).isFile()) throw invalid(`${file} is a folder. Name the file: ${flag} ${databaseFile(file)}`);
+}
 
 function versionOfFile(file: string): number {
   try {
@@ -66,6 +70,7 @@ export async function openSource(place: Place, served: (store: Store) => Promise
   if (place.kind === 'sqlite') {
     const { file } = place;
     if (!existsSync(file)) throw new AppError('notFound', `There is no database ${file} to move. Check --from.`);
+    requireFile(file, '--from');
     if (versionOfFile(file) === 0) throw conflict(`${file} holds no Inlet yet: there is nothing to move.`);
     return openFile(file);
   }
@@ -94,7 +99,7 @@ const OURS = /^(inlet\.|secret\.key)/;
 function openTargetFile(file: string, older: (version: number) => boolean): End {
   const folder = dirname(resolve(file));
   if (existsSync(file)) {
-    if (!statSync(file).isFile()) throw invalid(`${file} is a folder. Name the file: --to ${file}/inlet.db`);
+    requireFile(file, '--to');
     if (older(versionOfFile(file))) throw conflict(`${file} holds an older Inlet. Move into a new file.`);
   }
   // A folder of somebody else, say /tmp, keeps its mode: the file is private by itself.
