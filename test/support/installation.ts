@@ -20,7 +20,7 @@ const unknownPerson = (customer: string) =>
 /** Opens a TestApp on this SQLite or PostgreSQL installation. */
 export function openInstallation(overrides: Partial<Config>): Promise<TestApp> {
   const fetch = async () => new Response(`{"error":{"message":"no"}}`, { status: 500 });
-  return TestApp.open({ fetch }, { secretKey: SEALING_KEY, ...overrides });
+  return TestApp.open({ fetch }, { secretKey: SEALING_KEY, ...overrides }, `${overrides.dataDir}-unused`);
 }
 
 /** Fills a SQLite installation through the real app: every status of a delivery, every kind of row. The file, and one webhook of it. */
