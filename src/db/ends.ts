@@ -53,8 +53,8 @@ function openFile(file: string): End {
 
 /** The pool is closed again: what is asked here must be known before anything is migrated. */
 async function askServer<T>(url: string, fn: (version: number, store: Store) => Promise<T>): Promise<T> {
-  const { sql } = await connect(url);
-  const store = new PostgresStore(sql, 1);
+  const sql = await connect(url);
+  const store = new PostgresStore(sql);
   try {
     return await fn(await postgresVersion(sql), store);
   } finally {
