@@ -7,6 +7,7 @@ export type Resolve = (host: string) => Promise<string[]>;
 
 const MAX_URL = 2048;
 const RESOLVE_MS = 5000;
+const LOCALHOST = /(^|\.)localhost\.?$/;
 
 /** A target that must not be called, in a sentence that says what to do. */
 export class Refused extends Error {}
@@ -66,6 +67,7 @@ async function inTime(found: Promise<string[]>): Promise<string[]> {
  */
 export async function addressesOf(url: URL, allowPrivate: boolean, resolve: Resolve): Promise<string[]> {
   const host = hostOf(url);
+  if (LOCALHOST.test(host)) requireAllowed(url, '127.0.0.1', allowPrivate); // whatever the resolver says (RFC 6761)
   const found = isIP(host) ? [host] : await inTime(resolve(host));
   for (const address of found) requireAllowed(url, address, allowPrivate);
   if (!found.length) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
@@ -75,7 +77,6 @@ export async function addressesOf(url: URL, allowPrivate: boolean, resolve: Reso
 /** For a new subscription: the normal spelling of a URL that may be called. A name that no look-up knows (yet) passes: every call looks again. @throws Refused */
 export async function checkTarget(text: string, allowPrivate: boolean, resolve: Resolve): Promise<string> {
   const url = parseTarget(text, allowPrivate);
-  if (/(^|\.)localhost\.?$/.test(url.hostname)) requireAllowed(url, '127.0.0.1', allowPrivate);
   await addressesOf(url, allowPrivate, resolve).catch(error => {
     if (error instanceof Refused) throw error;
   });
