@@ -25,11 +25,13 @@ create table webhook_calls (
   due_at bigint not null,
   leased integer not null,
   attempts integer not null,
-  earlier integer not null,
+  failures integer not null,
+  crashes integer not null,
   history text not null,
   created_at bigint not null,
   finished_at bigint
 );
 create index webhook_calls_open on webhook_calls (subscription_id, due_at, id) where state = 'queued';
 create index webhook_calls_leased on webhook_calls (id) where leased = 1;
+create index webhook_calls_finished on webhook_calls (finished_at) where finished_at is not null;
 create index webhook_calls_subscription on webhook_calls (subscription_id, id);

@@ -238,7 +238,8 @@ export const webhookCalls = sqliteTable(
     dueAt: time('due_at').notNull(), // while leased: when the lease runs out
     leased: integer('leased', { mode: 'boolean' }).notNull(),
     attempts: integer('attempts').notNull(), // counted before each start, never back: fences the outcome
-    earlier: integer('earlier').notNull(), // how many of them came before the last replay
+    failures: integer('failures').notNull(), // attempts that failed since it was queued or replayed
+    crashes: integer('crashes').notNull(), // attempts in a row that ended with the process
     history: json<Attempt[]>('history').notNull(),
     createdAt: time('created_at').notNull(),
     finishedAt: time('finished_at'),
@@ -246,6 +247,7 @@ export const webhookCalls = sqliteTable(
   t => [
     index('webhook_calls_open').on(t.subscriptionId, t.dueAt, t.id).where(sql`state = 'queued'`),
     index('webhook_calls_leased').on(t.id).where(sql`leased = 1`),
+    index('webhook_calls_finished').on(t.finishedAt).where(sql`finished_at is not null`),
     index('webhook_calls_subscription').on(t.subscriptionId, t.id),
   ],
 );

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, lt, lte, ne, notInArray, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
 import { type Search, unindexed } from '../db/scan.ts';
 import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
@@ -8,13 +8,11 @@ import { idAt } from '../id.ts';
 import type { Subscription } from './subscriptions.ts';
 
 export type CallRow = typeof webhookCalls.$inferSelect;
-export type Claimed = Pick<
-  CallRow,
-  'id' | 'subscriptionId' | 'eventName' | 'body' | 'attempts' | 'earlier' | 'history'
->;
+export type Claimed = Pick<CallRow, 'id' | 'subscriptionId' | 'body' | 'attempts' | 'failures' | 'crashes' | 'history'>;
 export const STATES = ['queued', 'delivered', 'failed'] as const;
 
 const LEASE_MS = 60_000; // a call takes 15 s at most
+const QUICK_CRASHES = 3;
 const KEPT_ATTEMPTS = 20; // shown per call
 
 /** Written out, so that a database uses the partial index: a bound value proves nothing to it. */
@@ -46,41 +44,58 @@ export async function claimCalls(tx: Tx, subscriptionId: string, limit: number, 
   const ids = due.map(row => row.id);
   return tx
     .update(webhookCalls)
-    .set({ leased: true, attempts: sql`${webhookCalls.attempts} + 1`, dueAt: now + LEASE_MS })
+    .set({
+      leased: true,
+      attempts: sql`${webhookCalls.attempts} + 1`,
+      crashes: sql`${webhookCalls.crashes} + ${webhookCalls.leased}`, // nobody noted how the attempt before ended
+      dueAt: now + LEASE_MS,
+    })
     .where(inArray(webhookCalls.id, ids))
     .returning({
       id: webhookCalls.id,
       subscriptionId: webhookCalls.subscriptionId,
-      eventName: webhookCalls.eventName,
       body: webhookCalls.body,
       attempts: webhookCalls.attempts,
-      earlier: webhookCalls.earlier,
+      failures: webhookCalls.failures,
+      crashes: webhookCalls.crashes,
       history: webhookCalls.history,
     });
 }
 
-/** Ends an attempt: `next` when it is due again, null when it ended. False when the lease ran out and another worker has it. */
+/** What is to come of a call that goes on: when, and how many attempts have failed by now. */
+export interface Next {
+  dueAt: number;
+  failures: number;
+}
+
+/** Ends an attempt: `next` null when the call ended with it. False when the lease ran out and another worker has it. */
 export async function recordAttempt(
   tx: Tx,
   call: Claimed,
   attempt: Attempt,
-  next: number | null,
+  next: Next | null,
   now: number,
 ): Promise<boolean> {
   const done = attempt.error === null ? 'delivered' : 'failed';
-  const set = next === null ? ({ state: done, finishedAt: now } as const) : { dueAt: next };
+  const set = next ?? ({ state: done, finishedAt: now } as const);
   const history = [...call.history, attempt].slice(-KEPT_ATTEMPTS);
   const rows = await tx
     .update(webhookCalls)
-    .set({ ...set, leased: false, history })
+    .set({ ...set, leased: false, crashes: 0, history })
     .where(and(eq(webhookCalls.id, call.id), eq(webhookCalls.attempts, call.attempts), eq(webhookCalls.leased, true)))
     .returning({ id: webhookCalls.id });
   return rows.length > 0;
 }
 
-/** After a restart no lease is held by anybody. One process per database only. */
+/**
+ * After a restart no lease is held by anybody; one process per database only. What was under way at several crashes in a row still
+ * waits for the lease's end, so that a call that kills the process leaves the others their turn.
+ */
 export async function freeCalls(tx: Tx, now: number): Promise<void> {
-  await tx.update(webhookCalls).set({ leased: false, dueAt: now }).where(sql`${webhookCalls.leased} = 1`);
+  await tx
+    .update(webhookCalls)
+    .set({ dueAt: now })
+    .where(and(sql`${webhookCalls.leased} = 1`, lt(webhookCalls.crashes, QUICK_CRASHES)));
 }
 
 /** The clock was set back by `ms`: due dates keep their distance from now. */
@@ -107,7 +122,7 @@ export async function replayCall(tx: Tx, id: string, now: number) {
     throw new AppError('conflict', 'The call is being made right now. Look at it again in some seconds.');
   await tx
     .update(webhookCalls)
-    .set({ state: 'queued', dueAt: now, earlier: row.attempts, finishedAt: null })
+    .set({ state: 'queued', dueAt: now, failures: 0, crashes: 0, leased: false, finishedAt: null })
     .where(eq(webhookCalls.id, id));
   return getCall(tx, id);
 }
@@ -151,11 +166,10 @@ export async function viewCalls(tx: Tx, ids: string[]) {
   });
 }
 
-/** Removes up to `limit` finished calls made before `before`; unsent ones, too, when made before `unsentBefore`. Gives how many. */
+/** Removes up to `limit` calls finished before `before`; unsent ones, too, when made before `unsentBefore`. Gives how many. */
 export async function pruneCalls(tx: Tx, before: number, unsentBefore: number, limit: number): Promise<number> {
-  const old = (end: number) => lt(webhookCalls.id, idAt('msg', end));
-  const finished = and(old(before), ne(webhookCalls.state, 'queued'));
-  const unsent = and(old(unsentBefore), eq(webhookCalls.leased, false));
+  const finished = and(isNotNull(webhookCalls.finishedAt), lt(webhookCalls.finishedAt, before));
+  const unsent = and(lt(webhookCalls.id, idAt('msg', unsentBefore)), QUEUED, eq(webhookCalls.leased, false));
   let gone = 0;
   for (const where of [finished, unsent]) {
     const some = tx

@@ -87,7 +87,15 @@ export interface NewCall {
 
 /** Queues calls; one whose key was there before is not queued again. Gives those that are new. */
 export async function queueCalls(tx: Tx, calls: NewCall[], now: number) {
-  const fresh = { state: 'queued' as const, dueAt: now, leased: false, attempts: 0, earlier: 0, history: [] };
+  const fresh = {
+    state: 'queued' as const,
+    dueAt: now,
+    leased: false,
+    attempts: 0,
+    failures: 0,
+    crashes: 0,
+    history: [],
+  };
   const rows = calls.map(call => ({ ...call, ...fresh, id: newId('msg', now), createdAt: now, finishedAt: null }));
   const queued: Pick<typeof webhookCalls.$inferSelect, 'id' | 'subscriptionId' | 'eventName'>[] = [];
   for (let i = 0; i < rows.length; i += PER_INSERT) {

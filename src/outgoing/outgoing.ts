@@ -4,9 +4,17 @@ import packageJson from '../../package.json' with { type: 'json' };
 import type { Context } from '../context.ts';
 import { webhookSubscriptions } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
-import { type Claimed, claimCalls, dueSubscriptions, freeCalls, recordAttempt, setBackCalls } from './calls.ts';
+import {
+  type Claimed,
+  claimCalls,
+  dueSubscriptions,
+  freeCalls,
+  type Next,
+  recordAttempt,
+  setBackCalls,
+} from './calls.ts';
 import { type Outcome, send } from './post.ts';
-import { FAILING_MS, nextAttempt, WAITS_MS } from './schedule.ts';
+import { FAILING_MS, nextAttempt } from './schedule.ts';
 import type { Subscription } from './subscriptions.ts';
 
 const AT_ONCE = 32; // calls under way
@@ -14,7 +22,8 @@ const PER_SUBSCRIPTION = 4; // a slow receiver must not hold up the others
 const PROBES = 1; // to one that fails: it is not met by all that waited when it comes back
 const LOOK_MS = 200; // while calls are under way, others become due
 const STEP_MS = 1000; // a clock set back by less is waited out
-const STOP_MS = 4000; // calls under way may end until then
+const STOP_MS = 2000; // calls under way may end until then
+const MAX_CRASHES = 10; // in a row while making one call
 const GONE = 410;
 
 /** Sends what is queued for subscriptions. Each call is leased before and recorded after: kill it anywhere, at worst one is made again. */
@@ -89,10 +98,9 @@ export class Outgoing {
   private async deliver(row: Subscription, call: Claimed): Promise<void> {
     const { store, config, log } = this.ctx;
     const at = this.ctx.now();
-    const tries = call.attempts - call.earlier;
     const headers = this.headersOf(row, call, at);
     const outcome: Outcome =
-      tries > WAITS_MS.length + 1 || headers === null
+      call.crashes >= MAX_CRASHES || headers === null
         ? { status: null, ms: 0, answer: null, error: headers ? STUCK : NO_SECRET, retryAfter: null }
         : await send(
             {
@@ -106,11 +114,12 @@ export class Outgoing {
             error => log.debug({ err: error, callId: call.id }, 'an outgoing call failed'),
           );
     const now = this.ctx.now();
-    const { retryAfter, ...seen } = outcome;
-    const next = outcome.error === null ? null : nextAttempt(tries, retryAfter, now, Math.random());
+    const { retryAfter: _, ...seen } = outcome;
+    const cut = this.end.signal.aborted && outcome.status === null; // our doing, not the receiver's
+    const next = cut ? { dueAt: now, failures: call.failures } : nextOf(call, outcome, now);
     const ended = await store.write(async tx => {
-      if (!(await recordAttempt(tx, call, { at, ...seen }, outcome.status === GONE ? null : next, now))) return null;
-      return this.end.signal.aborted ? null : judge(tx, row, outcome, now);
+      if (!(await recordAttempt(tx, call, { at, ...seen }, next, now))) return null;
+      return cut ? null : judge(tx, row, outcome, now);
     });
     if (ended === null) return;
     this.ctx.subscribed.invalidate();
@@ -146,6 +155,14 @@ export class Outgoing {
 
 const STUCK = 'Inlet stopped each time while making this call. Replay it once the cause is mended.';
 const NO_SECRET = 'Not sent: the secret to sign with can not be opened. Make a new one: POST …/rotate-secret.';
+
+/** When to try again; null when the call has ended, one way or the other. */
+function nextOf(call: Claimed, outcome: Outcome, now: number): Next | null {
+  if (outcome.error === null || outcome.status === GONE || call.crashes >= MAX_CRASHES) return null;
+  const failures = call.failures + 1;
+  const dueAt = nextAttempt(failures, outcome.retryAfter, now, Math.random());
+  return dueAt === null ? null : { dueAt, failures };
+}
 
 function shuffled<T>(items: T[]): T[] {
   return items

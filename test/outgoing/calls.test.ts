@@ -52,7 +52,7 @@ eachBackend('outgoing calls', open => {
     expect(await store.write(tx => recordAttempt(tx, first!, attempt, null, NOW))).toBe(false);
     const done = { ...attempt, status: 200, error: null };
     expect(await store.write(tx => recordAttempt(tx, second!, done, null, NOW))).toBe(true);
-    expect(await store.write(tx => recordAttempt(tx, second!, attempt, NOW, NOW))).toBe(false);
+    expect(await store.write(tx => recordAttempt(tx, second!, attempt, { dueAt: NOW, failures: 1 }, NOW))).toBe(false);
     expect(await store.read(tx => getCall(tx, first!.id))).toMatchObject({ state: 'delivered', attemptCount: 2 });
   });
 
@@ -66,20 +66,37 @@ eachBackend('outgoing calls', open => {
     expect(await store.read(tx => getCall(tx, claimed!.id))).toMatchObject({ state: 'failed', nextAttemptAt: null });
     await store.write(tx => replayCall(tx, claimed!.id, NOW + 5));
     const [again] = await store.write(tx => claimCalls(tx, id, 1, NOW + 5));
-    expect(again).toMatchObject({ attempts: 2, earlier: 1, history: [attempt] });
+    expect(again).toMatchObject({ attempts: 2, failures: 0, history: [attempt] });
   });
 
   test('after a restart leases are void, waits are not; paused ones are not due', async () => {
     const store = await open();
     const id = await prepared(store, 2);
     const claimed = await store.write(tx => claimCalls(tx, id, 2, NOW));
-    await store.write(tx => recordAttempt(tx, claimed[0]!, attempt, NOW + 3_600_000, NOW));
+    await store.write(tx => recordAttempt(tx, claimed[0]!, attempt, { dueAt: NOW + 3_600_000, failures: 1 }, NOW));
     await store.write(tx => freeCalls(tx, NOW + 10));
     const due = await store.write(tx => claimCalls(tx, id, 9, NOW + 10));
     expect(due.map(call => call.id)).toEqual([claimed[1]!.id]);
     await store.write(tx => freeCalls(tx, NOW + 20));
     await store.write(tx => patchSubscription(tx, id, { paused: true }, NOW));
     expect(await store.read(tx => dueSubscriptions(tx, [], NOW + 30))).toEqual([]);
+  });
+});
+
+eachBackend('outgoing calls that kill', open => {
+  test('three crashes are followed at once, later ones after the lease; an outcome begins anew', async () => {
+    const store = await open();
+    const id = await prepared(store, 1);
+    const claim = (now: number) => store.write(tx => claimCalls(tx, id, 1, now));
+    for (let crash = 0; crash <= 3; crash++) {
+      expect(await claim(NOW)).toMatchObject([{ crashes: crash }]);
+      await store.write(tx => freeCalls(tx, NOW));
+    }
+    expect(await claim(NOW)).toEqual([]);
+    const [last] = await claim(NOW + 60_000);
+    expect(last).toMatchObject({ crashes: 4, attempts: 5, failures: 0 });
+    await store.write(tx => recordAttempt(tx, last!, attempt, { dueAt: NOW, failures: 1 }, NOW));
+    expect(await claim(NOW)).toMatchObject([{ crashes: 0, attempts: 6, failures: 1 }]);
   });
 });
 

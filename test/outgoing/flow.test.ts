@@ -3,7 +3,8 @@ import { eq } from 'drizzle-orm';
 import { webhookCalls, webhookSubscriptions } from '../../src/db/schema.ts';
 import { LOOPS_EVENTS } from '../../src/outgoing/names.ts';
 import { retainCalls } from '../../src/outgoing/retention.ts';
-import { stripeEvent, TestApp } from '../support/app.ts';
+import { forgetSubscriptionSecrets } from '../../src/outgoing/subscriptions.ts';
+import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { call, calls, closeReceivers, receiver, subscribe, subscription, verified } from './receiver.ts';
 
 let app: TestApp;
@@ -222,6 +223,41 @@ test('one success between failures begins the five days anew', async () => {
     await app.drain();
   }
   expect((await subscription(app, id)).state).toBe('active');
+});
+
+test('after the sealing key was lost nothing is sent until there is a new secret', async () => {
+  const hook = await receiver();
+  const { id } = await subscribe(app, hook.url, ['email.opened']);
+  const queued = (await app.api('POST', `/webhook-subscriptions/${id}/test`)).body;
+  await app.app.ctx.store.write(forgetSubscriptionSecrets);
+  await app.drain();
+  expect(await subscription(app, id)).toMatchObject({
+    state: 'paused',
+    reason: expect.stringContaining('rotate-secret'),
+  });
+  expect((await app.api('PATCH', `/webhook-subscriptions/${id}`, { paused: false })).status).toBe(409);
+  const { secret } = (await app.api('POST', `/webhook-subscriptions/${id}/rotate-secret`, {})).body;
+  await app.api('PATCH', `/webhook-subscriptions/${id}`, { paused: false });
+  await app.drain();
+  expect(hook.got.map(each => [each.headers['webhook-id'], verified(secret, each).eventName])).toEqual([
+    [queued.id, 'testing.testEvent'],
+  ]);
+});
+
+test('a clock set back by a day does not hold up what waits', async () => {
+  const hook = await receiver();
+  hook.answer = (_, response) => void response.writeHead(500).end();
+  const { id } = await subscribe(app, hook.url, ['email.opened']);
+  const start = Date.now();
+  app.time = start + 24 * HOUR;
+  const made = (await app.api('POST', `/webhook-subscriptions/${id}/test`)).body;
+  await app.drain();
+  app.time = start;
+  await app.drain();
+  if (onPostgres) return; // instances share the queue there: none of them may move it by its own clock
+  app.time = start + 6000;
+  await app.drain();
+  expect((await call(app, made.id)).attemptCount).toBe(2);
 });
 
 test('finished calls go after the retention time, unsent ones after 7 days at least', async () => {
