@@ -34,4 +34,4 @@ create table webhook_calls (
 create index webhook_calls_open on webhook_calls (subscription_id, due_at, id) where state = 'queued';
 create index webhook_calls_leased on webhook_calls (id) where leased = 1;
 create index webhook_calls_finished on webhook_calls (finished_at) where finished_at is not null;
-create index webhook_calls_subscription on webhook_calls (subscription_id, id);
+create index webhook_calls_subscription on webhook_calls (subscription_id, state, id);

@@ -248,6 +248,6 @@ export const webhookCalls = sqliteTable(
     index('webhook_calls_open').on(t.subscriptionId, t.dueAt, t.id).where(sql`state = 'queued'`),
     index('webhook_calls_leased').on(t.id).where(sql`leased = 1`),
     index('webhook_calls_finished').on(t.finishedAt).where(sql`finished_at is not null`),
-    index('webhook_calls_subscription').on(t.subscriptionId, t.id),
+    index('webhook_calls_subscription').on(t.subscriptionId, t.state, t.id),
   ],
 );

@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
 import { type Search, unindexed } from '../db/scan.ts';
 import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
@@ -106,6 +106,15 @@ export async function setBackCalls(tx: Tx, ms: number): Promise<void> {
     .where(QUEUED);
 }
 
+/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
+export async function notLaterCalls(tx: Tx, latest: number): Promise<void> {
+  const anySubscription = tx.select({ id: webhookSubscriptions.id }).from(webhookSubscriptions);
+  await tx
+    .update(webhookCalls)
+    .set({ dueAt: latest })
+    .where(and(inArray(webhookCalls.subscriptionId, anySubscription), QUEUED, gt(webhookCalls.dueAt, latest)));
+}
+
 /** @throws AppError notFound */
 export async function getCall(tx: Tx, id: string) {
   const [row] = await tx.select().from(webhookCalls).where(eq(webhookCalls.id, id));
@@ -133,7 +142,7 @@ export function callSearch(subscriptionId: string, state: CallRow['state'] | und
   const own = eq(webhookCalls.subscriptionId, subscriptionId);
   return {
     where: and(eq(unindexed(webhookCalls.subscriptionId), subscriptionId), ofState),
-    narrow: state === 'queued' ? and(own, QUEUED) : own,
+    narrow: and(own, ofState),
   };
 }
 

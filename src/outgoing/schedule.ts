@@ -11,6 +11,7 @@ export const WAITS_MS = [
 ];
 const JITTER = 0.1; // of the wait, added
 const LONGEST_RETRY_AFTER_MS = DAY_MS;
+export const LONGEST_WAIT_MS = (1 + JITTER) * DAY_MS;
 /** Failures without one success for this long pause a subscription. */
 export const FAILING_MS = 5 * DAY_MS;
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { and, asc, count, desc, eq, inArray } from 'drizzle-orm';
+import { and, count, desc, eq, inArray } from 'drizzle-orm';
 import { webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
@@ -122,7 +122,6 @@ export async function thinCalls(tx: Tx, id: string): Promise<boolean> {
     .select({ id: webhookCalls.id })
     .from(webhookCalls)
     .where(eq(webhookCalls.subscriptionId, id))
-    .orderBy(asc(webhookCalls.id))
     .limit(CHUNK);
   const gone = await tx.delete(webhookCalls).where(inArray(webhookCalls.id, some)).returning({ id: webhookCalls.id });
   return gone.length === CHUNK;

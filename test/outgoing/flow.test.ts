@@ -244,7 +244,19 @@ test('after the sealing key was lost nothing is sent until there is a new secret
   ]);
 });
 
-test('a clock set back by a day does not hold up what waits', async () => {
+test('a clock that was months ahead is forgotten', async () => {
+  const hook = await receiver();
+  hook.answer = (_, response) => void response.writeHead(500).end();
+  const { id } = await subscribe(app, hook.url, ['email.opened']);
+  const made = (await app.api('POST', `/webhook-subscriptions/${id}/test`)).body;
+  const { ctx } = app.app;
+  await ctx.store.write(tx => tx.update(webhookCalls).set({ dueAt: Date.now() + 90 * 24 * HOUR }));
+  await retainCalls(ctx);
+  expect(Date.parse((await call(app, made.id)).nextAttemptAt) - Date.now()).toBeLessThan(27 * HOUR);
+});
+
+// On PostgreSQL several instances share the queue: none of them may move it by its own clock.
+test.if(!onPostgres)('a clock set back by a day does not hold up what waits', async () => {
   const hook = await receiver();
   hook.answer = (_, response) => void response.writeHead(500).end();
   const { id } = await subscribe(app, hook.url, ['email.opened']);
@@ -254,7 +266,6 @@ test('a clock set back by a day does not hold up what waits', async () => {
   await app.drain();
   app.time = start;
   await app.drain();
-  if (onPostgres) return; // instances share the queue there: none of them may move it by its own clock
   app.time = start + 6000;
   await app.drain();
   expect((await call(app, made.id)).attemptCount).toBe(2);
