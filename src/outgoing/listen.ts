@@ -126,8 +126,12 @@ export class Subscribed {
 
   /** Tells subscriptions what happened to contacts: queues their calls in the transaction that does it. */
   hear = async (tx: Tx, happenings: Happening[], cause: Cause, now: number): Promise<Effect[]> => {
-    const messages = happenings.flatMap(happening => messagesOf(happening, cause));
-    return messages.length ? this.queue(tx, messages, now) : [];
+    if (!(await this.current(tx)).size) return [];
+    return this.queue(
+      tx,
+      happenings.flatMap(happening => messagesOf(happening, cause)),
+      now,
+    );
   };
 
   /**

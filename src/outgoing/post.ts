@@ -103,6 +103,10 @@ function ask(url: URL, address: string, post: Post, signal: AbortSignal): Promis
     });
     request.on('error', reject);
     request.on('response', resolve);
+    request.on('upgrade', (_, socket) => {
+      socket.destroy();
+      reject(Object.assign(new Error('switched protocols unasked'), { code: 'HPE_UPGRADE' }));
+    });
     request.end(post.body);
   });
 }
@@ -132,10 +136,17 @@ export async function send(post: Post, failed: (error: unknown) => void = () => 
   const started = performance.now();
   const elapsed = () => Math.round(performance.now() - started);
   const signal = AbortSignal.any([post.signal, AbortSignal.timeout(DEADLINE_MS)]);
-  try {
+  const over = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason)); // even where node:http would wait on
+  });
+  const answered = async () => {
     const url = parseTarget(post.url, post.allowPrivate);
     const addresses = await addressesOf(url, post.allowPrivate, post.resolve);
-    const response = await askAny(url, addresses, post, signal);
+    return askAny(url, addresses, post, signal);
+  };
+  try {
+    const response = await Promise.race([answered(), over]);
     const status = response.statusCode ?? 0;
     const answer = shown(response, await bodyOf(response));
     return {

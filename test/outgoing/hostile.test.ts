@@ -25,11 +25,19 @@ test('a receiver that resets the connection, closes it, or speaks something else
   const reset = await rawReceiver(socket => socket.resetAndDestroy());
   const closed = await rawReceiver(socket => socket.end());
   const ssh = await rawReceiver(socket => socket.end('SSH-2.0-OpenSSH_9.7\r\n'));
+  const upgrade = await rawReceiver(socket => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n');
+  });
+  const smuggle = await rawReceiver(socket => {
+    socket.end('HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n');
+  });
   const half = await rawReceiver(socket => socket.end('HTTP/1.1 2'));
   for (const [url, error] of [
     [reset.url, 'closed the connection'],
     [closed.url, 'closed the connection'],
     [ssh.url, 'not HTTP'],
+    [upgrade.url, 'not HTTP'],
+    [smuggle.url, 'not HTTP'],
     [half.url, 'closed the connection'],
     ['http://127.0.0.1:1/', 'connection was refused'],
   ] as const) {
