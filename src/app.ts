@@ -15,6 +15,9 @@ import { backlogOf } from './inbound/log.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { Subscribed } from './outgoing/listen.ts';
+import { Outgoing } from './outgoing/outgoing.ts';
+import { type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 
@@ -22,6 +25,8 @@ import { makeSealer, type Sealer } from './sealing.ts';
 export interface Seams {
   now?(): number;
   fetch?: Fetch;
+  /** The addresses of a host that outgoing webhooks go to. */
+  resolve?: Resolve;
   log?: Log;
   /** Called instead of ending the process when going on would be dishonest. */
   onFatal?(error: Error): void;
@@ -77,6 +82,8 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
+  const subscribed = new Subscribed(() => worker.wake());
+  const resolve = seams.resolve ?? systemResolve;
   const ctx: Context = {
     config,
     store,
@@ -86,11 +93,14 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guardedFetch,
     careful: new Careful(),
-    tell: tellAll([]),
+    tell: tellAll([subscribed.hear]),
+    subscribed,
+    resolve,
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
-  const worker = new Worker(ctx);
+  const outgoing = new Outgoing(ctx);
+  const worker = new Worker(ctx, [outgoing.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -125,6 +135,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       clearInterval(watch);
       if (server) await closed(server);
       await worker.stop();
+      await outgoing.stop();
       if (served)
         await ctx.careful
           .stop(store)

@@ -22,6 +22,8 @@ export interface Config {
   retentionDays: number;
   /** `web` answers and `worker` works, `all` does both. */
   role: 'all' | 'web' | 'worker';
+  /** Outgoing webhooks may go to private networks and this machine. */
+  allowPrivateTargets: boolean;
   /** Null: mails are rendered and held. */
   smtp: SmtpServer | null;
   /** Who mails are from. */
@@ -120,6 +122,7 @@ const variables = z.object({
   INLET_SMTP_URL: smtpUrl.optional(),
   INLET_MAIL_FROM: mailFrom.optional(),
   INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
+  INLET_ALLOW_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
 });
 type Name = keyof z.infer<typeof variables>;
 
@@ -233,6 +236,7 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     role: v.INLET_ROLE,
     smtp: v.INLET_SMTP_URL ?? null,
     mailFrom: v.INLET_MAIL_FROM ?? null,
+    allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',
   };
   return { config, warnings: warningsOf(env) };
 }

@@ -180,7 +180,7 @@ async function answer(ctx: Context, each: Route, request: Request, params: Recor
   if (Object.values(params).some(value => !ID.test(value))) throw new AppError('notFound', 'No such id.');
   const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
   const query = queryOf(new URL(request.url).searchParams);
-  const result = await each.run(ctx, params, query, body);
+  const result = await each.run(ctx, params, query, body, request.headers);
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   return json(unwell ? 503 : each.status, result);
 }

@@ -11,6 +11,7 @@ export interface Call<Query, Body> {
   params: Record<string, string>;
   query: Query;
   body: Body;
+  headers: Headers;
 }
 
 interface Doc {
@@ -32,7 +33,13 @@ export interface Route extends Doc {
   query: z.ZodType | null;
   body: z.ZodType | null;
   response: z.ZodType;
-  run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown): Promise<unknown>;
+  run(
+    ctx: Context,
+    params: Record<string, string>,
+    query: unknown,
+    body: unknown,
+    headers: Headers,
+  ): Promise<unknown>;
 }
 
 interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {
@@ -76,10 +83,11 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
     query,
     body,
     status: spec.status ?? 200,
-    run: (ctx, params, givenQuery, givenBody) =>
+    run: (ctx, params, givenQuery, givenBody, headers) =>
       handle({
         ctx,
         params,
+        headers,
         query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
         body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
       }),

@@ -145,3 +145,43 @@ export const list = {
 export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', createdAt: at, lastUsedAt: null };
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = { status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null, backlog: 0 };
+
+export const subscription = {
+  id: 'sub_0mwt0c8w00006a1b2c3d4e5f',
+  name: 'example.com',
+  url: 'https://example.com/webhooks/inlet',
+  eventNames: ['contact.created', 'event.received'],
+  state: 'active',
+  paused: false,
+  reason: null,
+  secretHint: 'whsec_…k3Y=',
+  oldSecretUntil: null,
+  failingSince: null,
+  queued: 0,
+  createdAt: at,
+  updatedAt: at,
+};
+export const madeSubscription = { ...subscription, secret: 'whsec_(shown this once)' };
+export const webhookCallRow = {
+  id: 'msg_0mwt0c8w00007g6h7i8j9k0l',
+  subscriptionId: subscription.id,
+  eventName: 'contact.unsubscribed',
+  state: 'delivered',
+  sending: false,
+  attemptCount: 1,
+  lastStatus: 200,
+  error: null,
+  nextAttemptAt: null,
+  createdAt: at,
+  finishedAt: at,
+};
+export const webhookCall = {
+  ...webhookCallRow,
+  payload: {
+    eventName: 'contact.unsubscribed',
+    eventTime: 1793534400,
+    webhookSchemaVersion: '1.0.0',
+    contactIdentity: { id: ids.contact, email: 'ada@example.com', userId: null },
+  },
+  attempts: [{ at, status: 200, ms: 84, answer: 'ok', error: null }],
+};
