@@ -20,7 +20,7 @@ export async function contactIdsOfEmail(tx: Tx, email: string): Promise<string[]
 }
 
 /** Contacts that a user id of the user's own product names, those beside the shown one included. */
-async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
+export async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
   const rows = await tx
     .select({ id: identities.contactId })
     .from(links)

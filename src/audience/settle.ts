@@ -4,7 +4,8 @@ import { prepare, type Tx } from '../db/store.ts';
 import type { Happening, Who } from '../happenings.ts';
 import { newId } from '../id.ts';
 import { saveIdentities } from './identities.ts';
-import { type Group, type Identity, type Projected, partition, project } from './project.ts';
+import { ascending, type Group, type Identity, partition } from './partition.ts';
+import { type Projected, project } from './project.ts';
 
 type ContactRow = typeof contacts.$inferSelect;
 
@@ -31,12 +32,13 @@ interface Plan {
   had: ContactRow[];
 }
 
-const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 const DATA = ['email', 'userId', 'firstName', 'lastName', 'source', 'userGroup', 'subscribed'] as const;
 
 async function existingLists(tx: Tx, all: Identity[]): Promise<Set<string>> {
   const known = new Set<string>();
-  for (const id of new Set(all.flatMap(i => Object.keys(i.registers.lists)))) {
+  for (const id of new Set(
+    all.flatMap(({ registers: r }) => [...Object.keys(r.lists), ...Object.keys(r.said?.lists ?? {})]),
+  )) {
     const row = await prepare(tx, 'list', t =>
       t
         .select({ id: lists.id })
