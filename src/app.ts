@@ -6,6 +6,7 @@ import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
 import { AppError } from './errors.ts';
 import { guardedFetch } from './fetch.ts';
+import { tellAll } from './happenings.ts';
 import { createHttp } from './http/app.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
@@ -84,6 +85,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guardedFetch,
     careful: new Careful(),
+    tell: tellAll([]),
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };

@@ -1,5 +1,6 @@
 import type { Config } from './config.ts';
 import type { Store } from './db/store.ts';
+import type { Listener } from './happenings.ts';
 import type { Careful } from './inbound/careful.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
 import type { Log } from './log.ts';
@@ -19,6 +20,8 @@ export interface Context {
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
   live: LiveEndpoints;
   careful: Careful;
+  /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
+  tell: Listener;
   /** Tells the worker that something is due. */
   wake(): void;
   health: Health;

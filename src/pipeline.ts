@@ -1,10 +1,11 @@
-import { sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
 import { type Settled, settle } from './audience/settle.ts';
 import { type Effect, events, type Scalar } from './db/schema.ts';
 import { prepare, type Tx } from './db/store.ts';
+import { type Happening, type Listener, nobody } from './happenings.ts';
 import { newId } from './id.ts';
 import type { EventSettings } from './inbound/eventSettings.ts';
 import type { Fact } from './providers/provider.ts';
@@ -38,8 +39,11 @@ export interface Taken {
   released: boolean;
 }
 
-/** Applies one fact to the audience and fires what it triggers, in the caller's transaction. @throws when the fact is about nobody */
-export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Promise<Taken> {
+/**
+ * Applies one fact to the audience, fires what it triggers and tells `tell` what happened, in the caller's transaction.
+ * @throws when the fact is about nobody
+ */
+export async function take(tx: Tx, fact: Fact, origin: Origin, now: number, tell: Listener = nobody): Promise<Taken> {
   const id = identityId(origin.provider, fact);
   if (id === null) throw new Error('a fact about nobody');
   const effects: Effect[] = [];
@@ -75,8 +79,12 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number): Pro
       released: false,
     };
   }
-  await trigger(tx, fact, origin, contactId, settled.email, now, effects);
+  const { happenings } = settled;
+  const event = await trigger(tx, fact, origin, contactId, settled, now, effects);
+  if (event) happenings.push(event);
   const message = sentence(fact, settled, effects);
+  const cause = { key: `${origin.deliveryId}:${origin.replays}`, deliveryId: origin.deliveryId };
+  effects.push(...(await tell(tx, happenings, cause, now)));
   return { status: 'processed', contactId, identityId: id, message, effects, released: woken > 0 };
 }
 
@@ -89,27 +97,42 @@ function deletionEffects(joining: Joining, settled: Settled): Effect[] {
     : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
 }
 
+const eventOf = (tx: Tx) =>
+  prepare(tx, 'event?', t =>
+    t
+      .select({ id: events.id })
+      .from(events)
+      .where(eq(events.effectKey, sql.placeholder('effectKey')))
+      .prepare(),
+  );
+
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
 async function trigger(
   tx: Tx,
   fact: Fact,
   origin: Origin,
   contactId: string | null,
-  email: string | null,
+  { email, userId }: Settled,
   now: number,
   effects: Effect[],
-): Promise<void> {
+): Promise<Happening | null> {
   const eventName = origin.settings.triggerEvent;
-  if (eventName === null || origin.unchanged) return;
+  if (eventName === null || origin.unchanged) return null;
   if (contactId === null || email === null) {
     effects.push({ kind: 'event.skipped', eventName, reason: 'the contact was deleted' });
-    return;
+    return null;
   }
   if (now - fact.at > origin.settings.triggerMaxAgeHours * 3_600_000) {
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
-    return;
+    return null;
   }
-  const [row] = await prepare(tx, 'event+', t =>
+  const effectKey = `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`;
+  if (await eventOf(tx).get({ effectKey })) {
+    effects.push({ kind: 'event.repeated', eventName });
+    return null;
+  }
+  const eventId = newId('evt', now);
+  await prepare(tx, 'event+', t =>
     t
       .insert(events)
       .values({
@@ -122,12 +145,10 @@ async function trigger(
         deliveryId: sql.placeholder('deliveryId'),
         createdAt: sql.placeholder('now'),
       })
-      .onConflictDoNothing()
-      .returning({ id: events.id })
       .prepare(),
-  ).all({
-    id: newId('evt', now),
-    effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+  ).run({
+    id: eventId,
+    effectKey,
     eventName,
     contactId,
     email,
@@ -135,7 +156,9 @@ async function trigger(
     deliveryId: origin.deliveryId,
     now,
   });
-  effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
+  effects.push({ kind: 'event.triggered', eventName, eventId });
+  const contact = { id: contactId, email, userId };
+  return { kind: 'event', contact, eventId, eventName, eventProperties: origin.eventProperties };
 }
 
 function waitingMessage(fact: Fact): string {

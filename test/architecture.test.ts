@@ -27,7 +27,7 @@ const RANKS: [RegExp, number][] = [
   [/^(http\/|jobs\/(worker|kinds)\.ts$)/, 6],
   [/^inbound\//, 5],
   [/^pipeline\.ts$/, 4],
-  [/^(audience\/|events\.ts$|jobs\/queue\.ts$|keys\.ts$)/, 3],
+  [/^(audience\/|events\.ts$|happenings\.ts$|jobs\/queue\.ts$|keys\.ts$)/, 3],
   [/^providers\//, 2],
   [/^db\//, 2],
   [/./, 1],

@@ -1,6 +1,7 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { contacts, deliveries, type Effect, events, lists, memberships } from '../db/schema.ts';
+import { contacts, deliveries, type Effect, events, lists, memberships, type Scalar } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
+import type { Happening, Who } from '../happenings.ts';
 import { newId } from '../id.ts';
 import { saveIdentities } from './identities.ts';
 import { type Group, type Identity, type Projected, partition, project } from './project.ts';
@@ -12,12 +13,14 @@ export interface Settled {
   contactId: string | null;
   /** The address shown now, or before a removal. */
   email: string | null;
+  userId: string | null;
   why: 'shown' | 'unknown' | 'deleted';
   /** The row that a removal took away: a last event may still name it. */
   removedId: string | null;
   effects: Effect[];
   /** Identities that had no contact and have one now: what waited for them is due. */
   known: string[];
+  happenings: Happening[];
 }
 
 interface Plan {
@@ -86,23 +89,39 @@ export async function settle(tx: Tx, all: Identity[], focus: string, now: number
   }
   claimRows(plans, rows);
   await freeAddresses(tx, plans, rows);
-  const out: Settled = { contactId: null, email: null, why: 'unknown', removedId: null, effects: [], known: [] };
+  const happenings: Happening[] = [];
+  const out: Settled = {
+    contactId: null,
+    email: null,
+    userId: null,
+    why: 'unknown',
+    removedId: null,
+    effects: [],
+    known: [],
+    happenings,
+  };
   for (const plan of plans) {
     const mine = plan.group.identities.some(i => i.id === focus);
     const effects: Effect[] = [];
     const [survivor, ...merged] = plan.had;
-    const id = plan.contact ? await writeContact(tx, plan.contact, survivor, now, effects) : null;
+    const id = plan.contact ? await writeContact(tx, plan.contact, survivor, now, { effects, happenings }) : null;
     for (const other of merged) {
       if (id) await mergeInto(tx, other.id, id);
       effects.push({ kind: 'contact.merged', from: other.id });
+      if (id && plan.contact)
+        happenings.push({ kind: 'contact.merged', contact: who(id, plan.contact), from: other.id });
     }
-    if (!plan.contact && survivor) effects.push({ kind: 'contact.deleted', contactId: survivor.id });
+    if (!plan.contact && survivor) {
+      effects.push({ kind: 'contact.deleted', contactId: survivor.id });
+      happenings.push({ kind: 'contact.deleted', contact: who(survivor.id, survivor) });
+    }
     for (const identity of plan.group.identities) {
       if (identity.stored && identity.contactId === null && id !== null) out.known.push(identity.id);
       identity.contactId = id;
     }
     if (mine) {
       Object.assign(out, { contactId: id, why: plan.why, email: plan.contact?.email ?? survivor?.email ?? null });
+      out.userId = plan.contact?.userId ?? survivor?.userId ?? null;
       out.removedId = id === null ? (survivor?.id ?? null) : null;
       out.effects.unshift(...effects);
     } else out.effects.push(...effects.map(effect => ({ ...effect, contactId: id ?? survivor?.id ?? null })));
@@ -134,14 +153,37 @@ async function mergeInto(tx: Tx, from: string, to: string): Promise<void> {
   await tx.delete(memberships).where(eq(memberships.contactId, from));
 }
 
+interface Done {
+  effects: Effect[];
+  happenings: Happening[];
+}
+
+const who = (id: string, { email, userId }: { email: string; userId: string | null }): Who => ({ id, email, userId });
+
+/** The fields and properties that changed, before and after. */
+function difference(had: ContactRow, data: Omit<Projected, 'lists'>) {
+  const was: Record<string, Scalar | null> = {};
+  const is: Record<string, Scalar | null> = {};
+  const compare = (key: string, before: Scalar | null, after: Scalar | null) => {
+    if (before === after) return;
+    was[key] = before;
+    is[key] = after;
+  };
+  for (const key of DATA) compare(key, had[key], data[key]);
+  for (const key of new Set([...Object.keys(had.properties), ...Object.keys(data.properties)]))
+    compare(key, had.properties[key] ?? null, data.properties[key] ?? null);
+  return { was, is };
+}
+
 async function writeContact(
   tx: Tx,
   want: Projected,
   had: ContactRow | undefined,
   now: number,
-  effects: Effect[],
+  done: Done,
 ): Promise<string> {
   const { lists: wantLists, ...data } = want;
+  const { effects, happenings } = done;
   if (!had) {
     const id = newId('con', now);
     await prepare(tx, 'contact+', t =>
@@ -163,7 +205,8 @@ async function writeContact(
         .prepare(),
     ).run({ id, ...data, now });
     effects.push({ kind: 'contact.created' });
-    await syncLists(tx, id, wantLists, [], effects);
+    happenings.push({ kind: 'contact.created', contact: who(id, data) });
+    await syncLists(tx, who(id, data), wantLists, [], done);
     return id;
   }
   const changed: string[] = DATA.filter(key => had[key] !== data[key]);
@@ -193,10 +236,16 @@ async function writeContact(
       now,
     });
     const subscription =
-      had.subscribed === data.subscribed ? [] : [data.subscribed ? 'contact.resubscribed' : 'contact.unsubscribed'];
-    for (const kind of subscription) effects.push({ kind });
+      had.subscribed === data.subscribed
+        ? []
+        : [data.subscribed ? ('contact.resubscribed' as const) : ('contact.unsubscribed' as const)];
+    for (const kind of subscription) {
+      effects.push({ kind });
+      happenings.push({ kind, contact: who(had.id, data) });
+    }
     const other = changed.filter(key => key !== 'subscribed');
     if (other.length) effects.push({ kind: 'contact.updated', changed: other });
+    happenings.push({ kind: 'contact.changed', contact: who(had.id, data), ...difference(had, data) });
   }
   const current = await prepare(tx, 'memberships', t =>
     t
@@ -207,17 +256,19 @@ async function writeContact(
   ).all({ id: had.id });
   await syncLists(
     tx,
-    had.id,
+    who(had.id, data),
     wantLists,
     current.map(row => row.id),
-    effects,
+    done,
   );
   return had.id;
 }
 
 const sorted = (record: Record<string, unknown>) => Object.entries(record).sort(([a], [b]) => ascending(a, b));
 
-async function syncLists(tx: Tx, contactId: string, want: string[], have: string[], effects: Effect[]): Promise<void> {
+async function syncLists(tx: Tx, contact: Who, want: string[], have: string[], done: Done): Promise<void> {
+  const { effects, happenings } = done;
+  const contactId = contact.id;
   for (const listId of want.filter(id => !have.includes(id))) {
     await prepare(tx, 'member+', t =>
       t
@@ -227,9 +278,13 @@ async function syncLists(tx: Tx, contactId: string, want: string[], have: string
         .prepare(),
     ).run({ contactId, listId });
     effects.push({ kind: 'list.subscribed', listId });
+    happenings.push({ kind: 'list.subscribed', contact, listId });
   }
   const gone = have.filter(id => !want.includes(id));
   if (!gone.length) return;
   await tx.delete(memberships).where(and(eq(memberships.contactId, contactId), inArray(memberships.listId, gone)));
-  for (const listId of gone) effects.push({ kind: 'list.unsubscribed', listId });
+  for (const listId of gone) {
+    effects.push({ kind: 'list.unsubscribed', listId });
+    happenings.push({ kind: 'list.unsubscribed', contact, listId });
+  }
 }

@@ -52,7 +52,7 @@ export function connectionOf(databaseUrl: string): Connection {
 }
 
 /** A pool to a server that answers. @throws AppError invalid or unavailable, never repeating the URL */
-export async function connect(databaseUrl: string): Promise<{ sql: SQL; pool: number }> {
+export async function connect(databaseUrl: string): Promise<SQL> {
   const { url, pool, statementTimeout, tls } = connectionOf(databaseUrl);
   const settings = {
     application_name: 'inlet',
@@ -75,7 +75,7 @@ export async function connect(databaseUrl: string): Promise<{ sql: SQL; pool: nu
         'conflict',
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
-    return { sql, pool };
+    return sql;
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -109,14 +109,14 @@ function whyNot(code: string): string {
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
-/** Connects, and migrates unless it runs beside servers. `pool` connections in all, a third of them to write. @throws AppError */
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all, one of them to write. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
-  const { sql, pool } = await connect(databaseUrl);
+  const sql = await connect(databaseUrl);
   try {
     await (migrate ? migratePostgres(sql) : requireSchema(sql));
   } catch (error) {
     await sql.close();
     throw refusal(error);
   }
-  return new PostgresStore(sql, Math.max(1, Math.floor(pool / 3)), watch);
+  return new PostgresStore(sql, watch);
 }

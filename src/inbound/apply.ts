@@ -48,7 +48,7 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
     return;
   }
   const fact = await lookedUp(ctx, live, row, body, decided.fact);
-  const take = effectOf(live, row, body, decided.fact, fact);
+  const take = effectOf(ctx.tell, live, row, body, decided.fact, fact);
   await ctx.store.write(async tx => conclude(tx, row, await take(tx, now), now));
 }
 

@@ -1,6 +1,7 @@
 import { identityId, registersOf } from '../audience/identities.ts';
 import type { Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
+import type { Listener } from '../happenings.ts';
 import { type Origin, type Taken, take } from '../pipeline.ts';
 import { pick } from '../providers/pick.ts';
 import type { Fact } from '../providers/provider.ts';
@@ -31,11 +32,11 @@ export const seenOf = (row: Source) => ({
  * What a verified delivery does, ready to run in a transaction: with the fact as `read` from its redacted body, or as `known`
  * after a look-up. The same whether it is applied as it arrives, later or again.
  */
-export function effectOf(live: Live, row: Source, body: unknown, read: Fact, known = read): Effect {
+export function effectOf(tell: Listener, live: Live, row: Source, body: unknown, read: Fact, known = read): Effect {
   const { origin, watched } = originOf(live, row, body, read);
   return async (tx, now) => {
     const unchanged = await isUnchanged(tx, live, body, read, origin, watched, seenOf(row));
-    return take(tx, known, { ...origin, unchanged }, now);
+    return take(tx, known, { ...origin, unchanged }, now, tell);
   };
 }
 

@@ -35,7 +35,7 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
   }
   clockIsRight(ctx);
   touch(ctx, live.id, seen.secretId, now);
-  const { delivery, effect } = describe(live, raw, seen, now);
+  const { delivery, effect } = describe(ctx, live, raw, seen, now);
   const logged = await store(ctx, delivery, effect);
   if (logged.work) ctx.wake();
   return {
@@ -74,7 +74,7 @@ interface Described {
 }
 
 /** The log row of a verified request, with everything decided that needs no database. */
-function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Described {
+function describe(ctx: Context, live: Live, raw: RawRequest, seen: Seen, now: number): Described {
   const { provider } = live;
   const headers = logged(provider.logHeaders, raw.headers);
   const base = {
@@ -105,7 +105,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Describ
   const { status, message } = decided;
   const delivery = { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body };
   const atOnce = decided.status === 'queued' && !live.paused && !needsLookup(live, decided.fact);
-  return { delivery, effect: atOnce ? effectOf(live, delivery, redacted, decided.fact) : null };
+  return { delivery, effect: atOnce ? effectOf(ctx.tell, live, delivery, redacted, decided.fact) : null };
 }
 
 /** External ids are at most 255 characters; a longer one is kept as its hash. */

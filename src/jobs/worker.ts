@@ -14,6 +14,12 @@ const OTHERS_MS = 10_000; // leases of instances that died are looked for
 const STEP_MS = 1000; // a clock set back by less is waited out
 const MAX_JOB_STARTS = 5;
 
+/**
+ * Work of one kind with a queue of its own (mail, timers, outgoing calls): does one batch of what is due and says how much it was.
+ * Each has a lane to itself and may take long. Leases what it takes, so that a crash or another instance loses and doubles nothing.
+ */
+export type Duty = (now: number) => Promise<number>;
+
 /** Turns queued deliveries and jobs into effects. Nothing it knows is only in memory: kill it anywhere. */
 export class Worker {
   private stopping = false;
@@ -27,14 +33,19 @@ export class Worker {
   /** No other process works on this database: leases found at the start are void, and the clock is ours alone. */
   private readonly alone: boolean;
 
-  constructor(private readonly ctx: Context) {
+  constructor(
+    private readonly ctx: Context,
+    private readonly duties: Duty[] = [],
+  ) {
     this.alone = ctx.store.kind === 'sqlite';
   }
 
   /** Recovers what a crash left behind, then runs until `stop`. */
   async start(): Promise<void> {
     await this.recoverAll();
-    this.lanes = Array.from({ length: LANES }, (_, lane) => this.run(lane));
+    const deliveries = Array.from({ length: LANES }, (_, lane) => () => this.applyAnd(lane === 0));
+    const others = this.duties.map(duty => () => duty(this.now()));
+    this.lanes = [...deliveries, ...others].map(work => this.run(work));
   }
 
   async recoverAll(): Promise<void> {
@@ -61,8 +72,9 @@ export class Worker {
   async drain(): Promise<void> {
     for (;;) {
       const deliveries = await this.applyDue();
-      const job = await this.runJob();
-      if (!deliveries && !job) return;
+      let worked = deliveries + Number(await this.runJob());
+      for (const duty of this.duties) worked += await duty(this.now());
+      if (!worked) return;
     }
   }
 
@@ -89,15 +101,20 @@ export class Worker {
     }
   }
 
-  private async run(lane: number): Promise<void> {
+  /** One batch of deliveries; the first lane also sees to jobs and what comes round regularly. */
+  private async applyAnd(first: boolean): Promise<number> {
+    let worked = await this.applyDue();
+    if (!first) return worked;
+    if (await this.runJob()) worked++;
+    await this.regularly();
+    return worked;
+  }
+
+  private async run(work: () => Promise<number>): Promise<void> {
     while (!this.stopping) {
       let worked = 0;
       try {
-        worked = await this.applyDue();
-        if (lane === 0) {
-          if (await this.runJob()) worked++;
-          await this.regularly();
-        }
+        worked = await work();
       } catch (error) {
         if (!(error instanceof StoreUnavailable))
           this.ctx.log.error({ err: error }, 'the worker met an error and goes on');

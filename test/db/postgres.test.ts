@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { eq, sql } from 'drizzle-orm';
 import { openPostgres } from '../../src/db/connect.ts';
 import type { PostgresStore } from '../../src/db/postgres.ts';
@@ -80,6 +80,7 @@ describe.skipIf(!withPostgres)('a PostgreSQL server that misbehaves', () => {
     postgres = await Postgres.start(['max_connections=60']); // with fsync
   }, 120_000);
   afterAll(() => postgres?.remove());
+  afterEach(() => postgres.run()); // a test that failed may have left it stopped
 
   test('ended in immediate mode under writes and started again: nothing acknowledged is lost, and it goes on by itself', async () => {
     const store = await openPostgres(postgres.url(await database()));
@@ -170,7 +171,7 @@ describe.skipIf(!withPostgres)('a PostgreSQL server that misbehaves', () => {
     expect(await add(store, 'c').catch(error => error)).toBeInstanceOf(StoreUnavailable);
     await postgres.run();
   }, 30_000);
-  test('a row that somebody else keeps locked delays its own writers only, until the lock or the patience ends', async () => {
+  test('a row that somebody else keeps locked delays writers until the patience ends, and nobody after that', async () => {
     const name = await database();
     const url = new URL(postgres.url(name));
     url.searchParams.set('statement_timeout', '700');
@@ -182,8 +183,10 @@ describe.skipIf(!withPostgres)('a PostgreSQL server that misbehaves', () => {
     const stuck = store.write(tx => tx.update(meta).set({ value: '1' }).where(eq(meta.key, 'n')));
     const outcome = stuck.catch(error => error);
     await Bun.sleep(50);
-    for (let i = 0; i < 20; i++) await add(store, `free${i}`);
+    const free = Promise.all(Array.from({ length: 20 }, (_, i) => add(store, `free${i}`)));
     expect(await outcome).toBeInstanceOf(StoreUnavailable);
+    await free;
+    expect((await idsOf(store)).size).toBe(20);
     await other.unsafe('commit').simple();
     await other.close();
     await store.write(tx => tx.update(meta).set({ value: '2' }).where(eq(meta.key, 'n')));
