@@ -212,25 +212,31 @@ describe.skipIf(!withPostgres)('several instances on one PostgreSQL database', (
   }, 30_000);
   test('a database that was away for a while makes nobody careful: nobody could be heard', async () => {
     const url = await postgresDatabase();
-    const stores = [await openPostgres(url), await openPostgres(url)];
+    const [store, other] = [await openPostgres(url), await openPostgres(url)];
     const name = new URL(url).pathname.slice(1);
     const admin = new Bun.SQL(Object.assign(new URL(url), { pathname: '/postgres' }).href, { max: 1 });
     let failures = 0;
     const failed = () => void failures++;
     await hurried(async () => {
-      const both = [new Careful(), new Careful()];
-      for (const [i, each] of both.entries()) await each.start(stores[i]!, Date.now, failed);
-      await Bun.sleep(1200);
+      const [first, second] = [new Careful(), new Careful()];
+      const begin = Date.now();
+      const until = (ms: number) => Bun.sleep(Math.max(0, begin + ms - Date.now()));
+      await first.start(store, Date.now, failed); // beats at 500, 1000, …
+      await until(250);
+      await second.start(other, Date.now, failed); // beats at 750, 1250, …
+      await until(1600); // the first has heard of the second's last but one beat only
       await admin.unsafe(`alter database ${name} allow_connections false`);
       await admin.unsafe(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
-      await Bun.sleep(3000); // 30 s of theirs
+      await until(4900); // 33 s of theirs; the first is the first to beat again
       await admin.unsafe(`alter database ${name} allow_connections true`);
-      await Bun.sleep(1500);
+      await until(6400);
       expect(failures).toBeGreaterThan(5);
-      expect(both.map(each => each.now())).toEqual([false, false]);
-      for (const [i, each] of both.entries()) await each.stop(stores[i]!);
+      expect([first.now(), second.now()]).toEqual([false, false]);
+      await first.stop(store);
+      await second.stop(other);
     });
-    for (const store of stores) await store.close();
+    await store.close();
+    await other.close();
     await admin.close();
   }, 30_000);
 });
