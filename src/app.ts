@@ -4,6 +4,7 @@ import type { Context, Health } from './context.ts';
 import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
+import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guardedFetch } from './fetch.ts';
 import { tellAll } from './happenings.ts';
@@ -169,6 +170,7 @@ function stopNow(): void {
 /** Secrets sealed with another key could never be opened: better not to start. */
 async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
   const known = await store.write(async tx => {
+    await requireWhole(tx);
     await tx.insert(meta).values({ key: 'secretKeyFingerprint', value: sealer.fingerprint }).onConflictDoNothing();
     const rows = await tx.select().from(meta).where(sql`${meta.key} = 'secretKeyFingerprint'`);
     return rows[0]?.value;

@@ -117,12 +117,17 @@ async function migrateOne(sql: ReservedSQL): Promise<boolean> {
   }
 }
 
-/** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
-export async function requireSchema(pool: SQL): Promise<void> {
-  const version = await versionOf(pool).catch(error => {
+/** How many migrations the database has had; 0: it holds no Inlet. */
+export async function postgresVersion(pool: SQL): Promise<number> {
+  return versionOf(pool).catch(error => {
     if (postgresCode(error) === '42P01') return 0;
     throw error;
   });
+}
+
+/** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
+export async function requireSchema(pool: SQL): Promise<void> {
+  const version = await postgresVersion(pool);
   if (version === MIGRATIONS.length) return;
   throw new AppError(
     'conflict',
