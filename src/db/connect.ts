@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { SQL } from 'bun';
 import { AppError, invalid } from '../errors.ts';
 import { migratePostgres, requireSchema } from './migrate.ts';
-import { PostgresStore, postgresCode, type Watch } from './postgres.ts';
+import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
 
 export interface Connection {
   /** For Bun.SQL. */
@@ -51,31 +51,38 @@ export function connectionOf(databaseUrl: string): Connection {
   return { url: url.href, pool, statementTimeout, tls };
 }
 
-/** A pool to a server that answers. @throws AppError invalid or unavailable, never repeating the URL */
-export async function connect(databaseUrl: string): Promise<SQL> {
+const LOCK_MS = 10_000;
+const MARGIN_MS = 5000;
+/** Other databases that speak the protocol, and neither need nor have the lock by which instances write in turns. */
+const NO_TURNS = /CockroachDB|Yugabyte/i;
+
+/** A pool to a server that answers, and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
+export async function connect(databaseUrl: string): Promise<Server> {
   const { url, pool, statementTimeout, tls } = connectionOf(databaseUrl);
   const settings = {
     application_name: 'inlet',
     statement_timeout: String(statementTimeout),
     idle_in_transaction_session_timeout: '60000', // a process that hangs must not hold its locks
-    lock_timeout: '10000',
+    lock_timeout: String(LOCK_MS),
   };
-  const sql = new SQL({
-    url,
-    max: pool,
-    connectionTimeout: 10,
-    idleTimeout: 0,
-    connection: settings,
-    ...(tls && { tls }),
-  });
+  const open = () =>
+    new SQL({
+      url,
+      max: pool,
+      connectionTimeout: 10,
+      idleTimeout: 0,
+      connection: settings,
+      ...(tls && { tls }),
+    });
+  const sql = open();
   try {
-    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding`);
+    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding, version() as version`);
     if (server.encoding !== 'UTF8')
       throw new AppError(
         'conflict',
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
-    return sql;
+    return { sql, open, turns: !NO_TURNS.test(server.version), deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -111,12 +118,12 @@ function whyNot(code: string): string {
 
 /** Connects, and migrates unless it runs beside servers. `pool` connections in all, one of them to write. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
-  const sql = await connect(databaseUrl);
+  const server = await connect(databaseUrl);
   try {
-    await (migrate ? migratePostgres(sql) : requireSchema(sql));
+    await (migrate ? migratePostgres(server.sql) : requireSchema(server.sql));
   } catch (error) {
-    await sql.close();
+    await server.sql.close();
     throw refusal(error);
   }
-  return new PostgresStore(sql, watch);
+  return new PostgresStore(server, watch);
 }

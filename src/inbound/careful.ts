@@ -28,9 +28,9 @@ export class Careful {
     return performance.now() < this.until;
   }
 
-  /** Be careful from now on; tests ask for it too. */
-  begin(): void {
-    this.until = performance.now() + AFTER_CRASH_MS;
+  /** Be careful, for a crash so many ms ago; tests ask for it too. */
+  begin(ago = 0): void {
+    this.until = Math.max(this.until, performance.now() + AFTER_CRASH_MS - ago);
   }
 
   /** Finds out whether the last one ended well. Alone (SQLite), a mark that is there is a dead one's. */
@@ -43,9 +43,9 @@ export class Careful {
         .where(like(meta.key, `${MARK}%`))
         .returning();
       await set(tx, this.mark, '0');
-      return left.length > 0;
+      return left.length > 0 ? 0 : null;
     });
-    if (crashed) this.begin();
+    if (crashed !== null) this.begin(crashed);
     if (alone) return;
     await this.beat(store, now());
     this.timer = setInterval(() => {
@@ -73,7 +73,7 @@ export class Careful {
         crashed: await recentCrash(tx, now),
       };
     });
-    if (crashed) this.begin();
+    if (crashed !== null) this.begin(crashed);
     const at = performance.now();
     if (at - this.beatAt > 2 * BEAT_MS) this.heard.clear(); // nobody could beat, or we were not listening
     this.beatAt = at;
@@ -118,9 +118,11 @@ export async function marksOf(store: Store): Promise<string> {
   return rows.map(row => `${row.key}=${row.value}`).join(' ');
 }
 
-async function recentCrash(tx: Tx, now: number): Promise<boolean> {
+/** ms since the last crash that was noted, null when it is long ago. */
+async function recentCrash(tx: Tx, now: number): Promise<number | null> {
   const [row] = await tx.select().from(meta).where(eq(meta.key, CRASHED));
-  return row !== undefined && now - Number(row.value) < AFTER_CRASH_MS;
+  const ago = row === undefined ? AFTER_CRASH_MS : Math.max(0, now - Number(row.value));
+  return ago < AFTER_CRASH_MS ? ago : null;
 }
 
 async function set(tx: Tx, key: string, value: string): Promise<void> {

@@ -169,7 +169,7 @@ export class Cluster {
     const { status, body } = answer;
     const { accepted, odd } = this.sent;
     if (status === 200 && body.result === 'accepted') accepted.set(event.id, (accepted.get(event.id) ?? 0) + 1);
-    else if (status < 500 && body.result !== 'duplicate') odd.push(`${status} ${JSON.stringify(body)}`);
+    else if (status !== 503 && body.result !== 'duplicate') odd.push(`${status} ${JSON.stringify(body)}`);
     return status === 200;
   }
 
