@@ -5,9 +5,10 @@ import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
 import { AppError } from './errors.ts';
-import { guardedFetch } from './fetch.ts';
+import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
 import { createHttp } from './http/app.ts';
+import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
@@ -83,13 +84,14 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now: seams.now ?? Date.now,
-    fetch: seams.fetch ?? guardedFetch,
+    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell: tellAll([]),
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
-  const worker = new Worker(ctx);
+  const stopping = new AbortController();
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal)]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -123,6 +125,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async stop() {
       clearInterval(watch);
       if (server) await closed(server);
+      stopping.abort();
       await worker.stop();
       if (served)
         await ctx.careful

@@ -22,6 +22,8 @@ export interface Config {
   retentionDays: number;
   /** `web` answers and `worker` works, `all` does both. */
   role: 'all' | 'web' | 'worker';
+  /** Outgoing webhooks may go to private networks and this machine. */
+  allowPrivateTargets: boolean;
 }
 
 /** Values of the flags that equal a variable; a flag wins over its variable. */
@@ -83,6 +85,7 @@ const variables = z.object({
   INLET_LOG_FORMAT: z.enum(['pretty', 'json'], 'must be pretty or json').optional(),
   INLET_RETENTION_DAYS: whole(1, DAY_LIMIT).default(30),
   INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
+  INLET_ALLOW_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
 });
 type Name = keyof z.infer<typeof variables>;
 
@@ -186,6 +189,7 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     logFormat: v.INLET_LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     retentionDays: v.INLET_RETENTION_DAYS,
     role: v.INLET_ROLE,
+    allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',
   };
   return { config, warnings: warningsOf(env) };
 }

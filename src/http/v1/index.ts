@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Route, route } from '../route.ts';
+import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
@@ -11,7 +12,14 @@ import { keyRoutes, listRoutes } from './lists.ts';
 export const apiRoutes = (
   receive: (endpointId: string, request: Request) => Promise<Response>,
   forget: () => void,
-): Route[] => [...endpointRoutes(receive), ...deliveryRoutes, ...contactRoutes, ...listRoutes, ...keyRoutes(forget)];
+): Route[] => [
+  ...endpointRoutes(receive),
+  ...backfillRoutes,
+  ...deliveryRoutes,
+  ...contactRoutes,
+  ...listRoutes,
+  ...keyRoutes(forget),
+];
 
 export const healthRoute: Route = route('GET', '/health', {
   summary: 'Is it well?',
