@@ -24,6 +24,61 @@ const json = (body: unknown, status = 200, headers: Record<string, string> = {})
 const iso = (ms: number) => new Date(ms).toISOString();
 const byAge = (a: Person, b: Person) => a.created - b.created || (a.id < b.id ? -1 : 1);
 
+const SHAPES: Record<string, (each: Person) => Record<string, unknown>> = {
+  stripe: each => ({
+    id: each.id,
+    object: 'customer',
+    created: Math.floor(each.created / 1000),
+    email: each.email,
+    name: `${each.first} Customer`,
+    livemode: false,
+    metadata: { plan: 'pro' },
+    ...each.more,
+  }),
+  clerk: each => ({
+    id: each.id,
+    object: 'user',
+    first_name: each.first,
+    last_name: 'User',
+    primary_email_address_id: each.email && `idn_${each.id}`,
+    email_addresses: each.email
+      ? [{ id: `idn_${each.id}`, email_address: each.email, verification: { status: 'verified' } }]
+      : [],
+    private_metadata: { hidden: 'canary-private' },
+    created_at: each.created,
+    updated_at: each.changed,
+    ...each.more,
+  }),
+  supabase: each => ({
+    id: each.id,
+    aud: 'authenticated',
+    role: 'authenticated',
+    email: each.email ?? '',
+    email_confirmed_at: iso(each.created),
+    app_metadata: { provider: 'email', providers: ['email'] },
+    user_metadata: { first_name: each.first, last_name: 'Row' },
+    identities: [],
+    created_at: iso(each.created),
+    updated_at: iso(each.changed),
+    is_anonymous: false,
+    ...each.more,
+  }),
+  polar: each => ({
+    id: each.id,
+    type: 'individual',
+    email: each.email,
+    name: `${each.first} Buyer`,
+    external_id: null,
+    metadata: {},
+    created_at: iso(each.created),
+    modified_at: each.changed === each.created ? null : iso(each.changed),
+    ...each.more,
+  }),
+};
+
+/** A person as the provider's list shows it. */
+export const shown = (provider: string, person: Person): Record<string, unknown> => SHAPES[provider]?.(person) ?? {};
+
 /** Pages as docs.stripe.com/api/pagination: newest first, `starting_after`, `has_more`. */
 function stripe(people: Person[], url: URL): Response {
   const sorted = people.toSorted(byAge).reverse();
@@ -42,16 +97,7 @@ function stripe(people: Person[], url: URL): Response {
       },
       400,
     );
-  const data = sorted.slice(from, from + limit).map(each => ({
-    id: each.id,
-    object: 'customer',
-    created: Math.floor(each.created / 1000),
-    email: each.email,
-    name: `${each.first} Customer`,
-    livemode: false,
-    metadata: { plan: 'pro' },
-    ...each.more,
-  }));
+  const data = sorted.slice(from, from + limit).map(each => shown('stripe', each));
   return json({ object: 'list', url: '/v1/customers', has_more: from + limit < sorted.length, data });
 }
 
@@ -61,22 +107,7 @@ function clerk(people: Person[], url: URL): Response {
   const sorted = order === '+created_at' ? people.toSorted(byAge) : people.toSorted(byAge).reverse();
   const offset = Number(url.searchParams.get('offset') ?? 0);
   const limit = Number(url.searchParams.get('limit') ?? 10);
-  return json(
-    sorted.slice(offset, offset + limit).map(each => ({
-      id: each.id,
-      object: 'user',
-      first_name: each.first,
-      last_name: 'User',
-      primary_email_address_id: each.email && `idn_${each.id}`,
-      email_addresses: each.email
-        ? [{ id: `idn_${each.id}`, email_address: each.email, verification: { status: 'verified' } }]
-        : [],
-      private_metadata: { hidden: 'canary-private' },
-      created_at: each.created,
-      updated_at: each.changed,
-      ...each.more,
-    })),
-  );
+  return json(sorted.slice(offset, offset + limit).map(each => shown('clerk', each)));
 }
 
 /** `{users, aud}` by `page` and `per_page`; `sort=created_at asc`; the total in a header. */
@@ -85,20 +116,7 @@ function supabase(people: Person[], url: URL): Response {
     url.searchParams.get('sort') === 'created_at asc' ? people.toSorted(byAge) : people.toSorted(byAge).reverse();
   const page = Number(url.searchParams.get('page') ?? 1);
   const size = Number(url.searchParams.get('per_page') ?? 50);
-  const users = sorted.slice((page - 1) * size, page * size).map(each => ({
-    id: each.id,
-    aud: 'authenticated',
-    role: 'authenticated',
-    email: each.email ?? '',
-    email_confirmed_at: iso(each.created),
-    app_metadata: { provider: 'email', providers: ['email'] },
-    user_metadata: { first_name: each.first, last_name: 'Row' },
-    identities: [],
-    created_at: iso(each.created),
-    updated_at: iso(each.changed),
-    is_anonymous: false,
-    ...each.more,
-  }));
+  const users = sorted.slice((page - 1) * size, page * size).map(each => shown('supabase', each));
   return json({ users, aud: 'authenticated' }, 200, { 'x-total-count': String(people.length) });
 }
 
@@ -108,17 +126,7 @@ function polar(people: Person[], url: URL): Response {
     url.searchParams.get('sorting') === 'created_at' ? people.toSorted(byAge) : people.toSorted(byAge).reverse();
   const page = Number(url.searchParams.get('page') ?? 1);
   const limit = Math.min(100, Number(url.searchParams.get('limit') ?? 10));
-  const items = sorted.slice((page - 1) * limit, page * limit).map(each => ({
-    id: each.id,
-    type: 'individual',
-    email: each.email,
-    name: `${each.first} Buyer`,
-    external_id: null,
-    metadata: {},
-    created_at: iso(each.created),
-    modified_at: each.changed === each.created ? null : iso(each.changed),
-    ...each.more,
-  }));
+  const items = sorted.slice((page - 1) * limit, page * limit).map(each => shown('polar', each));
   const pagination = { total_count: people.length, max_page: Math.ceil(people.length / limit) };
   return json({ items, pagination });
 }
