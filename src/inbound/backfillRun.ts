@@ -20,7 +20,9 @@ import type { Live } from './live.ts';
 
 const PER_WRITE = 25; // people: some ms of the thread
 const MAX_TRIES = 8; // in a row without getting on
+const TRUSTING_TRIES = 2; // as soon as the provider says, later ones not before the back-off
 const MAX_REASONS = 20;
+const FAILED = 'It could not be applied; the log has the cause.';
 const AGAIN = 'Start the back-fill again: it goes on where it stopped.';
 
 /**
@@ -95,12 +97,33 @@ async function applyPage(ctx: Context, live: Live, row: BackfillRow, page: ListP
   const done = page.items.findIndex(item => item.id !== null && item.id === row.pageDone);
   const rest = page.items.slice(done + 1).map(item => planned(live, row, item));
   for (let i = 0; i < rest.length; i += PER_WRITE) {
-    const chunk = rest.slice(i, i + PER_WRITE);
-    if (!(row.dryRun ? await rehearse(ctx, live, row, chunk, readAt) : await write(ctx, live, row, chunk, readAt)))
-      return false;
+    if (!(await applyChunk(ctx, live, row, rest.slice(i, i + PER_WRITE), readAt))) return false;
     await new Promise(resolve => setImmediate(resolve)); // webhooks first
   }
   return true;
+}
+
+/** Someone who can't be applied is passed over, so that the others are not held up. */
+async function applyChunk(
+  ctx: Context,
+  live: Live,
+  row: BackfillRow,
+  chunk: Planned[],
+  readAt: number,
+): Promise<boolean> {
+  try {
+    return await (row.dryRun ? rehearse : write)(ctx, live, row, chunk, readAt);
+  } catch (error) {
+    if (error instanceof StoreUnavailable) throw error;
+    if (chunk.length > 1) {
+      for (const each of chunk) if (!(await applyChunk(ctx, live, row, [each], readAt))) return false;
+      return true;
+    }
+    const [only] = chunk;
+    if (!only || only.skip !== null) throw error;
+    ctx.log.error({ err: error, backfillId: row.id, personId: only.id }, 'could not apply a person of a back-fill');
+    return ctx.store.write(tx => note(tx, row, [only], { counts: { read: 1, skipped: 1 }, reasons: [FAILED] }));
+  }
 }
 
 async function write(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number): Promise<boolean> {
@@ -206,7 +229,8 @@ async function trouble(ctx: Context, live: Live, row: BackfillRow, error: unknow
   if (final) return fail(ctx, row, `${what} ${AGAIN}`);
   if (row.tries >= MAX_TRIES) return fail(ctx, row, `${what} That was try ${row.tries} of ${MAX_TRIES}. ${AGAIN}`);
   const asked = error instanceof ApiTrouble ? retryAfterMs(error.retryAfter, ctx.now()) : null;
-  const dueAt = ctx.now() + (asked ?? backoffMs(row.tries, Math.random()));
+  const backoff = backoffMs(row.tries, Math.random());
+  const dueAt = ctx.now() + (asked === null ? backoff : Math.max(asked, row.tries > TRUSTING_TRIES ? backoff : 0));
   const note = `${what} It is tried again at ${new Date(dueAt).toISOString()}.`;
   await ctx.store.write(tx => updateLeased(tx, row, { error: note, dueAt, lease: null }));
 }

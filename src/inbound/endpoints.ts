@@ -68,7 +68,7 @@ function parseSettings(provider: Provider, given: Record<string, unknown>) {
     );
   }
   const { apiKey, ...settings } = parsed.data as Record<string, unknown>;
-  if (typeof apiKey === 'string' && !/^\S{8,300}$/.test(apiKey))
+  if (typeof apiKey === 'string' && !/^[\x21-\x7e]{8,300}$/.test(apiKey))
     throw invalid('settings.apiKey: does not look like an API key.');
   return { settings, apiKey: typeof apiKey === 'string' ? apiKey : undefined };
 }

@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
 import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, own, splitName } from './pick.ts';
+import { at, email, id, msOfNumber, own, splitName } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -90,10 +90,10 @@ export const backfill: Backfill<Access> = {
     const last = list.data
       .slice(-ANCHORS)
       .reverse()
-      .flatMap(customer => idOf(customer) ?? []);
+      .flatMap(customer => id(own(customer, 'id')) ?? []);
     const items = list.data.map(customer => ({
-      id: idOf(customer),
-      at: (Number(own(customer, 'created')) || 0) * 1000,
+      id: id(own(customer, 'id')),
+      at: msOfNumber(Number(own(customer, 'created')) * 1000) ?? 0,
       body: {
         object: 'event',
         type: 'customer.created',

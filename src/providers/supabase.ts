@@ -185,7 +185,8 @@ const backfill: Backfill<Settings> = {
     const users = listOf(own(answer.json, 'users'));
     const counted = answer.headers.get('x-total-count') ?? '';
     const total = /^\d{1,12}$/.test(counted) ? Number(counted) : null;
-    return { items: users.map(listed), next: nextPage(page, before, total, users.length > 0), total };
+    const more = users.length > 0 && (total === null || page * users.length < total);
+    return { items: users.map(listed), next: nextPage(page, before, total, more), total };
   },
 };
 

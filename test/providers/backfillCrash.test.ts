@@ -96,7 +96,7 @@ test('inlet backfill: beside a server it follows, without one it works; the key 
   expect([keyless.code, keyless.err]).toEqual([2, expect.stringContaining('--key-file')]);
   const dry = await run('--key-file', 'key', '--dry-run');
   expect(dry.code).toBe(0);
-  expect(dry.out).toMatch(/dry run: nothing was changed[^]* 240 created/);
+  expect(dry.out).toMatch(/dry run: nothing was changed[\s\S]* 240 created/);
   const first = await run();
   expect(first.code).toBe(0);
   expect(first.out).toContain('240 created, 0 updated, 0 known');

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { guarded } from '../../src/fetch.ts';
 import type { Happening } from '../../src/happenings.ts';
+import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';
 
@@ -302,4 +303,58 @@ test('a page is bound to its lease: who lost it applies nothing', async () => {
   expect(await report(body.id)).toMatchObject({ state: 'done', read: 150, created: 150, pages: 2 });
   expect(api.urls).toHaveLength(2);
   await second?.stop(true);
+});
+
+test('one who can not be applied is passed over and counted, the others are not', async () => {
+  await open('stripe');
+  app.app.ctx.tell = async (_, happenings) => {
+    if (happenings.some(each => each.contact.email === 'p000060@example.com')) throw new Error('a bug');
+    return [];
+  };
+  api.people = crowd('stripe', 120);
+  const skippedBecause = { 'It could not be applied; the log has the cause.': 1 };
+  expect(await run({ triggerEvents: true })).toMatchObject({
+    state: 'done',
+    read: 120,
+    created: 119,
+    skipped: 1,
+    skippedBecause,
+  });
+  expect(app.lines.filter(line => line.includes('could not apply a person'))).toHaveLength(1);
+});
+
+describe.each(['stripe', 'clerk', 'supabase', 'polar'])('%s', provider => {
+  test('a list of anything is read to its end', async () => {
+    await open(provider);
+    const nested = (depth: number): unknown => (depth ? { a: nested(depth - 1), private_metadata: 1 } : 1);
+    const strange: unknown[] = [null, 1, 'x', [], {}, { id: 5 }, { id: 'a b' }, { id: 'x'.repeat(300) }];
+    const fields = { created: 1e300, created_at: 1e300, updated_at: 'never', modified_at: -1, user_metadata: 7 };
+    strange.push({ id: 'odd_1', email: {}, email_addresses: 'none', name: ['x'], ...fields });
+    strange.push({ id: 'odd_2', email: 'a\u0000b@example.com', first_name: '\ud800', metadata: nested(40), ...fields });
+    strange.push(JSON.parse('{"id":"odd_3","__proto__":{"email":"x@example.com"},"email":"ok@example.com"}'));
+    const page = {
+      data: strange,
+      users: strange,
+      items: strange,
+      has_more: false,
+      object: 'list',
+      pagination: { total_count: 11, max_page: 1 },
+    };
+    api.mishaps = [() => Response.json(provider === 'clerk' ? strange : page)];
+    const done = await run();
+    expect(done).toMatchObject({ state: 'done', read: 11, error: null });
+    expect(done.created + done.updated + done.known + done.waiting + done.skipped).toBe(11);
+    expect(done.skippedBecause['It has no id.']).toBe(8);
+    expect(await find('x@example.com')).toBeUndefined();
+  });
+});
+
+test('Retry-After as a date, or as nonsense', () => {
+  const now = Date.parse('2026-11-01T12:00:00Z');
+  expect(retryAfterMs(null, now)).toBeNull();
+  expect(retryAfterMs('7', now)).toBe(7000);
+  expect(retryAfterMs('Sun, 01 Nov 2026 12:00:30 GMT', now)).toBe(30_000);
+  expect(retryAfterMs('Sun, 01 Nov 2020 12:00:30 GMT', now)).toBe(0);
+  expect(retryAfterMs('9999999', now)).toBe(3_600_000);
+  expect(retryAfterMs('soon', now)).toBeNull();
 });
