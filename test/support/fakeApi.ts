@@ -176,7 +176,7 @@ export class FakeApi {
     if (this.provider === 'supabase' && request.headers.get('apikey') !== this.key) return json({}, 401);
     if (!known || request.method !== 'GET' || url.pathname !== known.path) return json({ error: {} }, 404);
     const page = known.list(this.people, url);
-    this.afterPage();
+    if (page.ok) this.afterPage();
     return page;
   }
 
