@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, inArray, isNotNull, lte, or, sql } from 'drizzle-orm';
+import { and, desc, eq, gt, inArray, isNotNull, lte, notInArray, or, sql } from 'drizzle-orm';
 import { type BackfillCounts, backfills } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
@@ -16,7 +16,7 @@ export interface BackfillOptions {
   requestsPerSecond: number;
 }
 
-export const LEASE_MS = 60_000; // a page takes 15 s at most, its people less than one
+export const LEASE_MS = 30_000; // a page takes 15 s at most, its people less than one
 export const LONGEST_WAIT_MS = 3_600_000; // between two tries
 const NONE: BackfillCounts = { read: 0, created: 0, updated: 0, known: 0, waiting: 0, skipped: 0, released: 0 };
 const OPEN = sql`${backfills.state} in ('queued', 'running')`; // written out for the partial index
@@ -104,12 +104,12 @@ async function resume(tx: Tx, id: string, { requestsPerSecond }: BackfillOptions
   return row;
 }
 
-/** Ends one that is under way; what it applied stays. One that has ended stays as it is. @throws AppError notFound */
+/** Ends one that is under way, or gives up one that failed; what it applied stays. @throws AppError notFound */
 export async function cancelBackfill(tx: Tx, id: string, now: number): Promise<BackfillRow> {
   await tx
     .update(backfills)
     .set({ state: 'cancelled', finishedAt: now, lease: null })
-    .where(and(eq(backfills.id, id), OPEN));
+    .where(and(eq(backfills.id, id), notInArray(backfills.state, ['done', 'cancelled'])));
   return getBackfill(tx, id);
 }
 

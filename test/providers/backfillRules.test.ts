@@ -259,6 +259,41 @@ describe('ended from outside', () => {
     expect(listed.body.pagination.totalResults).toBe(2);
   });
 
+  test('a failed one that is given up is not gone on with', async () => {
+    await open('polar');
+    api.people = crowd('polar', 150);
+    api.mishaps = [() => 'pass', () => new Response('', { status: 403 })];
+    const failed = await run();
+    expect(failed).toMatchObject({ state: 'failed', read: 100 });
+    expect(failed.error).toContain('an organization access token with the scope customers:read');
+    await app.api('POST', `/backfills/${failed.id}/cancel`);
+    const next = await run();
+    expect(next).toMatchObject({ state: 'done', read: 150, known: 100 });
+    expect(next.id).not.toBe(failed.id);
+  });
+
+  test('the server stops although the provider is silent, and goes on at its next start', async () => {
+    await open('clerk');
+    api.people = crowd('clerk', 120);
+    const asked = Promise.withResolvers<void>();
+    api.mishaps = [
+      () => {
+        asked.resolve();
+        return new Promise(() => {});
+      },
+    ];
+    const { body } = await post();
+    await app.app.worker.start();
+    await asked.promise;
+    const begun = performance.now();
+    await app.stop(true);
+    expect(performance.now() - begun).toBeLessThan(1000);
+    app = await TestApp.open({ fetch }, {}, app.folder);
+    expect(await report(body.id)).toMatchObject({ state: 'running', read: 0, error: null });
+    await app.drain();
+    expect(await report(body.id)).toMatchObject({ state: 'done', created: 120 });
+  });
+
   test('paused or removed in the middle: it says so', async () => {
     await open('polar');
     api.people = crowd('polar', 250);

@@ -65,7 +65,7 @@ export const backfillRoutes: Route[] = [
   }),
   route('POST', `${PATH}/:id/cancel`, {
     summary: 'End a back-fill',
-    description: 'What it applied stays. One that has ended stays as it is.',
+    description: 'What it applied stays. One that failed is given up: the next one starts at the beginning.',
     tag,
     errors: [404],
     response: backfillView,
