@@ -4,6 +4,7 @@ import type { Context, Health } from './context.ts';
 import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
+import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
@@ -15,6 +16,9 @@ import { backlogOf } from './inbound/log.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { Subscribed } from './outgoing/listen.ts';
+import { Outgoing } from './outgoing/outgoing.ts';
+import { type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 
@@ -22,6 +26,8 @@ import { makeSealer, type Sealer } from './sealing.ts';
 export interface Seams {
   now?(): number;
   fetch?: Fetch;
+  /** The addresses of a host that outgoing webhooks go to. */
+  resolve?: Resolve;
   log?: Log;
   /** Called instead of ending the process when going on would be dishonest. */
   onFatal?(error: Error): void;
@@ -77,6 +83,8 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
+  const subscribed = new Subscribed(() => worker.wake());
+  const resolve = seams.resolve ?? systemResolve;
   const ctx: Context = {
     config,
     store,
@@ -86,12 +94,15 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
-    tell: tellAll([]),
+    tell: tellAll([subscribed.hear]),
+    subscribed,
+    resolve,
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
   const stopping = new AbortController();
-  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal)]);
+  const outgoing = new Outgoing(ctx);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -127,6 +138,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       if (server) await closed(server);
       stopping.abort();
       await worker.stop();
+      await outgoing.stop();
       if (served)
         await ctx.careful
           .stop(store)
@@ -172,6 +184,7 @@ function stopNow(): void {
 /** Secrets sealed with another key could never be opened: better not to start. */
 async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
   const known = await store.write(async tx => {
+    await requireWhole(tx);
     await tx.insert(meta).values({ key: 'secretKeyFingerprint', value: sealer.fingerprint }).onConflictDoNothing();
     const rows = await tx.select().from(meta).where(sql`${meta.key} = 'secretKeyFingerprint'`);
     return rows[0]?.value;

@@ -119,6 +119,18 @@ export const COMMANDS: Command[] = [
     run: async i => (await import('./backup.ts')).restore(i),
   },
   {
+    name: 'migrate-data',
+    summary: 'move everything from SQLite to PostgreSQL or back (servers stopped)',
+    args: [],
+    options: {
+      from: { value: 'SOURCE', help: 'a SQLite file, a postgres:// URL, or postgres: INLET_DATABASE_URL' },
+      to: { value: 'TARGET', help: 'the other kind; new and empty' },
+    },
+    details:
+      'The source stays as it is, and the target is compared with it row by row. Stopped at any moment, it goes on when run again;\nuntil it is through, no server starts on the target. A password in a flag shows in ps: better set INLET_DATABASE_URL_FILE.',
+    run: async i => (await import('./migrateData.ts')).migrateData(i),
+  },
+  {
     name: 'health',
     summary: 'exit 0 if the server on this host answers, else 1',
     args: [],

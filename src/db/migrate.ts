@@ -3,11 +3,12 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from '
 import type { ReservedSQL, SQL } from 'bun';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
 import backfill from '../../migrations/0004_backfill.sql' with { type: 'text' };
+import outgoing from '../../migrations/0007_outgoing.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init, backfill];
+export const MIGRATIONS: string[] = [init, backfill, outgoing];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 
@@ -98,12 +99,17 @@ async function migrateOne(sql: ReservedSQL): Promise<boolean> {
   }
 }
 
-/** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
-export async function requireSchema(pool: SQL): Promise<void> {
-  const version = await versionOf(pool).catch(error => {
+/** How many migrations the database has had; 0: it holds no Inlet. */
+export async function postgresVersion(pool: SQL): Promise<number> {
+  return versionOf(pool).catch(error => {
     if (postgresCode(error) === '42P01') return 0;
     throw error;
   });
+}
+
+/** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
+export async function requireSchema(pool: SQL): Promise<void> {
+  const version = await postgresVersion(pool);
   if (version === MIGRATIONS.length) return;
   throw new AppError(
     'conflict',

@@ -77,9 +77,7 @@ export class PostgresStore implements Store {
     if (this.waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
     return new Promise<T>((resolve, reject) => {
       this.waiting.push({ fn, resolve: value => resolve(value as T), reject });
-      this.working ??= this.work().finally(() => {
-        this.working = null;
-      });
+      this.working ??= this.work();
     });
   }
 
@@ -101,6 +99,7 @@ export class PostgresStore implements Store {
       const batch = this.waiting.splice(0, MAX_BATCH);
       await this.inside.run(true, () => this.commit(batch));
     }
+    this.working = null; // in the same step as the look above: no write may come between
   }
 
   /** Together, and one by one where something went wrong with one of them. */

@@ -62,6 +62,7 @@ function update(text: string): Shape {
     if (!column || !value) return { kind: 'other' }; // a comma inside an expression
     set.set(column, position(value));
   }
+  if (set.has(key)) return { kind: 'other' };
   return { kind: 'update', table, set, key, at: Number(n) - 1 };
 }
 
@@ -95,48 +96,80 @@ export interface Entry {
   valid: boolean;
 }
 
+/** Entries of one select, by their parameters. */
+interface Select {
+  shape: Entry['shape'];
+  entries: Map<string, Entry>;
+}
+
+const NULL = '\u0001';
+const keyOf = (params: Values) => {
+  let key = '';
+  for (const param of params) key += `${param === null ? NULL : param}\0`;
+  return key;
+};
+
 /** Rows read by key within one transaction, each forgotten when a write of the transaction may touch it. */
 export class ReadAhead {
-  private entries = new Map<string, Map<string, Entry>>();
-
-  private static key = (text: string, params: Values) => `${text}\0${params.join('\0')}`;
+  private tables = new Map<string, Map<string, Select>>();
 
   /** What is known, else what `read` begins to read. */
   entry(text: string, shape: Entry['shape'], params: Values, read: () => Promise<Values[]>): Entry {
-    let table = this.entries.get(shape.table);
-    if (!table) {
-      table = new Map();
-      this.entries.set(shape.table, table);
-    }
-    const key = ReadAhead.key(text, params);
-    const known = table.get(key);
-    if (known) return known;
-    const rows = read();
-    const entry: Entry = { shape, params, rows, valid: true };
-    rows.then(
-      found => {
-        entry.rows = found;
-      },
-      () => {},
-    );
-    table.set(key, entry);
-    return entry;
+    const selects = within(this.tables, shape.table, () => new Map<string, Select>());
+    const { entries } = within(selects, text, () => ({ shape, entries: new Map() }));
+    return within(entries, keyOf(params), () => {
+      const rows = read();
+      const entry: Entry = { shape, params, rows, valid: true };
+      rows.then(
+        found => {
+          entry.rows = found;
+        },
+        () => {},
+      );
+      return entry;
+    });
   }
 
   clear(): void {
-    for (const table of this.entries.values()) for (const entry of table.values()) entry.valid = false;
-    this.entries.clear();
+    for (const selects of this.tables.values())
+      for (const { entries } of selects.values()) for (const entry of entries.values()) entry.valid = false;
+    this.tables.clear();
   }
 
   forget(write: Write, params: Values): void {
-    const table = this.entries.get(write.table);
-    if (!table) return;
-    for (const [key, entry] of table) {
-      if (!touches(write, params, entry)) continue;
-      entry.valid = false;
-      table.delete(key);
+    for (const { shape, entries } of this.tables.get(write.table)?.values() ?? []) {
+      const only = onlyKey(write, params, shape);
+      if (only !== null) drop(entries, only);
+      else for (const [key, entry] of entries) if (touches(write, params, entry)) drop(entries, key);
     }
   }
+}
+
+function within<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+function drop(entries: Map<string, Entry>, key: string): void {
+  const entry = entries.get(key);
+  if (entry) entry.valid = false;
+  entries.delete(key);
+}
+
+/** The parameters of the one entry that a write can touch, where it gives every column that the select asks by; else null. */
+function onlyKey(write: Write, params: Values, select: Entry['shape']): string | null {
+  if (write.key !== null && (select.where.size > 1 || !select.where.has(write.key))) return null;
+  const wanted: Values = [];
+  for (const [column, at] of select.where) {
+    const given = column === write.key && write.kind === 'update' ? write.at : (write.set.get(column) ?? UNKNOWN);
+    if (given === UNKNOWN) return null;
+    wanted[at] = params[given];
+  }
+  return keyOf(wanted);
 }
 
 /** Whether the rows that an entry holds, or would hold when read again, may be changed by this write. */

@@ -28,13 +28,16 @@ let app: TestApp;
 let doc: Document;
 const ids: Record<string, string> = {};
 beforeAll(async () => {
-  app = await TestApp.open();
+  app = await TestApp.open({ resolve: async () => [] }); // no call leaves this machine
   doc = (await app.fetch('/swagger/json')).body;
   ids.endpoints = await app.endpoint('stripe', { settings: { apiKey: 'rk_test_documented' } });
   ids.backfills = (await app.api('POST', `/endpoints/${ids.endpoints}/backfill`, {})).body.id;
   await app.api('POST', `/backfills/${ids.backfills}/cancel`);
   ids.lists = (await app.api('POST', '/lists', { name: 'l' })).body.id;
   ids.keys = (await app.api('POST', '/keys', { name: 'k' })).body.id;
+  const subscription = (await app.api('POST', '/webhook-subscriptions', { url: 'https://example.com/' })).body;
+  ids['webhook-subscriptions'] = subscription.id;
+  ids['webhook-calls'] = (await app.api('POST', `/webhook-subscriptions/${subscription.id}/test`)).body.id;
   ids.deliveries = (
     await app.post(ids.endpoints, 'stripe', stripeEvent('customer.created', { email: 'doc@x.co' }))
   ).body.deliveryId;
@@ -153,7 +156,7 @@ test('every example runs unedited, and every answer is as its schema says', asyn
       real = real.replace('{secretId}', endpoint.secrets.at(-1).id);
     }
     if (path.endsWith('/find')) real += '?email=doc@x.co';
-    const resource = /\/api\/v1\/(\w+)/.exec(path)?.[1] ?? '';
+    const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '');
     const body = operation.requestBody?.content['application/json']?.example;
     const answer = path.startsWith('/api/v1')

@@ -51,6 +51,7 @@ export class Postgres {
     private readonly data: string,
     private readonly base: string,
     private readonly settings: string[],
+    private readonly env: Record<string, string> = {},
   ) {}
 
   /** A server that runs already. */
@@ -58,8 +59,8 @@ export class Postgres {
     return new Postgres('', '', url, []);
   }
 
-  /** `settings`: server settings such as `fsync=off`. */
-  static async start(settings: string[] = []): Promise<Postgres> {
+  /** `settings`: server settings such as `fsync=off`; `env`: added to the server's environment. */
+  static async start(settings: string[] = [], env: Record<string, string> = {}): Promise<Postgres> {
     const bin = join(await programs(), 'bin');
     const folder = await mkdtemp(join(tmpdir(), 'inlet-pg-'));
     await chmod(folder, 0o777);
@@ -69,7 +70,7 @@ export class Postgres {
       { cwd: folder, stdout: 'pipe', stderr: 'pipe' },
     );
     if (init.exitCode !== 0) throw new Error(`initdb failed: ${init.stderr}`);
-    const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings);
+    const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings, env);
     await server.run();
     return server;
   }
@@ -91,6 +92,7 @@ export class Postgres {
     ].flatMap(each => ['-c', each]);
     this.child = Bun.spawn(asUser([join(this.bin, 'postgres'), '-D', this.data, ...settings]), {
       cwd: this.data.replace(/\/data$/, ''),
+      env: { ...process.env, ...this.env },
       stdout: 'ignore',
       stderr: Bun.file(join(tmpdir(), `inlet-pg-${port}.log`)),
     });

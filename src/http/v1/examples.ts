@@ -173,3 +173,43 @@ export const backfill = {
   startedAt: at,
   finishedAt: at,
 };
+
+export const subscription = {
+  id: 'sub_0mwt0c8w00006a1b2c3d4e5f',
+  name: 'example.com',
+  url: 'https://example.com/webhooks/inlet',
+  eventNames: ['contact.created', 'event.received'],
+  state: 'active',
+  paused: false,
+  reason: null,
+  secretHint: 'whsec_…k3Y=',
+  oldSecretUntil: null,
+  failingSince: null,
+  queued: 0,
+  createdAt: at,
+  updatedAt: at,
+};
+export const madeSubscription = { ...subscription, secret: 'whsec_(shown this once)' };
+export const webhookCallRow = {
+  id: 'msg_0mwt0c8w00007g6h7i8j9k0l',
+  subscriptionId: subscription.id,
+  eventName: 'contact.unsubscribed',
+  state: 'delivered',
+  sending: false,
+  attemptCount: 1,
+  lastStatus: 200,
+  error: null,
+  nextAttemptAt: null,
+  createdAt: at,
+  finishedAt: at,
+};
+export const webhookCall = {
+  ...webhookCallRow,
+  payload: {
+    eventName: 'contact.unsubscribed',
+    eventTime: 1793534400,
+    webhookSchemaVersion: '1.0.0',
+    contactIdentity: { id: ids.contact, email: 'ada@example.com', userId: null },
+  },
+  attempts: [{ at, status: 200, ms: 84, answer: 'ok', error: null }],
+};

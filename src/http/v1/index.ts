@@ -7,6 +7,7 @@ import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
+import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
 export const apiRoutes = (
@@ -19,6 +20,7 @@ export const apiRoutes = (
   ...contactRoutes,
   ...listRoutes,
   ...keyRoutes(forget),
+  ...webhookSubscriptionRoutes,
 ];
 
 export const healthRoute: Route = route('GET', '/health', {

@@ -128,3 +128,46 @@ export const backfillView = z.object({
   startedAt: time.nullable(),
   finishedAt: time.nullable(),
 });
+
+export const subscriptionView = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  eventNames: z.array(z.string()),
+  state: z.enum(['active', 'paused', 'disabled']).describe('disabled: the receiver answered 410; nothing is queued'),
+  paused: z.boolean().describe('Not active'),
+  reason: z.string().nullable().describe('Why it is not active, and what to do'),
+  secretHint: z.string(),
+  oldSecretUntil: time.nullable().describe('Until then calls are signed with the former secret, too'),
+  failingSince: time.nullable().describe('First failure since the last success; after 5 days it is paused'),
+  queued: z.number().describe('Calls to be made, counted up to 10,000'),
+  createdAt: time,
+  updatedAt: time,
+});
+
+export const callView = z.object({
+  id: z.string().describe('The webhook-id of every attempt'),
+  subscriptionId: z.string(),
+  eventName: z.string(),
+  state: z.enum(['queued', 'delivered', 'failed']),
+  sending: z.boolean(),
+  attemptCount: z.number(),
+  lastStatus: z.number().nullable(),
+  error: z.string().nullable().describe('Of the last attempt'),
+  nextAttemptAt: time.nullable(),
+  createdAt: time,
+  finishedAt: time.nullable(),
+});
+
+export const callDetail = callView.extend({
+  payload: z.unknown(),
+  attempts: z.array(
+    z.object({
+      at: time,
+      status: z.number().nullable().describe('Null: no answer'),
+      ms: z.number(),
+      answer: z.string().nullable().describe('First 500 characters, control characters escaped'),
+      error: z.string().nullable(),
+    }),
+  ),
+});
