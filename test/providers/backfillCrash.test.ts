@@ -101,6 +101,23 @@ test('inlet backfill: beside a server it follows, without one it works; the key 
   expect(first.code).toBe(0);
   expect(first.out).toContain('240 created, 0 updated, 0 known');
   expect(first.err).not.toContain('No server runs');
+
+  api.mishaps = [() => Bun.sleep(3000).then((): 'pass' => 'pass')];
+  const followed = Bun.spawn([binary(), 'backfill', id, '--port', String(port)], {
+    cwd,
+    env,
+    stderr: 'pipe',
+    stdout: 'pipe',
+  });
+  while (api.mishaps.length) await Bun.sleep(20);
+  followed.kill('SIGINT');
+  expect([await followed.exited, await followed.stderr.text()]).toEqual([
+    130,
+    expect.stringContaining('It goes on in the server'),
+  ]);
+  const attached = await run();
+  expect(attached.err).toContain('is under way already; this follows it');
+  expect(attached.out).toContain('0 created, 0 updated, 240 known');
   expect(await server.stop()).toBe(0);
 
   api.people.push(...crowd('clerk', 2, 900));

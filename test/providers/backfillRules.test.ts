@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { guarded } from '../../src/fetch.ts';
 import type { Happening } from '../../src/happenings.ts';
 import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
+import { claimBackfill } from '../../src/inbound/backfills.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';
 
@@ -59,6 +60,12 @@ describe('why it does not start', () => {
     await refused(`Back-fill ${first.body.id} of this endpoint is under way`);
     endpoint = 'ep_none';
     expect((await post()).status).toBe(404);
+  });
+
+  test('two asked for at the same moment: one', async () => {
+    await open('stripe');
+    const answers = await Promise.all([post(), post(), post()]);
+    expect(answers.map(each => each.status).sort()).toEqual([202, 409, 409]);
   });
 
   test('an option that is none, and a rate that is too high', async () => {
@@ -163,6 +170,35 @@ test('lists, properties and names as the type is set; a path never reaches what 
   const found = await find('p000000@example.com');
   expect(found).toMatchObject({ plan: 'pro', firstName: null, mailingLists: { [list]: true }, userId: 'user_000000' });
   expect(found.hidden).toBeUndefined();
+});
+
+test('Clerk: unverified addresses, test users and people without an address, as the settings say', async () => {
+  await open('clerk');
+  await patch({ settings: { verifiedOnly: true, skipTestUsers: true } });
+  api.people = crowd('clerk', 4);
+  const address = (email: string, status: string) => ({
+    email_addresses: [{ id: 'idn_1', email_address: email, verification: { status } }],
+    primary_email_address_id: 'idn_1',
+  });
+  api.people[0]!.more = address('a@example.com', 'verified');
+  api.people[1]!.more = address('b@example.com', 'unverified');
+  api.people[2]!.more = address('c+clerk_test@example.com', 'verified');
+  api.people[3]!.email = null;
+  expect(await run()).toMatchObject({ created: 1, waiting: 2, skipped: 1 });
+  expect((await app.contacts()).map(each => each.email)).toEqual(['a@example.com']);
+});
+
+test('Supabase: anonymous, unconfirmed and softly deleted users make no contact; what is known stays', async () => {
+  await open('supabase');
+  await patch({ settings: { confirmedOnly: true } });
+  api.people = crowd('supabase', 4);
+  api.people[1]!.more = { email: '', is_anonymous: true };
+  api.people[2]!.more = { email_confirmed_at: undefined };
+  expect(await run()).toMatchObject({ created: 2, waiting: 2 });
+  const gone = { email: 'Zm9vYmFyYmF6', deleted_at: new Date().toISOString(), user_metadata: {} };
+  Object.assign(api.people[3]!, { more: gone, changed: Date.now() });
+  expect(await run()).toMatchObject({ created: 0, updated: 0, known: 2, waiting: 2 });
+  expect(await find('p000003@example.com')).toMatchObject({ firstName: 'N000003', subscribed: true });
 });
 
 describe('events', () => {
@@ -327,6 +363,19 @@ test('requests keep to their rate, and webhooks are answered meanwhile', async (
   expect(await report(started.body.id)).toMatchObject({ state: 'done', created: 500 });
   expect(Math.min(...at.slice(1).map((time, i) => time - at[i]!))).toBeGreaterThan(115);
   expect(slowest.toSorted((a, b) => a - b)[Math.floor(slowest.length / 2)]).toBeLessThan(50);
+});
+
+test('what a dead process had in work goes on: at once where nobody else can have it, else when its lease has run out', async () => {
+  await open('polar');
+  api.people = crowd('polar', 120);
+  const { body } = await post();
+  const { now, store } = app.app.ctx;
+  await store.write(tx => claimBackfill(tx, now(), false));
+  await app.drain();
+  expect((await report(body.id)).state).toBe(onPostgres ? 'running' : 'done');
+  app.time = Date.now() + 31_000;
+  await app.drain();
+  expect(await report(body.id)).toMatchObject({ state: 'done', created: 120 });
 });
 
 test('a page is bound to its lease: who lost it applies nothing', async () => {

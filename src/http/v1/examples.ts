@@ -68,6 +68,11 @@ export const provider = {
   ],
   settings: { type: 'object', properties: { mode: { enum: ['any', 'live', 'test'], default: 'any' } } },
   setup: ['In the Stripe dashboard add an event destination with the URL {url}.'],
+  backfill: {
+    eventType: 'customer.created',
+    apiKey: 'a restricted key (rk_…) with read access to Customers',
+    needs: [],
+  },
 };
 
 export const delivery = {
