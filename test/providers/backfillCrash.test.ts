@@ -102,7 +102,7 @@ test('inlet backfill: beside a server it follows, without one it works; the key 
   expect(first.out).toContain('240 created, 0 updated, 0 known');
   expect(first.err).not.toContain('No server runs');
 
-  api.mishaps = [() => Bun.sleep(3000).then((): 'pass' => 'pass')];
+  api.mishaps = [() => Bun.sleep(3000).then(() => 'pass' as const)];
   const followed = Bun.spawn([binary(), 'backfill', id, '--port', String(port)], {
     cwd,
     env,

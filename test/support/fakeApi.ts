@@ -1,5 +1,5 @@
 /** What one request is answered instead of the list; `pass` is the list. */
-export type Mishap = (request: Request) => Response | Promise<Response> | 'pass';
+export type Mishap = (request: Request) => Response | 'pass' | Promise<Response | 'pass'>;
 
 /** One person as every provider has it; `id` is the provider's. */
 export interface Person {
