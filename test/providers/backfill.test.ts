@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { guarded } from '../../src/fetch.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
+import { seeded } from '../support/crash.ts';
 import { crowd, FakeApi, type Mishap, type Person, shown } from '../support/fakeApi.ts';
 
 const PROVIDERS = ['stripe', 'clerk', 'supabase', 'polar'];
@@ -242,6 +243,49 @@ describe.each(PROVIDERS)('%s', provider => {
     app = await TestApp.open({ fetch });
     endpoint = await app.endpoint(provider, { settings });
     expect(await history(['back-fill', 'webhooks', 'back-fill'])).toEqual(first);
+  });
+
+  test('any order of webhooks and back-fills ends in the same contacts: what the list says', async () => {
+    const seed = process.env.SEED ? Number(process.env.SEED) : Math.trunc(Math.random() * 2 ** 31);
+    console.log(`back-fill orders: SEED=${seed}`);
+    const random = seeded(seed);
+    const people = crowd(provider, 5);
+    const told = people.flatMap((each, i) =>
+      [0, 1, 2].map(version => {
+        const changed = each.created + version * 10_000;
+        const person = {
+          ...each,
+          first: `V${version}`,
+          email: version === 2 ? `new${i}@example.com` : each.email,
+          changed,
+        };
+        return webhookOf(provider, version ? updateOf(provider) : TYPES[provider]!, person, changed);
+      }),
+    );
+    const settings = api.settings;
+    const outcomes: string[][] = [];
+    for (let order = 0; order < 6; order++) {
+      api.people = people.map((each, i) => ({
+        ...each,
+        first: 'V2',
+        email: `new${i}@example.com`,
+        changed: each.created + 20_000,
+      }));
+      const steps: unknown[] = [...told, ...told.slice(0, 4), 'back-fill', 'back-fill'].map(step => ({
+        step,
+        at: random(),
+      }));
+      const shuffled = (steps as { step: unknown; at: number }[]).sort((a, b) => a.at - b.at);
+      for (const { step } of shuffled) await (step === 'back-fill' ? run() : app.post(endpoint, provider, step));
+      await app.drain();
+      outcomes.push(await audience());
+      await app.stop();
+      app = await TestApp.open({ fetch });
+      endpoint = await app.endpoint(provider, { settings });
+    }
+    expect(outcomes[0]).toHaveLength(5);
+    expect(outcomes[0]?.every(each => each.includes('"firstName":"V2"') && each.includes('"email":"new'))).toBe(true);
+    for (const outcome of outcomes) expect(outcome).toEqual(outcomes[0]!);
   });
 });
 
