@@ -20,7 +20,9 @@ export class Careful {
   private until = Number.NEGATIVE_INFINITY; // on the monotonic clock, ms
   private beats = 0;
   private readonly heard = new Map<string, { value: string; at: number }>();
+  private beatAt = Number.NEGATIVE_INFINITY;
   private timer: Timer | undefined;
+  private beating: Promise<void> = Promise.resolve();
 
   now(): boolean {
     return performance.now() < this.until;
@@ -45,14 +47,16 @@ export class Careful {
     });
     if (crashed) this.begin();
     if (alone) return;
-    const beat = () => this.beat(store, now()).catch(failed);
     await this.beat(store, now());
-    this.timer = setInterval(beat, BEAT_MS);
+    this.timer = setInterval(() => {
+      this.beating = this.beat(store, now()).catch(failed);
+    }, BEAT_MS);
   }
 
   /** @throws StoreUnavailable: then the next start is careful */
   async stop(store: Store): Promise<void> {
     clearInterval(this.timer);
+    await this.beating; // it would bring the mark back
     await store.write(tx => tx.delete(meta).where(eq(meta.key, this.mark)));
   }
 
@@ -71,6 +75,8 @@ export class Careful {
     });
     if (crashed) this.begin();
     const at = performance.now();
+    if (at - this.beatAt > 2 * BEAT_MS) this.heard.clear(); // nobody could beat, or we were not listening
+    this.beatAt = at;
     const silent: string[] = [];
     for (const { key, value } of marks) {
       const last = this.heard.get(key);
