@@ -6,9 +6,10 @@ import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
-import { guardedFetch } from './fetch.ts';
+import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
 import { createHttp } from './http/app.ts';
+import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
@@ -91,7 +92,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now: seams.now ?? Date.now,
-    fetch: seams.fetch ?? guardedFetch,
+    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell: tellAll([subscribed.hear]),
     subscribed,
@@ -99,8 +100,9 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
+  const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
-  const worker = new Worker(ctx, [outgoing.duty]);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -134,6 +136,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async stop() {
       clearInterval(watch);
       if (server) await closed(server);
+      stopping.abort();
       await worker.stop();
       await outgoing.stop();
       if (served)

@@ -30,7 +30,9 @@ const ids: Record<string, string> = {};
 beforeAll(async () => {
   app = await TestApp.open({ resolve: async () => [] }); // no call leaves this machine
   doc = (await app.fetch('/swagger/json')).body;
-  ids.endpoints = await app.endpoint('stripe');
+  ids.endpoints = await app.endpoint('stripe', { settings: { apiKey: 'rk_test_documented' } });
+  ids.backfills = (await app.api('POST', `/endpoints/${ids.endpoints}/backfill`, {})).body.id;
+  await app.api('POST', `/backfills/${ids.backfills}/cancel`);
   ids.lists = (await app.api('POST', '/lists', { name: 'l' })).body.id;
   ids.keys = (await app.api('POST', '/keys', { name: 'k' })).body.id;
   const subscription = (await app.api('POST', '/webhook-subscriptions', { url: 'https://example.com/' })).body;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Route, route } from '../route.ts';
+import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
@@ -14,6 +15,7 @@ export const apiRoutes = (
   forget: () => void,
 ): Route[] => [
   ...endpointRoutes(receive),
+  ...backfillRoutes,
   ...deliveryRoutes,
   ...contactRoutes,
   ...listRoutes,
