@@ -15,6 +15,7 @@ import { backlogOf } from './inbound/log.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { Mailer } from './mail/mailer.ts';
 import { Subscribed } from './outgoing/listen.ts';
 import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
@@ -100,7 +101,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     wake: () => worker.wake(),
   };
   const outgoing = new Outgoing(ctx);
-  const worker = new Worker(ctx, [outgoing.duty]);
+  const mailer = new Mailer(ctx);
+  const worker = new Worker(ctx, [outgoing.duty, mailer.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -135,6 +137,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       clearInterval(watch);
       if (server) await closed(server);
       await worker.stop();
+      mailer.close();
       await outgoing.stop();
       if (served)
         await ctx.careful

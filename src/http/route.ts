@@ -33,13 +33,7 @@ export interface Route extends Doc {
   query: z.ZodType | null;
   body: z.ZodType | null;
   response: z.ZodType;
-  run(
-    ctx: Context,
-    params: Record<string, string>,
-    query: unknown,
-    body: unknown,
-    headers: Headers,
-  ): Promise<unknown>;
+  run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown, headers: Headers): Promise<unknown>;
 }
 
 interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import { contacts, type mails } from '../db/schema.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { AppError } from '../errors.ts';
+import { unsubscribeUrl } from './links.ts';
 import {
   anyMailDue,
   claimMails,
@@ -20,7 +21,6 @@ import { getMessage } from './messages.ts';
 import { type Rendered, render } from './render.ts';
 import { mailSettings } from './settings.ts';
 import { type Outcome, type Outgoing, openTransport, send } from './transport.ts';
-import { unsubscribeUrl } from './unsubscribe.ts';
 
 const BATCH = 50;
 const DOWN_MS = 15_000; // a server that can't be used is left alone for this long
@@ -175,8 +175,7 @@ export class Mailer {
     await store.write(async tx => {
       if (!(await settleMail(tx, row, set)) || kind !== 'bounced') return;
       await suppress(tx, row.recipient, 'bounced', now);
-      if (row.contactId !== null)
-        await setSubscribed(tx, row.contactId, false, { key: row.id, source: 'Bounced mail' }, now, tell);
+      if (row.contactId !== null) await setSubscribed(tx, row.contactId, false, { key: row.id }, now, tell);
     });
   }
 }

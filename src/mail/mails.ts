@@ -55,6 +55,18 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
   return made.length ? id : null;
 }
 
+/** Whether a key may be used (again): not while a mail since `since` has it; an older one gives it up. */
+export async function freeKey(tx: Tx, key: string, since: number): Promise<boolean> {
+  const [row] = await tx.select({ id: mails.id, createdAt: mails.createdAt }).from(mails).where(eq(mails.mailKey, key));
+  if (!row) return true;
+  if (row.createdAt > since) return false;
+  await tx
+    .update(mails)
+    .set({ mailKey: `${key}:${row.id}` })
+    .where(eq(mails.id, row.id));
+  return true;
+}
+
 /** True when a mail is due. An idle server does no more than this. */
 export async function anyMailDue(tx: Tx, now: number): Promise<boolean> {
   const due = await prepare(tx, 'mailDue', t =>

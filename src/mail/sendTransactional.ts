@@ -1,10 +1,10 @@
+import { createHash } from 'node:crypto';
 import { normalEmail } from '../audience/contacts.ts';
 import { writeContact } from '../audience/write.ts';
 import type { Context } from '../context.ts';
 import { AppError, invalid } from '../errors.ts';
-import { remember } from '../idempotency.ts';
 import { newId } from '../id.ts';
-import { queueMail } from './mails.ts';
+import { freeKey, queueMail } from './mails.ts';
 import { missingData, render } from './render.ts';
 import { publishedOf } from './transactional.ts';
 
@@ -15,7 +15,8 @@ export interface Send {
   dataVariables?: Record<string, unknown> | undefined;
 }
 
-const SCOPE = 'transactional';
+const WINDOW_MS = 86_400_000;
+const MAX_KEY = 100; // characters
 
 /**
  * Queues one transactional mail; with an idempotency key at most once in 24 hours, recorded with the mail.
@@ -25,9 +26,15 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
   const to = normalEmail(send.email);
   if (!/^[^\s@<>",;]+@[^\s@<>",;]+$/.test(to)) throw invalid('Invalid email address.');
   const now = ctx.now();
-  const key = newId('send', now);
+  if (idempotencyKey && idempotencyKey.length > MAX_KEY)
+    throw invalid(`Idempotency-Key: at most ${MAX_KEY} characters.`);
+  const hash = createHash('sha256')
+    .update(idempotencyKey ?? '')
+    .digest('hex');
+  const key = idempotencyKey ? `transactional:${hash}` : newId('send', now);
   await ctx.store.write(async tx => {
-    if (idempotencyKey) await remember(tx, SCOPE, idempotencyKey, now);
+    if (idempotencyKey && !(await freeKey(tx, key, now - WINDOW_MS)))
+      throw new AppError('conflict', 'Idempotency key already used with a different request body.');
     const message = await publishedOf(tx, send.transactionalId);
     const data = send.dataVariables ?? {};
     const missing = missingData(message.content, data);
@@ -35,7 +42,7 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
       throw new AppError('invalid', `Missing required data variable(s): ${missing.join(', ').slice(0, 300)}`);
     render(message.content, { contact: { email: to }, event: {}, data, unsubscribeUrl: '' }); // refuses what can't be rendered
     if (send.addToAudience)
-      await writeContact(tx, 'upsert', { email: to }, { key, source: 'API' }, now, ctx.tell);
+      await writeContact(tx, 'upsert', { email: to }, { key: newId('send', now), source: 'API' }, now, ctx.tell);
     const mail = { key, contactId: null, to, emailMessageId: message.id, data: { data }, transactional: true };
     await queueMail(tx, { ...mail, transactionalId: send.transactionalId }, now);
   });

@@ -59,7 +59,10 @@ export async function requireDraft(tx: Tx, message: MessageRow): Promise<void> {
   if (message.transactionalId === null) return;
   const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, message.transactionalId));
   if (row && row.draftId !== message.id)
-    throw new AppError('conflict', 'This version is published. Make a draft with POST /transactional-emails/{id}/draft.');
+    throw new AppError(
+      'conflict',
+      'This version is published. Make a draft with POST /transactional-emails/{id}/draft.',
+    );
 }
 
 export const publishedOnly: Search = { where: isNotNull(transactionals.publishedId) };

@@ -6,6 +6,8 @@ import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
+import { mailRoutes, messageRoutes } from './mail.ts';
+import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
@@ -17,6 +19,9 @@ export const apiRoutes = (
   ...deliveryRoutes,
   ...contactRoutes,
   ...listRoutes,
+  ...messageRoutes,
+  ...transactionalRoutes,
+  ...mailRoutes,
   ...keyRoutes(forget),
   ...webhookSubscriptionRoutes,
 ];

@@ -81,7 +81,8 @@ export const messageRoutes: Route[] = [
   }),
   route('POST', `${MESSAGES}/:id`, {
     summary: 'Change an email message',
-    description: 'With `expectedRevisionId` a change that somebody else made meanwhile is a 409. Fallbacks are merged by key; null removes one.',
+    description:
+      'With `expectedRevisionId` a change that somebody else made meanwhile is a 409. Fallbacks are merged by key; null removes one.',
     tag,
     errors: [404, 409],
     body: z.strictObject({ ...messageFields, expectedRevisionId: z.string().max(64).nullish() }),
@@ -118,7 +119,15 @@ export const messageRoutes: Route[] = [
     tag,
     errors: [404],
     body: z.strictObject({
-      emails: z.array(z.string().regex(/^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be addresses').max(254)).min(1).max(10),
+      emails: z
+        .array(
+          z
+            .string()
+            .regex(/^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be addresses')
+            .max(254),
+        )
+        .min(1)
+        .max(10),
       contactProperties: values.optional(),
       eventProperties: values.optional(),
       dataVariables: values.optional(),
@@ -139,7 +148,14 @@ export const messageRoutes: Route[] = [
           made.push(
             await queueMail(
               tx,
-              { key: `${key}:${i}`, contactId: null, to: normalEmail(to), emailMessageId: id, data, transactional: true },
+              {
+                key: `${key}:${i}`,
+                contactId: null,
+                to: normalEmail(to),
+                emailMessageId: id,
+                data,
+                transactional: true,
+              },
               now,
             ),
           );

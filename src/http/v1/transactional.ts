@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { transactionals } from '../../db/schema.ts';
+import { sendTransactional } from '../../mail/sendTransactional.ts';
 import {
   createTransactional,
   openDraft,
@@ -9,7 +10,6 @@ import {
   viewTransactional,
   viewTransactionals,
 } from '../../mail/transactional.ts';
-import { sendTransactional } from '../../mail/sendTransactional.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import { pageWith } from './examples.ts';

@@ -2,23 +2,11 @@ import { eq } from 'drizzle-orm';
 import { setSubscribed } from '../audience/write.ts';
 import type { Context } from '../context.ts';
 import { contacts } from '../db/schema.ts';
-import type { Sealer } from '../sealing.ts';
+import { openLink } from '../mail/links.ts';
+import { readBody } from './body.ts';
 
-const CONTEXT = 'unsubscribe';
+const MAX_FORM = 4096; // bytes
 export const UNSUBSCRIBE = /^\/unsubscribe\/([A-Za-z0-9._-]{20,400})$/;
-
-/** A link that names a contact and a mail, which nobody but us can make. It does not run out: old mails have it too. */
-export const unsubscribeUrl = (publicUrl: string, sealer: Sealer, contactId: string, mailId: string): string =>
-  `${publicUrl}/unsubscribe/${sealer.seal(`${contactId} ${mailId}`, CONTEXT)}`;
-
-function opened(sealer: Sealer, token: string): { contactId: string; mailId: string } | null {
-  try {
-    const [contactId = '', mailId = ''] = sealer.open(token, CONTEXT).split(' ');
-    return { contactId, mailId };
-  } catch {
-    return null;
-  }
-}
 
 const page = (status: number, title: string, text: string, button: { action: string; label: string } | null) =>
   new Response(
@@ -39,20 +27,22 @@ const LEAVE = { action: 'unsubscribe', label: 'Unsubscribe' };
 const BACK = { action: 'resubscribe', label: 'Subscribe again' };
 
 /** GET shows a page and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
-export async function unsubscribe(ctx: Context, method: string, token: string, form: string): Promise<Response> {
-  const named = opened(ctx.sealer, token);
+export async function unsubscribe(ctx: Context, request: Request, token: string): Promise<Response> {
+  const named = openLink(ctx.sealer, token);
   const contact =
     named &&
     (await ctx.store.read(async tx => (await tx.select().from(contacts).where(eq(contacts.id, named.contactId)))[0]));
   if (!named || !contact)
     return page(404, 'This link does not work', 'It is damaged, or you are not on our list any more.', null);
-  if (method !== 'POST')
+  if (request.method !== 'POST')
     return contact.subscribed
       ? page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE)
       : page(200, 'You are unsubscribed', 'You get no mails of this kind.', BACK);
+  const body = await readBody(request, MAX_FORM);
+  const form = body instanceof Uint8Array ? new TextDecoder().decode(body) : '';
   const subscribed = new URLSearchParams(form).get('action') === BACK.action;
   const now = ctx.now();
-  const origin = { key: `${named.mailId}:${subscribed ? 'back' : 'leave'}:${now}`, source: 'Unsubscribe link' };
+  const origin = { key: `${named.mailId}:${subscribed ? 'back' : 'leave'}:${now}` };
   await ctx.store.write(tx => setSubscribed(tx, contact.id, subscribed, origin, now, ctx.tell));
   return subscribed
     ? page(200, 'Welcome back', 'You are subscribed again.', LEAVE)
