@@ -9,6 +9,7 @@ const LIMITS = { parseLimit: 1_000_000, renderLimit: 500, memoryLimit: 20_000_00
 const COMMON = { ...LIMITS, ownPropertyOnly: true, templates: {}, strictFilters: true };
 const plain = new Liquid(COMMON);
 const html = new Liquid({ ...COMMON, outputEscape: 'escape' });
+for (const { tags } of [plain, html]) for (const tag of ['include', 'render', 'layout', 'block']) delete tags[tag];
 
 /** What a mail's variables are filled from. */
 export interface Values {

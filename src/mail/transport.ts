@@ -87,7 +87,5 @@ function judged(error: SmtpError): Outcome {
   if (aboutUs || status === 0 || status === 421)
     return { kind: 'down', error: status ? text : `The mail server can't be used: ${said(error)}` };
   if (status < 500) return { kind: 'later', error: text };
-  return { kind: /^RCPT/.test(command) || code === 'EENVELOPE' ? bounce(command) : 'failed', error: text };
+  return { kind: /^RCPT/.test(command) ? 'bounced' : 'failed', error: text };
 }
-
-const bounce = (command: string) => (/^MAIL/.test(command) ? 'failed' : 'bounced');

@@ -39,6 +39,14 @@ beforeAll(async () => {
   ids.deliveries = (
     await app.post(ids.endpoints, 'stripe', stripeEvent('customer.created', { email: 'doc@x.co' }))
   ).body.deliveryId;
+  ids['email-messages'] = (await app.api('POST', '/email-messages', { subject: 's', html: 'h' })).body.id;
+  ids.mails = (
+    await app.api('POST', `/email-messages/${ids['email-messages']}/preview`, { emails: ['a@x.co'] })
+  ).body.id;
+  const transactional = (await app.api('POST', '/transactional-emails', { name: 't' })).body;
+  ids['transactional-emails'] = transactional.id;
+  const draft = `/email-messages/${transactional.draftEmailMessageId}`;
+  await app.api('POST', draft, { subject: 's', html: '{{ data.confirmationUrl }}' });
   await app.drain();
   ids.contacts = String((await app.contacts())[0]?.id);
 });
@@ -156,7 +164,8 @@ test('every example runs unedited, and every answer is as its schema says', asyn
     if (path.endsWith('/find')) real += '?email=doc@x.co';
     const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '');
-    const body = operation.requestBody?.content['application/json']?.example;
+    let body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
+    if (path.endsWith('/transactional')) body = { ...body, transactionalId: ids['transactional-emails'] }; // has to be published first
     const answer = path.startsWith('/api/v1')
       ? await app.api(method.toUpperCase(), real.slice(7), body)
       : await app.fetch(real);

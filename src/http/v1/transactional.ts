@@ -19,9 +19,8 @@ const tag = 'Transactional';
 const PATH = '/api/v1/transactional-emails';
 const SEND = '/api/v1/transactional';
 const name = z.string().trim().min(1).max(255);
-const value: z.ZodType = z.lazy(() =>
-  z.union([z.string().max(10_000), z.number(), z.boolean(), z.array(z.record(z.string(), value)).max(500)]),
-);
+const scalar = z.union([z.string().max(10_000), z.number(), z.boolean()]);
+const value = z.union([scalar, z.array(z.record(z.string().max(100), scalar)).max(500)]);
 
 export const transactionalRoutes: Route[] = [
   route('GET', PATH, {
@@ -121,6 +120,11 @@ export const transactionalRoutes: Route[] = [
       addToAudience: z.boolean().optional(),
       dataVariables: z.record(z.string().max(100), value).optional(),
     }),
+    example: {
+      transactionalId: example.transactional.id,
+      email: 'ada@example.com',
+      dataVariables: { confirmationUrl: 'https://example.com/confirm' },
+    },
     response: z.object({ success: z.literal(true) }),
     answer: { success: true },
     handle: async ({ ctx, body, headers }) => {
