@@ -1,12 +1,11 @@
-import { sql } from 'drizzle-orm';
 import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
 import { type Settled, settle } from './audience/settle.ts';
-import { type Effect, events, type Scalar } from './db/schema.ts';
-import { prepare, type Tx } from './db/store.ts';
+import type { Effect, Scalar } from './db/schema.ts';
+import type { Tx } from './db/store.ts';
+import { recordEvent } from './events.ts';
 import { type Happening, type Listener, nobody } from './happenings.ts';
-import { newId } from './id.ts';
 import type { EventSettings } from './inbound/eventSettings.ts';
 import type { Fact } from './providers/provider.ts';
 
@@ -117,36 +116,22 @@ async function trigger(
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
     return null;
   }
-  const [row] = await prepare(tx, 'event+', t =>
-    t
-      .insert(events)
-      .values({
-        id: sql.placeholder('id'),
-        effectKey: sql.placeholder('effectKey'),
-        eventName: sql.placeholder('eventName'),
-        contactId: sql.placeholder('contactId'),
-        email: sql.placeholder('email'),
-        eventProperties: sql.placeholder('eventProperties'),
-        deliveryId: sql.placeholder('deliveryId'),
-        createdAt: sql.placeholder('now'),
-      })
-      .onConflictDoNothing()
-      .returning({ id: events.id })
-      .prepare(),
-  ).all({
-    id: newId('evt', now),
-    effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
-    eventName,
-    contactId,
-    email,
-    eventProperties: origin.eventProperties,
-    deliveryId: origin.deliveryId,
+  const event = await recordEvent(
+    tx,
+    {
+      effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+      contact: { id: contactId, email, userId },
+      eventName,
+      eventProperties: origin.eventProperties,
+      deliveryId: origin.deliveryId,
+    },
     now,
-  });
-  effects.push(row ? { kind: 'event.triggered', eventName, eventId: row.id } : { kind: 'event.repeated', eventName });
-  if (!row) return null;
-  const contact = { id: contactId, email, userId };
-  return { kind: 'event', contact, eventId: row.id, eventName, eventProperties: origin.eventProperties };
+  );
+  const eventId = event?.kind === 'event' ? event.eventId : null;
+  effects.push(
+    eventId === null ? { kind: 'event.repeated', eventName } : { kind: 'event.triggered', eventName, eventId },
+  );
+  return event;
 }
 
 function waitingMessage(fact: Fact): string {

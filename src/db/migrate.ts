@@ -2,11 +2,12 @@ import type { Database } from 'bun:sqlite';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from 'node:fs';
 import type { ReservedSQL, SQL } from 'bun';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
+import audience from '../../migrations/0002_audience.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init];
+export const MIGRATIONS: string[] = [init, audience];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 

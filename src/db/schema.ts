@@ -198,3 +198,26 @@ export const jobs = sqliteTable(
   },
   t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
 );
+
+/** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
+export const suppressions = sqliteTable('suppressions', {
+  email: text('email').primaryKey(),
+  reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
+  createdAt: time('created_at').notNull(),
+});
+
+export const suppressionRemovals = sqliteTable(
+  'suppression_removals',
+  { id: text('id').primaryKey(), createdAt: time('created_at').notNull() },
+  t => [index('suppression_removals_created').on(t.createdAt)],
+);
+
+export const idempotencyKeys = sqliteTable(
+  'idempotency_keys',
+  {
+    hash: text('hash').primaryKey(), // SHA-256 of scope and key, hex
+    scope: text('scope').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('idempotency_keys_created').on(t.createdAt)],
+);

@@ -145,3 +145,12 @@ export const list = {
 export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', createdAt: at, lastUsedAt: null };
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = { status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null, backlog: 0 };
+
+export const saved = { success: true, id: ids.contact };
+export const suppression = {
+  contact: { id: ids.contact, email: 'ada@example.com', userId: null },
+  isSuppressed: false,
+  removalQuota: { limit: 100, remaining: 100 },
+};
+export const pattern = { id: 'evp_3a7bd3e2360a3d29eea436fc', eventName: 'planUpgraded', incomingWebhookPlatform: null };
+export const wholePattern = { ...pattern, eventProperties: [{ name: 'plan', type: 'string' }] };

@@ -6,12 +6,22 @@ import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
+import { loopsContactRoutes } from './loopsContacts.ts';
+import { loopsEventRoutes } from './loopsEvents.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
 export const apiRoutes = (
   receive: (endpointId: string, request: Request) => Promise<Response>,
   forget: () => void,
-): Route[] => [...endpointRoutes(receive), ...deliveryRoutes, ...contactRoutes, ...listRoutes, ...keyRoutes(forget)];
+): Route[] => [
+  ...endpointRoutes(receive),
+  ...deliveryRoutes,
+  ...loopsContactRoutes,
+  ...contactRoutes,
+  ...loopsEventRoutes,
+  ...listRoutes,
+  ...keyRoutes(forget),
+];
 
 export const healthRoute: Route = route('GET', '/health', {
   summary: 'Is it well?',
