@@ -349,10 +349,3 @@ export const mails = sqliteTable(
     index('mails_recipient').on(t.recipient, t.id),
   ],
 );
-
-/** Addresses that no mail goes to. */
-export const suppressions = sqliteTable('suppressions', {
-  email: text('email').primaryKey(),
-  reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
-  createdAt: time('created_at').notNull(),
-});

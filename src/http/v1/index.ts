@@ -6,6 +6,8 @@ import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
+import { loopsContactRoutes } from './loopsContacts.ts';
+import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes, messageRoutes } from './mail.ts';
 import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
@@ -17,7 +19,9 @@ export const apiRoutes = (
 ): Route[] => [
   ...endpointRoutes(receive),
   ...deliveryRoutes,
+  ...loopsContactRoutes,
   ...contactRoutes,
+  ...loopsEventRoutes,
   ...listRoutes,
   ...messageRoutes,
   ...transactionalRoutes,
