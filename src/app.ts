@@ -16,6 +16,7 @@ import { backlogOf } from './inbound/log.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { Mailer } from './mail/mailer.ts';
 import { Subscribed } from './outgoing/listen.ts';
 import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
@@ -102,7 +103,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   };
   const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
-  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty]);
+  const mailer = new Mailer(ctx);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -138,6 +140,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       if (server) await closed(server);
       stopping.abort();
       await worker.stop();
+      mailer.close();
       await outgoing.stop();
       if (served)
         await ctx.careful

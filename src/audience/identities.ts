@@ -3,8 +3,8 @@ import { deliveries, identities, links } from '../db/schema.ts';
 import { onKey } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
-import type { Identity } from './project.ts';
-import { emptyRegisters, type Joining, join, type K, type Registers } from './registers.ts';
+import type { Identity } from './partition.ts';
+import { emptyRegisters, type Joining, join as joinFact, type K, type Registers } from './registers.ts';
 
 /** Whom a fact is about: the provider's person, else the address, else an alias such as a payment's id. Null: nobody. */
 export function identityId(provider: string, fact: Fact): string | null {
@@ -51,10 +51,14 @@ export async function registersOf(tx: Tx, id: string): Promise<Registers | null>
 }
 
 /** Everything connected with these starting points, over links of any age. */
-async function component(tx: Tx, start: string, values: Iterable<string>): Promise<Map<string, Identity>> {
+export async function component(
+  tx: Tx,
+  starts: Iterable<string>,
+  values: Iterable<string>,
+): Promise<Map<string, Identity>> {
   const found = new Map<string, Identity>();
   const seenValues = new Set<string>();
-  const ids = [start];
+  const ids = [...starts];
   const open = [...values];
   while (ids.length || open.length) {
     for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
@@ -75,17 +79,24 @@ async function component(tx: Tx, start: string, values: Iterable<string>): Promi
   return found;
 }
 
+/** What an identity is to learn: `join` adds it to the registers it has, or to those of a new one. */
+export interface Lesson {
+  id: string;
+  provider: string;
+  links: Record<string, K>;
+  join(known: Registers | null): Registers;
+}
+
 /**
- * Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from.
+ * Adds what an identity learns to `all`, which must hold everything connected with it.
  * The identity itself is written by `saveIdentities`, once its contact is known.
  */
-export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[]> {
-  const all = await component(tx, id, Object.keys(joining.links));
+export async function teach(tx: Tx, all: Map<string, Identity>, { id, provider, links: values, join }: Lesson) {
   const known = all.get(id);
   const linked = new Set(known ? Object.keys(known.registers.links) : []);
-  const registers = join(known?.registers ?? emptyRegisters(joining), joining);
+  const registers = join(known?.registers ?? null);
   if (!known) all.set(id, { id, provider, contactId: null, registers, stored: null });
-  for (const value of Object.keys(joining.links)) {
+  for (const value of Object.keys(values)) {
     if (linked.has(value)) continue;
     await prepare(tx, 'link+', t =>
       t
@@ -95,6 +106,14 @@ export async function learn(tx: Tx, id: string, provider: string, joining: Joini
         .prepare(),
     ).run({ value, id });
   }
+}
+
+/** Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from. */
+export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[]> {
+  const all = await component(tx, [id], Object.keys(joining.links));
+  const join = (known: Registers | null) =>
+    joinFact(known ?? emptyRegisters(joining.class, joining.fact.personId), joining);
+  await teach(tx, all, { id, provider, links: joining.links, join });
   return [...all.values()];
 }
 

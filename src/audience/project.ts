@@ -1,21 +1,6 @@
 import type { Scalar } from '../db/schema.ts';
+import { ascending, type Group, type Identity, isLive, isPerson, ownEmail } from './partition.ts';
 import { best, type IdentityClass, type K, type Registers, type Version } from './registers.ts';
-
-/** One identity, as loaded. */
-export interface Identity {
-  id: string;
-  provider: string;
-  contactId: string | null;
-  registers: Registers;
-  /** As the database has it; null: not there yet. */
-  stored: { contactId: string | null; registers: string } | null;
-}
-
-/** Identities that are one person, and the link values that are theirs. */
-export interface Group {
-  identities: Identity[];
-  values: Set<string>;
-}
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -31,116 +16,65 @@ export interface Projected {
 }
 
 const RANK: Record<IdentityClass, number> = { api: 2, auth: 2, payment: 1, address: 0 };
-const isPerson = (i: Identity) => i.registers.class !== 'address';
-const isLive = (i: Identity) => isPerson(i) && i.registers.died === null;
-const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-
-const ownEmail = (i: Identity) => best(i.registers.email, i.registers.died)?.v ?? null;
-
-interface Edge {
-  identity: Identity;
-  value: string;
-  k: K;
-  strength: number;
-}
-
-/** Ids before addresses; among addresses, what a live identity shows now, then what a dead one showed, then former ones. */
-function strength(identity: Identity, value: string): number {
-  if (!value.startsWith('email:')) return 3;
-  if (value.slice(6) !== ownEmail(identity)) return 0;
-  return isPerson(identity) && !isLive(identity) ? 1 : 2;
-}
-
-/**
- * Splits connected identities into persons. Edges are joined strongest first; one that would put two users of the same auth
- * provider together is refused, so an address both had goes to the one that claims it now. Depends on the set only.
- */
-export function partition(identities: Identity[]): Group[] {
-  const [only] = identities;
-  if (only && identities.length === 1) return [{ identities, values: new Set(Object.keys(only.registers.links)) }];
-  const edges: Edge[] = identities
-    .flatMap(identity =>
-      Object.entries(identity.registers.links).map(([value, k]) => ({
-        identity,
-        value,
-        k,
-        strength: strength(identity, value),
-      })),
-    )
-    .sort(
-      (a, b) =>
-        b.strength - a.strength ||
-        ascending(b.k, a.k) ||
-        ascending(a.identity.id, b.identity.id) ||
-        ascending(a.value, b.value),
-    );
-  const parent = new Map<string, string>();
-  const users = new Map<string, Set<string>>(); // root → auth providers that have a user in it
-  const root = (node: string): string => {
-    let at = node;
-    while (parent.get(at) !== undefined && parent.get(at) !== at) at = parent.get(at)!;
-    parent.set(node, at);
-    return at;
-  };
-  for (const i of identities) users.set(`#${i.id}`, new Set(i.registers.class === 'auth' ? [i.provider] : []));
-  for (const { identity, value } of edges) {
-    const a = root(`#${identity.id}`);
-    const b = root(value);
-    if (a === b) continue;
-    const [usersA, usersB] = [users.get(a) ?? new Set<string>(), users.get(b) ?? new Set<string>()];
-    if ([...usersA].some(provider => usersB.has(provider))) continue;
-    parent.set(b, a);
-    users.set(a, new Set([...usersA, ...usersB]));
-  }
-  const groups = new Map<string, Group>();
-  const groupOf = (node: string) => {
-    const key = root(node);
-    let group = groups.get(key);
-    if (!group) {
-      group = { identities: [], values: new Set() };
-      groups.set(key, group);
-    }
-    return group;
-  };
-  for (const i of [...identities].sort((a, b) => ascending(a.id, b.id))) groupOf(`#${i.id}`).identities.push(i);
-  for (const { value } of edges) groupOf(value).values.add(value);
-  return [...groups.values()].filter(group => group.identities.length > 0);
-}
 
 /** Where a group stands: shown, not shown for want of an address, or removed by a deletion. */
 export type Standing = { contact: Projected } | { contact: null; why: 'unknown' | 'deleted' };
 
+/** Identities that may say something of the contact; what the API said counts from `since` on. */
+interface Voices {
+  givers: Identity[];
+  since: K;
+}
+
 /** The contact of a group: a pure function of its registers. `knownLists`: lists that exist. */
 export function project(group: Group, knownLists: (id: string) => boolean): Standing {
-  const persons = group.identities.filter(isPerson);
+  const { identities } = group;
+  const erased = identities.reduce((top, i) => later(top, i.registers.said?.erased ?? ''), '');
+  const persons = identities.filter(i => isPerson(i) && !isErased(i, erased));
   const dead = persons.filter(i => !isLive(i));
-  const anyLive = persons.length > dead.length;
   const last = newestBurial(dead);
-  const buried = !anyLive && last !== null;
+  const buried = last !== null && persons.length === dead.length && !cameFromApi(identities, dead, erased);
   const removed = buried && last.onDelete === 'delete';
   // Who asked for deletion leaves nothing behind; after a removal only what came later counts.
-  const givers = group.identities.filter(i =>
-    isPerson(i)
-      ? !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete')
-      : !removed || i.registers.last > last.k,
-  );
-  const email = shownEmail(givers, group.values);
-  if (email === null)
-    return { contact: null, why: removed || dead.some(i => ownEmail(i) !== null) ? 'deleted' : 'unknown' };
-  const origin = oldestOrigin(givers);
+  const since = removed ? later(erased, last.k) : erased;
+  const givers = identities.filter(i => {
+    if (isPerson(i)) return persons.includes(i) && !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete');
+    return i.registers.class === 'api' || since === '' || i.registers.last > since;
+  });
+  const voices: Voices = { givers, since };
+  const email = shownEmail(voices, group.values);
+  if (email === null) {
+    const gone = removed || dead.some(i => ownEmail(i) !== null) || (erased !== '' && persons.length === 0);
+    return { contact: null, why: gone ? 'deleted' : 'unknown' };
+  }
+  const origin = oldestOrigin(voices);
+  const subscription = subscriptionOf(identities, buried && !removed ? last.k : null);
   return {
     contact: {
       email,
-      userId: shownUserId(givers),
-      firstName: field(givers, r => r.firstName),
-      lastName: field(givers, r => r.lastName),
-      source: origin?.source ?? '',
-      userGroup: origin?.userGroup ?? '',
-      subscribed: !buried || removed,
-      properties: allProperties(givers),
-      lists: allLists(givers, buried && !removed ? last.k : null, knownLists),
+      userId: shownUserId(voices),
+      firstName: field(voices, r => r.firstName),
+      lastName: field(voices, r => r.lastName),
+      source: field(voices, r => r.said?.source ?? []) ?? origin?.source ?? '',
+      userGroup: field(voices, r => r.said?.userGroup ?? []) ?? origin?.userGroup ?? '',
+      subscribed: subscription('~'),
+      properties: allProperties(voices),
+      lists: allLists(voices, subscription, knownLists),
     },
   };
+}
+
+const later = (a: K, b: K): K => (a > b ? a : b);
+
+/** Whether a deletion through the API came after the person was first seen: dead for good, and nothing of it is left. */
+function isErased({ registers: { first, died } }: Identity, erased: K): boolean {
+  return (died !== null && died < first ? died : first) < erased;
+}
+
+/** A contact that the API made before a provider knew it outlives the provider's person. */
+function cameFromApi(identities: Identity[], dead: Identity[], erased: K): boolean {
+  const claims = identities.flatMap(i => i.registers.said?.claims.filter(claim => claim.k > erased) ?? []);
+  return claims.some(claim => dead.every(i => claim.k < i.registers.first));
 }
 
 function newestBurial(dead: Identity[]) {
@@ -150,74 +84,117 @@ function newestBurial(dead: Identity[]) {
   return last;
 }
 
-/** Live before dead, then the highest class, then longest known. Only addresses that are this group's own. */
-function shownEmail(givers: Identity[], values: Set<string>): string | null {
-  const order = [...givers].sort(
-    (a, b) =>
-      standing(b) - standing(a) ||
-      RANK[b.registers.class] - RANK[a.registers.class] ||
-      ascending(a.registers.first, b.registers.first) ||
-      ascending(a.id, b.id),
-  );
-  for (const each of order) {
-    const email = ownEmail(each);
-    if (email !== null && values.has(`email:${email}`)) return email;
+/** What stands of a field of one identity. */
+const said = <T extends Scalar | null>(i: Identity, versions: Version<T>[], since: K) =>
+  best(versions, i.registers.died, i.registers.class === 'api' ? since : '');
+
+/**
+ * Live before dead, then the highest class, then longest known; what the API claims competes with an auth user's by k.
+ * An address by which the API only named the contact counts as little as one seen alone. Only addresses that are this group's own.
+ */
+function shownEmail({ givers, since }: Voices, values: Set<string>): string | null {
+  let claim: Version<string> | null = null;
+  let other: { i: Identity; version: Version<string> } | null = null;
+  for (const i of givers) {
+    const version = said(i, i.registers.email, since);
+    if (!version || !values.has(`email:${version.v}`)) continue;
+    if (i.registers.class === 'api' && version.a === 1) {
+      if (!claim || version.k > claim.k) claim = version;
+    } else if (!other || before(i, other.i) < 0) other = { i, version };
   }
-  return null;
+  if (!claim || !other) return claim?.v ?? other?.version.v ?? null;
+  const auth = other.i.registers.class === 'auth' && isLive(other.i);
+  return auth && other.version.k > claim.k ? other.version.v : claim.v;
 }
 
+const before = (a: Identity, b: Identity) =>
+  standing(b) - standing(a) ||
+  rankOf(b) - rankOf(a) ||
+  ascending(a.registers.first, b.registers.first) ||
+  ascending(a.id, b.id);
 const standing = (i: Identity) => (isLive(i) ? 2 : isPerson(i) ? 1 : 0);
+const rankOf = (i: Identity) => (isPerson(i) ? RANK[i.registers.class] : 0);
 
-function shownUserId(givers: Identity[]): string | null {
-  const auth = givers
+function shownUserId(voices: Voices): string | null {
+  const ofApi = { ...voices, givers: voices.givers.filter(i => i.registers.class === 'api') };
+  const auth = voices.givers
     .filter(i => i.registers.class === 'auth')
     .sort((a, b) => ascending(a.registers.first, b.registers.first) || ascending(a.id, b.id))[0];
-  return auth?.registers.personId ?? field(givers, r => r.userId);
+  return field(ofApi, r => r.userId) ?? auth?.registers.personId ?? field(voices, r => r.userId);
 }
 
 /** Per field: max (class, authority, k). */
-function field(givers: Identity[], pick: (r: Registers) => Version<string>[]): string | null {
-  let top: { version: Version<string>; rank: number } | null = null;
-  for (const { registers } of givers) {
-    const version = best(pick(registers), registers.died);
+function field(
+  { givers, since }: Voices,
+  pick: (r: Registers) => Version<string>[] | Version<string | null>[],
+): string | null {
+  let top: { version: Version<string | null>; rank: number } | null = null;
+  for (const i of givers) {
+    const version = said<string | null>(i, pick(i.registers), since);
     if (!version) continue;
-    const rank = RANK[registers.class] * 2 + version.a;
+    const rank = RANK[i.registers.class] * 2 + version.a;
     if (!top || rank > top.rank || (rank === top.rank && version.k > top.version.k)) top = { version, rank };
   }
   return top?.version.v ?? null;
 }
 
-function oldestOrigin(givers: Identity[]) {
+function oldestOrigin({ givers, since }: Voices) {
   let oldest: NonNullable<Registers['origin']> | null = null;
   for (const { registers } of givers) {
-    const { origin, died } = registers;
-    if (!origin || (died !== null && origin.k >= died)) continue;
+    const claim = registers.said?.claims.find(each => each.k > since);
+    const origin = claim ? { k: claim.k, source: claim.v, userGroup: '' } : registers.origin;
+    if (!origin || (registers.died !== null && origin.k >= registers.died)) continue;
     if (!oldest || origin.k < oldest.k) oldest = origin;
   }
   return oldest;
 }
 
-function allProperties(givers: Identity[]): Record<string, Scalar> {
+function allProperties({ givers, since }: Voices): Record<string, Scalar> {
   const top = new Map<string, Version>();
-  for (const { registers } of givers) {
-    for (const [key, versions] of Object.entries(registers.props)) {
-      const version = best(versions, registers.died);
+  for (const i of givers) {
+    for (const [key, versions] of Object.entries(i.registers.props)) {
+      const version = said(i, versions, since);
       const had = top.get(key);
       if (version && (!had || version.k > had.k)) top.set(key, version);
     }
   }
-  return Object.fromEntries([...top].sort(([a], [b]) => ascending(a, b)).map(([key, version]) => [key, version.v]));
+  return Object.fromEntries(
+    [...top].sort(([a], [b]) => ascending(a, b)).flatMap(([key, { v }]) => (v === null ? [] : [[key, v]])),
+  );
 }
 
-/** Union. What came after the identity's death, or while the contact stood unsubscribed by a deletion, adds nothing. */
-function allLists(givers: Identity[], unsubscribedSince: K | null, known: (id: string) => boolean): string[] {
+/**
+ * Whether the person was subscribed at a moment ('~': now). Every unsubscribe of theirs counts, removals between or not;
+ * a deletion at the provider is one more, for as long as it stands.
+ */
+function subscriptionOf(identities: Identity[], buried: K | null): (k: K) => boolean {
+  const words = identities.flatMap(i => i.registers.said?.subscribed ?? []);
+  if (buried !== null) words.push({ a: 1, k: buried, v: false });
+  words.sort((a, b) => ascending(a.k, b.k));
+  return k => words.findLast(word => word.k <= k)?.v ?? true;
+}
+
+/**
+ * What the API said last of a list decides; else the union of what webhooks add, before the identity's death.
+ * Nothing is added while unsubscribed.
+ */
+function allLists({ givers, since }: Voices, subscribed: (k: K) => boolean, known: (id: string) => boolean): string[] {
   const out = new Set<string>();
+  const words = new Map<string, Version<boolean>>();
   for (const { registers } of givers) {
     for (const [id, first] of Object.entries(registers.lists)) {
-      if (registers.died !== null && first >= registers.died) continue;
-      if (unsubscribedSince !== null && first > unsubscribedSince) continue;
-      if (known(id)) out.add(id);
+      const adds = [first, registers.relisted?.[id] ?? first];
+      if (adds.some(k => !(registers.died !== null && k >= registers.died) && subscribed(k)) && known(id)) out.add(id);
     }
+    for (const [id, versions] of Object.entries(registers.said?.lists ?? {})) {
+      const word = versions.findLast(each => each.k > since && (!each.v || subscribed(each.k)));
+      const had = words.get(id);
+      if (word && (!had || word.k > had.k)) words.set(id, word);
+    }
+  }
+  for (const [id, { v }] of words) {
+    if (v && known(id)) out.add(id);
+    if (!v) out.delete(id);
   }
   return [...out].sort(ascending);
 }

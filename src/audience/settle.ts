@@ -1,10 +1,11 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { contacts, deliveries, type Effect, events, lists, memberships, type Scalar } from '../db/schema.ts';
+import { contacts, deliveries, type Effect, events, lists, mails, memberships, type Scalar } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Happening, Who } from '../happenings.ts';
 import { newId } from '../id.ts';
 import { saveIdentities } from './identities.ts';
-import { type Group, type Identity, type Projected, partition, project } from './project.ts';
+import { ascending, type Group, type Identity, partition } from './partition.ts';
+import { type Projected, project } from './project.ts';
 
 type ContactRow = typeof contacts.$inferSelect;
 
@@ -31,12 +32,13 @@ interface Plan {
   had: ContactRow[];
 }
 
-const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 const DATA = ['email', 'userId', 'firstName', 'lastName', 'source', 'userGroup', 'subscribed'] as const;
 
 async function existingLists(tx: Tx, all: Identity[]): Promise<Set<string>> {
   const known = new Set<string>();
-  for (const id of new Set(all.flatMap(i => Object.keys(i.registers.lists)))) {
+  for (const id of new Set(
+    all.flatMap(({ registers: r }) => [...Object.keys(r.lists), ...Object.keys(r.said?.lists ?? {})]),
+  )) {
     const row = await prepare(tx, 'list', t =>
       t
         .select({ id: lists.id })
@@ -150,6 +152,7 @@ async function freeAddresses(tx: Tx, plans: Plan[], rows: ContactRow[]): Promise
 async function mergeInto(tx: Tx, from: string, to: string): Promise<void> {
   await tx.update(deliveries).set({ contactId: to }).where(eq(deliveries.contactId, from));
   await tx.update(events).set({ contactId: to }).where(eq(events.contactId, from));
+  await tx.update(mails).set({ contactId: to }).where(eq(mails.contactId, from));
   await tx.delete(memberships).where(eq(memberships.contactId, from));
 }
 

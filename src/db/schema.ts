@@ -242,6 +242,29 @@ export const backfills = sqliteTable(
   ],
 );
 
+/** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
+export const suppressions = sqliteTable('suppressions', {
+  email: text('email').primaryKey(),
+  reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
+  createdAt: time('created_at').notNull(),
+});
+
+export const suppressionRemovals = sqliteTable(
+  'suppression_removals',
+  { id: text('id').primaryKey(), createdAt: time('created_at').notNull() },
+  t => [index('suppression_removals_created').on(t.createdAt)],
+);
+
+export const idempotencyKeys = sqliteTable(
+  'idempotency_keys',
+  {
+    hash: text('hash').primaryKey(), // SHA-256 of scope and key, hex
+    scope: text('scope').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('idempotency_keys_created').on(t.createdAt)],
+);
+
 /** Where happenings are sent. `state` other than `active` has a `reason`, a sentence. */
 export const webhookSubscriptions = sqliteTable('webhook_subscriptions', {
   id: text('id').primaryKey(),
@@ -292,5 +315,80 @@ export const webhookCalls = sqliteTable(
     index('webhook_calls_leased').on(t.id).where(sql`leased = 1`),
     index('webhook_calls_finished').on(t.finishedAt).where(sql`finished_at is not null`),
     index('webhook_calls_subscription').on(t.subscriptionId, t.state, t.id),
+  ],
+);
+
+/** What a mail says, before its variables are filled in. */
+export interface MailContent {
+  subject: string;
+  previewText: string;
+  fromName: string;
+  /** The part before the @; the domain is that of INLET_MAIL_FROM. */
+  fromEmail: string;
+  replyToEmail: string;
+  html: string;
+  /** Empty: made from the HTML. */
+  text: string;
+  /** Values for variables that have none, by name. */
+  contactPropertiesFallbacks: Record<string, string>;
+  eventPropertiesFallbacks: Record<string, string>;
+  dataVariablesFallbacks: Record<string, string>;
+}
+
+export const emailMessages = sqliteTable('email_messages', {
+  id: text('id').primaryKey(),
+  content: json<MailContent>('content').notNull(),
+  revisionId: text('revision_id').notNull(),
+  transactionalId: text('transactional_id'),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+export const transactionals = sqliteTable('transactionals', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  draftId: text('draft_id'), // email messages
+  publishedId: text('published_id'),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+export type MailState = 'queued' | 'held' | 'sending' | 'sent' | 'failed' | 'bounced' | 'suppressed';
+/** What fills a mail's variables beside the contact. */
+export interface MailData {
+  event?: Record<string, unknown>;
+  data?: Record<string, unknown>;
+}
+
+/** One message to one recipient; a queue of its own. */
+export const mails = sqliteTable(
+  'mails',
+  {
+    id: text('id').primaryKey(),
+    mailKey: text('mail_key').notNull().unique(), // what caused it: once
+    contactId: text('contact_id'),
+    recipient: text('recipient').notNull(),
+    emailMessageId: text('email_message_id').notNull(),
+    data: json<MailData>('data').notNull(),
+    transactional: integer('transactional', { mode: 'boolean' }).notNull(),
+    workflowRunId: text('workflow_run_id'),
+    transactionalId: text('transactional_id'),
+    state: text('state').$type<MailState>().notNull(),
+    messageId: text('message_id').notNull(), // RFC 5322, the same at every attempt
+    subject: text('subject'), // rendered, with the two below
+    html: text('html'),
+    plain: text('plain'),
+    dueAt: time('due_at').notNull(), // while sending: when the lease runs out
+    attempts: integer('attempts').notNull(), // counted before each start
+    error: text('error'),
+    createdAt: time('created_at').notNull(),
+    sentAt: time('sent_at'),
+  },
+  t => [
+    index('mails_queued').on(t.dueAt, t.id).where(sql`state = 'queued'`),
+    index('mails_sending').on(t.dueAt).where(sql`state = 'sending'`),
+    index('mails_state').on(t.state, t.id).where(sql`state <> 'sent'`),
+    index('mails_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
+    index('mails_recipient').on(t.recipient, t.id),
   ],
 );

@@ -9,6 +9,7 @@ import { hooks } from './hooks.ts';
 import { detailOf, documented } from './openapi.ts';
 import { jsonBody, queryOf, type Route } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
+import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
 import { apiRoutes, healthRoute } from './v1/index.ts';
 
 const STATUS: Record<ErrorCode, number> = {
@@ -77,17 +78,25 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   const receive = hooks(ctx);
   const routes = apiRoutes(receive, () => auth.forget());
   const elysia = mount(ctx, routes);
-  const table = [...routes, healthRoute].map(({ method, path }) => ({ method, path: pattern(path) }));
+  const table = [...routes, healthRoute].map(({ method, path }) => ({
+    method,
+    path: pattern(path),
+    fixed: !path.includes(':'),
+  }));
   const allowed = (path: string): string[] => {
     if (swaggerPaths.has(path)) return ['GET'];
-    return [...new Set(table.filter(each => each.path.test(path)).map(each => each.method))];
+    const matching = table.filter(each => each.path.test(path));
+    const fixed = matching.filter(each => each.fixed); // "/contacts/create" is no contact's id
+    return [...new Set((fixed.length ? fixed : matching).map(each => each.method))];
   };
 
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
     if (ctx.config.role === 'worker' && url.pathname !== '/health') return json(503, NOT_HERE);
     const hook = HOOK.exec(url.pathname);
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
-    const methods = hook ? ['POST'] : allowed(url.pathname);
+    const link = UNSUBSCRIBE.exec(url.pathname);
+    if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
+    const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
     if (!methods.includes(methodOf(request))) {
       return json(
@@ -161,6 +170,8 @@ function mount(ctx: Context, routes: Route[]) {
 }
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
+const NAME = /^[^\0]{1,500}$/u; // what is looked up by its name
+const isParam = ([name, value]: [string, string]) => (name === 'eventName' ? NAME : ID).test(value);
 
 /** Elysia never sees an error: its own answer would show the message. */
 async function answered(
@@ -177,10 +188,10 @@ async function answered(
 }
 
 async function answer(ctx: Context, each: Route, request: Request, params: Record<string, string>): Promise<Response> {
-  if (Object.values(params).some(value => !ID.test(value))) throw new AppError('notFound', 'No such id.');
+  if (!Object.entries(params).every(isParam)) throw new AppError('notFound', 'No such id.');
   const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
   const query = queryOf(new URL(request.url).searchParams);
-  const result = await each.run(ctx, params, query, body);
+  const result = await each.run(ctx, params, query, body, request.headers);
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   return json(unwell ? 503 : each.status, result);
 }

@@ -43,7 +43,7 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
 }
 
 /** Whether the newest word of a field is another one than this. Null says nothing. */
-const differs = <T extends Scalar>(versions: Version<T>[], value: T | null) =>
+const differs = (versions: Version<Scalar | null>[], value: Scalar | null) =>
   value !== null && best(versions, null)?.v !== value;
 
 function outdated(r: Registers, fact: Fact, { settings, contactProperties }: Origin): boolean {

@@ -1,14 +1,15 @@
 import { expect, test } from 'bun:test';
 import { asc, inArray, like } from 'drizzle-orm';
 import fc from 'fast-check';
-import { factKey } from '../../src/audience/registers.ts';
+import { factKey, type Word } from '../../src/audience/registers.ts';
+import { applyWord } from '../../src/audience/write.ts';
 import { contacts, lists, memberships } from '../../src/db/schema.ts';
-import type { Store } from '../../src/db/store.ts';
+import type { Store, Tx } from '../../src/db/store.ts';
 import type { Rank } from '../../src/providers/provider.ts';
 import { eachBackend } from '../support/backends.ts';
 import { fact, NOW, type Told, tell } from '../support/facts.ts';
 
-// The promise: same deliveries, any order, any duplicates → the contacts of the ordered history.
+// The promise: same deliveries and API writes, any order, any duplicates → the contacts of the ordered history.
 const RUNS = { sqlite: Number(process.env.HISTORY_RUNS ?? 3000), postgres: Number(process.env.HISTORY_RUNS ?? 500) };
 const SEED = process.env.SEED ? Number(process.env.SEED) : Math.trunc(Math.random() * 2 ** 31);
 
@@ -34,6 +35,59 @@ const person = fc.record({
   external: fc.option(fc.constantFrom('1', '2'), { nil: null }),
 });
 type Happening = typeof person extends fc.Arbitrary<infer T> ? T : never;
+
+const api = fc.record({
+  kind: fc.constantFrom('write' as const, 'write' as const, 'write' as const, 'erase' as const, 'subscribe' as const),
+  at: fc.integer({ min: 1, max: 12 }),
+  email,
+  user: fc.option(fc.constantFrom('clerk1', 'clerk2', 'own1'), { nil: null }),
+  claim: fc.boolean(),
+  firstName: fc.option(fc.constantFrom('Api', 'Ida', null), { nil: undefined }),
+  source: fc.option(fc.constantFrom('Form', 'CSV'), { nil: undefined }),
+  group: fc.option(fc.constantFrom('A', ''), { nil: undefined }),
+  subscribed: fc.option(fc.boolean(), { nil: undefined }),
+  lists: fc.dictionary(fc.constantFrom('l1', 'l2'), fc.boolean(), { maxKeys: 2 }),
+  plan: fc.option(fc.constantFrom('api', null), { nil: undefined }),
+});
+type Spoken = typeof api extends fc.Arbitrary<infer T> ? T : never;
+type Step = { webhook: Happening } | { api: Spoken };
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: person.map(webhook => ({ webhook })) },
+  { weight: 2, arbitrary: api.map(spoken => ({ api: spoken })) },
+);
+
+/** An API write as its word, with its own time: only its arrival is shuffled. */
+function word(s: Spoken, n: number, ns: string): { id: string; word: Word } {
+  const k = factKey(NOW - 1000 + s.at, 2, `${ns}${n}`);
+  const mail = `${ns}${s.email}`;
+  const user = s.user === null ? null : `${ns}${s.user}`;
+  const write = s.kind === 'write';
+  const claim = write && s.claim;
+  return {
+    id: user === null ? `api:@${mail}` : `api:user:${user}`,
+    word: {
+      k,
+      links: { [`email:${mail}`]: claim || user === null ? k : '', ...(user !== null && { [`user:${user}`]: k }) },
+      email: write && (claim || user === null) ? mail : undefined,
+      claim,
+      userId: claim ? (user ?? undefined) : undefined,
+      origin: 'API',
+      subscribed: s.kind === 'erase' ? undefined : s.subscribed,
+      ...(write && { firstName: s.firstName, source: s.source, userGroup: s.group }),
+      properties: write && s.plan !== undefined ? { plan: s.plan } : {},
+      lists: write ? s.lists : {},
+      erase: s.kind === 'erase',
+    },
+  };
+}
+
+async function take(tx: Tx, each: Step, n: number, ns: string): Promise<void> {
+  if ('webhook' in each) await tell(tx, told(each.webhook, n, ns));
+  else {
+    const { id, word: said } = word(each.api, n, ns);
+    await applyWord(tx, id, said, NOW);
+  }
+}
 
 const RANKS: Record<string, Rank> = { created: 0, updated: 1, deleted: 3 };
 
@@ -115,7 +169,7 @@ eachBackend('histories', open => {
       }
     });
     let run = 0;
-    const shuffled = fc.array(person, { minLength: 2, maxLength: 9 }).chain(history =>
+    const shuffled = fc.array(step, { minLength: 2, maxLength: 9 }).chain(history =>
       fc.tuple(
         fc.constant(history),
         fc.shuffledSubarray(
@@ -129,17 +183,18 @@ eachBackend('histories', open => {
         run++;
         const a = `a${String(run).padStart(7, '0')}-`;
         const b = `b${String(run).padStart(7, '0')}-`;
-        const key = (h: Happening, n: number) => {
-          const t = told(h, n, a);
+        const key = (h: Step, n: number) => {
+          if ('api' in h) return word(h.api, n, a).word.k;
+          const t = told(h.webhook, n, a);
           const f = fact(t.fact);
           return factKey(f.at, f.rank, t.id);
         };
         const ordered = history.map((h, n) => ({ h, n })).sort((x, y) => (key(x.h, x.n) < key(y.h, y.n) ? -1 : 1));
         await store.write(async tx => {
-          for (const { h, n } of ordered) await tell(tx, told(h, n, a));
+          for (const { h, n } of ordered) await take(tx, h, n, a);
         });
         await store.write(async tx => {
-          for (const n of order) await tell(tx, told(history[n]!, n, b));
+          for (const n of order) await take(tx, history[n]!, n, b);
         });
         expect(await contactsOf(store, b)).toEqual(await contactsOf(store, a));
       }),

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { suppress } from '../../src/audience/suppressions.ts';
 import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
@@ -41,8 +42,19 @@ beforeAll(async () => {
   ids.deliveries = (
     await app.post(ids.endpoints, 'stripe', stripeEvent('customer.created', { email: 'doc@x.co' }))
   ).body.deliveryId;
+  ids['email-messages'] = (await app.api('POST', '/email-messages', { subject: 's', html: 'h' })).body.id;
+  ids.mails = (
+    await app.api('POST', `/email-messages/${ids['email-messages']}/preview`, { emails: ['a@x.co'] })
+  ).body.id;
+  const transactional = (await app.api('POST', '/transactional-emails', { name: 't' })).body;
+  ids['transactional-emails'] = transactional.id;
+  const draft = `/email-messages/${transactional.draftEmailMessageId}`;
+  await app.api('POST', draft, { subject: 's', html: '{{ data.confirmationUrl }}' });
   await app.drain();
   ids.contacts = String((await app.contacts())[0]?.id);
+  await app.api('POST', '/events/send', { email: 'doc@x.co', eventName: 'doc' });
+  ids['event-patterns'] = (await app.api('GET', '/event-patterns/by-name/doc')).body.id;
+  await app.app.ctx.store.write(tx => suppress(tx, 'doc@x.co', 'manual', 0));
 });
 afterAll(() => app.stop());
 
@@ -155,10 +167,12 @@ test('every example runs unedited, and every answer is as its schema says', asyn
       const endpoint = (await app.api('GET', `/endpoints/${ids.endpoints}`)).body;
       real = real.replace('{secretId}', endpoint.secrets.at(-1).id);
     }
-    if (path.endsWith('/find')) real += '?email=doc@x.co';
+    if (/\/(find|suppression)$/.test(path)) real += '?email=doc@x.co';
+    real = real.replace('{eventName}', 'doc');
     const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '');
-    const body = operation.requestBody?.content['application/json']?.example;
+    let body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
+    if (path.endsWith('/transactional')) body = { ...body, transactionalId: ids['transactional-emails'] }; // has to be published first
     const answer = path.startsWith('/api/v1')
       ? await app.api(method.toUpperCase(), real.slice(7), body)
       : await app.fetch(real);

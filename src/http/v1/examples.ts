@@ -218,3 +218,11 @@ export const webhookCall = {
   },
   attempts: [{ at, status: 200, ms: 84, answer: 'ok', error: null }],
 };
+export const saved = { success: true, id: ids.contact };
+export const suppression = {
+  contact: { id: ids.contact, email: 'ada@example.com', userId: null },
+  isSuppressed: false,
+  removalQuota: { limit: 100, remaining: 100 },
+};
+export const pattern = { id: 'evp_3a7bd3e2360a3d29eea436fc', eventName: 'planUpgraded', incomingWebhookPlatform: null };
+export const wholePattern = { ...pattern, eventProperties: [{ name: 'plan', type: 'string' }] };

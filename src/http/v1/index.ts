@@ -7,6 +7,10 @@ import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
+import { loopsContactRoutes } from './loopsContacts.ts';
+import { loopsEventRoutes } from './loopsEvents.ts';
+import { mailRoutes, messageRoutes } from './mail.ts';
+import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
@@ -17,8 +21,13 @@ export const apiRoutes = (
   ...endpointRoutes(receive),
   ...backfillRoutes,
   ...deliveryRoutes,
+  ...loopsContactRoutes,
   ...contactRoutes,
+  ...loopsEventRoutes,
   ...listRoutes,
+  ...messageRoutes,
+  ...transactionalRoutes,
+  ...mailRoutes,
   ...keyRoutes(forget),
   ...webhookSubscriptionRoutes,
 ];
