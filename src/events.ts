@@ -1,9 +1,10 @@
 import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from './audience/contacts.ts';
 import type { Search } from './db/scan.ts';
-import { events } from './db/schema.ts';
-import type { Tx } from './db/store.ts';
-import { idAt } from './id.ts';
+import { events, type Scalar } from './db/schema.ts';
+import { prepare, type Tx } from './db/store.ts';
+import type { Happening, Who } from './happenings.ts';
+import { idAt, newId } from './id.ts';
 
 /** `since` and `until` in ms. */
 export interface EventFilter {
@@ -43,4 +44,54 @@ export async function viewEvents(tx: Tx, ids: string[]) {
     const { effectKey: _, createdAt, ...shown } = row;
     return [{ ...shown, createdAt: new Date(createdAt).toISOString() }];
   });
+}
+
+export interface NewEvent {
+  /** What it is of (delivery, kind, target): a second event with the same key is none. */
+  effectKey: string;
+  contact: Who;
+  eventName: string;
+  eventProperties: Record<string, Scalar>;
+  deliveryId: string | null;
+}
+
+const eventOf = (tx: Tx) =>
+  prepare(tx, 'event?', t =>
+    t
+      .select({ id: events.id })
+      .from(events)
+      .where(eq(events.effectKey, sql.placeholder('effectKey')))
+      .prepare(),
+  );
+
+/** Records an event. Null: it was recorded before. */
+export async function recordEvent(tx: Tx, event: NewEvent, now: number): Promise<Happening | null> {
+  const { contact, eventName, eventProperties, effectKey, deliveryId } = event;
+  if (await eventOf(tx).get({ effectKey })) return null;
+  const id = newId('evt', now);
+  await prepare(tx, 'event+', t =>
+    t
+      .insert(events)
+      .values({
+        id: sql.placeholder('id'),
+        effectKey: sql.placeholder('effectKey'),
+        eventName: sql.placeholder('eventName'),
+        contactId: sql.placeholder('contactId'),
+        email: sql.placeholder('email'),
+        eventProperties: sql.placeholder('eventProperties'),
+        deliveryId: sql.placeholder('deliveryId'),
+        createdAt: sql.placeholder('now'),
+      })
+      .prepare(),
+  ).run({
+    id,
+    effectKey,
+    eventName,
+    contactId: contact.id,
+    email: contact.email,
+    eventProperties,
+    deliveryId,
+    now,
+  });
+  return { kind: 'event', contact, eventId: id, eventName, eventProperties };
 }

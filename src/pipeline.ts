@@ -1,12 +1,11 @@
-import { eq, sql } from 'drizzle-orm';
 import { claims, identityId, learn, releaseWaiting } from './audience/identities.ts';
 import { fitProperties } from './audience/properties.ts';
 import { factKey, type IdentityClass, type Joining } from './audience/registers.ts';
 import { type Settled, settle } from './audience/settle.ts';
-import { type Effect, events, type Scalar } from './db/schema.ts';
-import { prepare, type Tx } from './db/store.ts';
+import type { Effect, Scalar } from './db/schema.ts';
+import type { Tx } from './db/store.ts';
+import { recordEvent } from './events.ts';
 import { type Happening, type Listener, nobody } from './happenings.ts';
-import { newId } from './id.ts';
 import type { EventSettings } from './inbound/eventSettings.ts';
 import type { Fact } from './providers/provider.ts';
 
@@ -15,7 +14,10 @@ export interface Origin {
   provider: string;
   class: Exclude<IdentityClass, 'address'>;
   source: string;
-  deliveryId: string;
+  /** Null: from no delivery, such as a back-fill. */
+  deliveryId: string | null;
+  /** What the keys of its effects begin with: the delivery's id, or what else tells it from others. */
+  key: string;
   externalId: string;
   /** How often the delivery was replayed with `repeatEffects`. */
   replays: number;
@@ -35,8 +37,8 @@ export interface Taken {
   identityId: string;
   message: string;
   effects: Effect[];
-  /** Deliveries that waited for this person are due now. */
-  released: boolean;
+  /** How many deliveries waited for this person and are due now. */
+  released: number;
 }
 
 /**
@@ -76,16 +78,16 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number, tell
       identityId: id,
       message: waitingMessage(fact),
       effects,
-      released: false,
+      released: 0,
     };
   }
   const { happenings } = settled;
   const event = await trigger(tx, fact, origin, contactId, settled, now, effects);
   if (event) happenings.push(event);
   const message = sentence(fact, settled, effects);
-  const cause = { key: `${origin.deliveryId}:${origin.replays}`, deliveryId: origin.deliveryId };
+  const cause = { key: `${origin.key}:${origin.replays}`, deliveryId: origin.deliveryId };
   effects.push(...(await tell(tx, happenings, cause, now)));
-  return { status: 'processed', contactId, identityId: id, message, effects, released: woken > 0 };
+  return { status: 'processed', contactId, identityId: id, message, effects, released: woken };
 }
 
 function deletionEffects(joining: Joining, settled: Settled): Effect[] {
@@ -96,15 +98,6 @@ function deletionEffects(joining: Joining, settled: Settled): Effect[] {
     ? []
     : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
 }
-
-const eventOf = (tx: Tx) =>
-  prepare(tx, 'event?', t =>
-    t
-      .select({ id: events.id })
-      .from(events)
-      .where(eq(events.effectKey, sql.placeholder('effectKey')))
-      .prepare(),
-  );
 
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
 async function trigger(
@@ -126,39 +119,22 @@ async function trigger(
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
     return null;
   }
-  const effectKey = `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`;
-  if (await eventOf(tx).get({ effectKey })) {
-    effects.push({ kind: 'event.repeated', eventName });
-    return null;
-  }
-  const eventId = newId('evt', now);
-  await prepare(tx, 'event+', t =>
-    t
-      .insert(events)
-      .values({
-        id: sql.placeholder('id'),
-        effectKey: sql.placeholder('effectKey'),
-        eventName: sql.placeholder('eventName'),
-        contactId: sql.placeholder('contactId'),
-        email: sql.placeholder('email'),
-        eventProperties: sql.placeholder('eventProperties'),
-        deliveryId: sql.placeholder('deliveryId'),
-        createdAt: sql.placeholder('now'),
-      })
-      .prepare(),
-  ).run({
-    id: eventId,
-    effectKey,
-    eventName,
-    contactId,
-    email,
-    eventProperties: origin.eventProperties,
-    deliveryId: origin.deliveryId,
+  const event = await recordEvent(
+    tx,
+    {
+      effectKey: `${origin.key}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+      contact: { id: contactId, email, userId },
+      eventName,
+      eventProperties: origin.eventProperties,
+      deliveryId: origin.deliveryId,
+    },
     now,
-  });
-  effects.push({ kind: 'event.triggered', eventName, eventId });
-  const contact = { id: contactId, email, userId };
-  return { kind: 'event', contact, eventId, eventName, eventProperties: origin.eventProperties };
+  );
+  const eventId = event?.kind === 'event' ? event.eventId : null;
+  effects.push(
+    eventId === null ? { kind: 'event.repeated', eventName } : { kind: 'event.triggered', eventName, eventId },
+  );
+  return event;
 }
 
 function waitingMessage(fact: Fact): string {

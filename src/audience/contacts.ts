@@ -3,9 +3,11 @@ import type { Search } from '../db/scan.ts';
 import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
+import { email as plausible } from '../providers/pick.ts';
 import type { Registers } from './registers.ts';
 
-type ContactRow = typeof contacts.$inferSelect;
+export type ContactRow = typeof contacts.$inferSelect;
+export type By = { email: string } | { userId: string } | { id: string };
 
 export const normalEmail = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
 
@@ -20,13 +22,52 @@ export async function contactIdsOfEmail(tx: Tx, email: string): Promise<string[]
 }
 
 /** Contacts that a user id of the user's own product names, those beside the shown one included. */
-export async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
+async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
   const rows = await tx
     .select({ id: identities.contactId })
     .from(links)
     .innerJoin(identities, eq(identities.id, links.identityId))
     .where(eq(links.value, `user:${userId}`));
   return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
+}
+
+/** An address as it is stored. @throws AppError invalid */
+export function emailOf(text: string): string {
+  const email = plausible(text);
+  if (email === null) throw invalid('Invalid email address.');
+  return email;
+}
+
+const rowBy = async (tx: Tx, column: typeof contacts.email | typeof contacts.userId | typeof contacts.id, v: string) =>
+  (
+    await tx.select().from(contacts).where(eq(column, v)).orderBy(asc(contacts.createdAt), asc(contacts.id)).limit(1)
+  )[0];
+
+/** The contact that shows the address or the user id, else the one that did formerly. */
+export async function nowOrFormerly(
+  tx: Tx,
+  column: 'email' | 'userId',
+  value: string,
+): Promise<ContactRow | undefined> {
+  const shown = await rowBy(tx, contacts[column], value);
+  if (shown) return shown;
+  const ids = await (column === 'email' ? contactIdsOfEmail : contactIdsOfUser)(tx, value);
+  const [first] = ids.sort();
+  return first === undefined ? undefined : rowBy(tx, contacts.id, first);
+}
+
+/** The contact that shows an address, has or had a user id, or is that row. @throws AppError invalid for a bad address */
+export async function contactBy(tx: Tx, by: By): Promise<ContactRow | undefined> {
+  if ('id' in by) return rowBy(tx, contacts.id, by.id);
+  return 'email' in by ? rowBy(tx, contacts.email, emailOf(by.email)) : nowOrFormerly(tx, 'userId', by.userId);
+}
+
+/** What a caller gave of address and user id, of which exactly one is wanted. @throws AppError invalid */
+export function exactlyOne(given: { email?: string | undefined; userId?: string | undefined }): By {
+  if (given.email !== undefined && given.userId !== undefined) throw invalid('Give exactly one of email and userId.');
+  if (given.email !== undefined) return { email: given.email };
+  if (given.userId !== undefined) return { userId: given.userId };
+  throw invalid('An email or userId is required.');
 }
 
 /** The contact in Loops' shape: custom properties at top level, `mailingLists` an object of true entries. */
@@ -76,19 +117,10 @@ export async function viewContacts(tx: Tx, ids: string[]) {
 
 /** Loops' find: nobody or one contact, by exactly one of address and user id. @throws AppError invalid */
 export async function findContacts(tx: Tx, by: { email?: string | undefined; userId?: string | undefined }) {
-  if ((by.email === undefined) === (by.userId === undefined)) throw invalid('Give exactly one of email and userId.');
-  let ids: string[];
-  if (by.email !== undefined) {
-    if (!/^[^\s@]+@[^\s@]+$/.test(by.email.trim())) throw invalid('Invalid email address.');
-    const rows = await tx
-      .select({ id: contacts.id })
-      .from(contacts)
-      .where(eq(contacts.email, normalEmail(by.email)));
-    ids = rows.map(row => row.id);
-  } else ids = (await contactIdsOfUser(tx, by.userId ?? '')).slice(0, 1);
-  const members = await listsOf(tx, ids);
-  const rows = ids.length ? await tx.select().from(contacts).where(inArray(contacts.id, ids)) : [];
-  return rows.map(row => loopsShape(row, members.get(row.id) ?? []));
+  const row = await contactBy(tx, exactlyOne(by));
+  if (!row) return [];
+  const members = await listsOf(tx, [row.id]);
+  return [loopsShape(row, members.get(row.id) ?? [])];
 }
 
 /** One contact with the identities behind it. @throws AppError notFound */

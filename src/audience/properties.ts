@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm';
+import { asc, count, eq, sql } from 'drizzle-orm';
 import { type Effect, properties, type Scalar } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { invalid } from '../errors.ts';
@@ -70,6 +70,7 @@ export const RESERVED_KEYS: ReadonlySet<string> = new Set([
 ]);
 export const PROPERTY_KEY = /^[A-Za-z][A-Za-z0-9_]{0,99}$/;
 const MAX_TEXT = 500; // characters, as Loops has it
+const MAX_PROPERTIES = 1000;
 const NUMBER = /^-?(0|[1-9]\d{0,14})(\.\d{1,15})?$/;
 
 /** The value as the type has it where nothing is lost, else undefined. A date becomes ISO 8601 in UTC. */
@@ -119,10 +120,44 @@ export async function coerceProperties(
       if (type !== undefined) out[key] = null;
       continue;
     }
-    if (type === undefined) await makeProperty(tx).run({ key, type: typeOf(value), now });
+    if (type === undefined) {
+      await requireRoom(tx);
+      await makeProperty(tx).run({ key, type: typeOf(value), now });
+    }
     const fitting = type === undefined ? value : coerce(value, type);
     if (fitting === undefined) throw invalid(`${key}: must be a ${type}, as the property is.`);
     out[key] = fitting;
   }
   return out;
+}
+
+const labelOf = (key: string) =>
+  key
+    .replace(/_/g, ' ')
+    .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
+    .replace(/^./, letter => letter.toUpperCase());
+
+/** Loops' list of what a contact can hold: the defaults (unless `custom`), then custom properties, oldest first. */
+export async function listProperties(tx: Tx, which: 'all' | 'custom') {
+  const rows = await tx.select().from(properties).orderBy(asc(properties.createdAt), asc(properties.key));
+  const defaults = which === 'custom' ? [] : DEFAULT_KEYS.map(key => ({ key, type: DEFAULT_TYPES[key] ?? 'string' }));
+  return [...defaults, ...rows].map(({ key, type }) => ({ key, label: labelOf(key), type }));
+}
+const DEFAULT_TYPES: Record<string, PropertyType> = { subscribed: 'boolean', createdAt: 'date' };
+
+/** @throws AppError invalid when it exists or can't be one */
+export async function createProperty(tx: Tx, key: string, type: PropertyType, now: number): Promise<void> {
+  if ((DEFAULT_KEYS as readonly string[]).includes(key)) throw invalid('Property already exists.');
+  if (!PROPERTY_KEY.test(key) || RESERVED_KEYS.has(key))
+    throw invalid('name: must be letters, digits and _ only, like planName, and no reserved name.');
+  await requireRoom(tx);
+  const [row] = await tx.insert(properties).values({ key, type, createdAt: now }).onConflictDoNothing().returning();
+  if (!row) throw invalid('Property already exists.');
+}
+
+/** @throws AppError invalid when there are as many properties as there may be */
+async function requireRoom(tx: Tx): Promise<void> {
+  const [row] = await tx.select({ n: count() }).from(properties);
+  if (Number(row?.n ?? 0) >= MAX_PROPERTIES)
+    throw invalid(`There are ${MAX_PROPERTIES} contact properties already, which is as many as there may be.`);
 }

@@ -1,11 +1,10 @@
 import { eq } from 'drizzle-orm';
-import { contacts, type Effect, lists, type Scalar } from '../db/schema.ts';
+import { type Effect, lists, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
-import { type Listener, nobody } from '../happenings.ts';
+import { type Listener, nobody, type Who } from '../happenings.ts';
 import { providerById } from '../providers/index.ts';
-import { email as plausible } from '../providers/pick.ts';
-import { contactIdsOfEmail, contactIdsOfUser } from './contacts.ts';
+import { type By, type ContactRow, contactBy, emailOf, nowOrFormerly } from './contacts.ts';
 import { component, type Lesson, releaseWaiting, teach } from './identities.ts';
 import type { Identity } from './partition.ts';
 import { coerceProperties } from './properties.ts';
@@ -27,26 +26,27 @@ export interface ContactWrite {
   mailingLists?: Record<string, boolean> | undefined;
 }
 
+export interface Written {
+  contactId: string;
+  /** As it is now, or was before its deletion. */
+  contact: Who;
+  effects: Effect[];
+  /** Whether work came of it: wake the worker after the commit. */
+  due: boolean;
+}
+
 export interface WriteOrigin {
   /** Unique to this write. */
   key: string;
   deliveryId?: string | null | undefined;
 }
 
-type ContactRow = typeof contacts.$inferSelect;
-export type By = { email: string } | { userId: string } | { id: string };
+export type { By } from './contacts.ts';
 
 const MAX_TEXT = 500; // characters, as Loops has it
 const MAX_LISTS = 100;
 export const NO_CONTACT = 'Contact not found.';
 const missing = () => new AppError('notFound', NO_CONTACT);
-
-/** An address as it is stored. @throws AppError invalid */
-export function emailOf(text: string): string {
-  const email = plausible(text);
-  if (email === null) throw invalid('Invalid email address.');
-  return email;
-}
 
 /**
  * Joins one API write into the registers of its identity and writes the contact that follows. It never refuses:
@@ -59,15 +59,16 @@ export async function applyWord(
   now: number,
   known?: Map<string, Identity>,
   aliases: string[] = [],
-): Promise<Settled> {
+): Promise<Settled & { released: number }> {
   const all = known ?? (await component(tx, [id, ...aliases], Object.keys(word.links)));
   const join: Lesson['join'] = had => joinWord(had ?? emptyRegisters('api', null), word);
   await teach(tx, all, { id, provider: 'api', links: word.links, join });
   for (const alias of aliases) await teach(tx, all, aliasLesson(alias, word));
   const settled = await settle(tx, [...all.values()], id, now);
   const due = settled.why === 'deleted' ? [...all.keys()] : settled.known;
-  for (const each of due) await releaseWaiting(tx, each);
-  return settled;
+  let released = 0;
+  for (const each of due) released += await releaseWaiting(tx, each);
+  return { ...settled, released };
 }
 
 /** A provider's person who is this contact, though nothing came from the provider yet. @throws AppError invalid */
@@ -100,22 +101,10 @@ function keyAfter(all: Map<string, Identity>, key: string, now: number): K {
   return factKey(newest + 1, 2, key);
 }
 
-const rowBy = async (tx: Tx, column: typeof contacts.email | typeof contacts.userId | typeof contacts.id, v: string) =>
-  (await tx.select().from(contacts).where(eq(column, v)).orderBy(contacts.createdAt, contacts.id).limit(1))[0];
-
-/** The contact that shows the address or the user id, else the one that did formerly. */
-async function find(tx: Tx, column: 'email' | 'userId', value: string): Promise<ContactRow | undefined> {
-  const shown = await rowBy(tx, contacts[column], value);
-  if (shown) return shown;
-  const ids = await (column === 'email' ? contactIdsOfEmail : contactIdsOfUser)(tx, value);
-  const [first] = ids.sort();
-  return first === undefined ? undefined : rowBy(tx, contacts.id, first);
-}
-
 /** @throws AppError invalid when address and user id are of two contacts */
 async function whom(tx: Tx, email: string | undefined, userId: string | undefined): Promise<ContactRow | undefined> {
-  const byEmail = email === undefined ? undefined : await find(tx, 'email', email);
-  const byUser = userId === undefined ? undefined : await find(tx, 'userId', userId);
+  const byEmail = email === undefined ? undefined : await nowOrFormerly(tx, 'email', email);
+  const byUser = userId === undefined ? undefined : await nowOrFormerly(tx, 'userId', userId);
   // An address that somebody else had before may be taken over.
   if (byEmail && byUser && byEmail.id !== byUser.id && byEmail.email === email) throw twoContacts();
   return byUser ?? byEmail;
@@ -155,7 +144,7 @@ export async function writeContact(
   origin: WriteOrigin & { source: string; aliases?: string[] | undefined },
   now: number,
   tell: Listener = nobody,
-): Promise<{ contactId: string; created: boolean; effects: Effect[] }> {
+): Promise<Written & { created: boolean }> {
   if (write.email === undefined && write.userId === undefined) throw invalid('An email or userId is required.');
   if (tooLong(write)) throw invalid('Some body key or value is longer than allowable');
   const email = write.email === undefined ? undefined : emailOf(write.email);
@@ -190,13 +179,25 @@ export async function writeContact(
     erase: false,
   };
   const settled = await applyWord(tx, speaker.id, word, now, all, aliases);
-  if (settled.contactId === null) throw new Error('a write left no contact');
+  const { contactId: contact, email: shown, userId } = settled;
+  if (contact === null || shown === null) throw new Error('a write left no contact');
   const own = settled.effects.filter(effect => effect.contactId === undefined);
   if (!aliases.length && own.some(effect => effect.kind === 'contact.merged')) throw twoContacts();
-  const cause = { key: origin.key, deliveryId: origin.deliveryId ?? null };
   const created = own.some(effect => effect.kind === 'contact.created');
-  const effects = [...settled.effects, ...(await tell(tx, settled.happenings, cause, now))];
-  return { contactId: settled.contactId, created, effects };
+  return { ...(await finish(tx, { id: contact, email: shown, userId }, settled, origin, now, tell)), created };
+}
+
+async function finish(
+  tx: Tx,
+  contact: Who,
+  settled: Settled & { released: number },
+  { key, deliveryId = null }: WriteOrigin,
+  now: number,
+  tell: Listener,
+): Promise<Written> {
+  const told = await tell(tx, settled.happenings, { key, deliveryId }, now);
+  const due = settled.released > 0 || told.length > 0;
+  return { contactId: contact.id, contact, effects: [...settled.effects, ...told], due };
 }
 
 /** One word about a contact that exists, tied to every user id it has. */
@@ -207,7 +208,7 @@ async function speakOf(
   origin: WriteOrigin,
   now: number,
   tell: Listener,
-): Promise<{ contactId: string; effects: Effect[] }> {
+): Promise<Written> {
   const speaker = identityOf(found.email, found.userId);
   const email = `email:${found.email}`;
   const all = await component(tx, [speaker.id], [speaker.value, email]);
@@ -219,14 +220,12 @@ async function speakOf(
   const links = Object.fromEntries([[email, ''], ...ties]) as Record<string, K>;
   const word: Word = { k, links, claim: false, origin: '', properties: {}, lists: {}, ...said };
   const settled = await applyWord(tx, speaker.id, word, now, all);
-  const cause = { key: origin.key, deliveryId: origin.deliveryId ?? null };
-  const effects = [...settled.effects, ...(await tell(tx, settled.happenings, cause, now))];
-  return { contactId: found.id, effects };
+  return finish(tx, { id: found.id, email: found.email, userId: found.userId }, settled, origin, now, tell);
 }
 
 /** Deletes a contact: whoever is known behind it is dead for good. @throws AppError notFound, invalid */
 export async function deleteContact(tx: Tx, by: By, origin: WriteOrigin, now: number, tell: Listener = nobody) {
-  const found = await contactBy(tx, by);
+  const found = await mustFind(tx, by);
   return speakOf(tx, found, { erase: true }, origin, now, tell);
 }
 
@@ -239,18 +238,12 @@ export async function setSubscribed(
   now: number,
   tell: Listener = nobody,
 ) {
-  const found = await contactBy(tx, { id: contactId });
+  const found = await mustFind(tx, { id: contactId });
   return speakOf(tx, found, { subscribed, erase: false }, origin, now, tell);
 }
 
-/** The contact that shows an address, has a user id or is that row. @throws AppError notFound; invalid for a bad address */
-export async function contactBy(tx: Tx, by: By): Promise<ContactRow> {
-  const found =
-    'id' in by
-      ? await rowBy(tx, contacts.id, by.id)
-      : 'email' in by
-        ? await rowBy(tx, contacts.email, emailOf(by.email))
-        : await find(tx, 'userId', by.userId);
+async function mustFind(tx: Tx, by: By): Promise<ContactRow> {
+  const found = await contactBy(tx, by);
   if (!found) throw missing();
   return found;
 }

@@ -199,6 +199,72 @@ export const jobs = sqliteTable(
   t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
 );
 
+export interface BackfillCounts {
+  read: number;
+  created: number;
+  updated: number;
+  known: number;
+  /** Without an address so far. */
+  waiting: number;
+  skipped: number;
+  /** Waiting deliveries that became due. */
+  released: number;
+}
+
+/** Reading everybody from a provider, page by page; the rows are their own queue. */
+export const backfills = sqliteTable(
+  'backfills',
+  {
+    id: text('id').primaryKey(),
+    endpointId: text('endpoint_id').notNull(),
+    provider: text('provider').notNull(),
+    state: text('state').$type<'queued' | 'running' | 'done' | 'failed' | 'cancelled'>().notNull(),
+    dryRun: integer('dry_run', { mode: 'boolean' }).notNull(),
+    triggerEvents: integer('trigger_events', { mode: 'boolean' }).notNull(),
+    requestsPerSecond: integer('requests_per_second').notNull(),
+    cursor: text('cursor'), // the page under way, in the provider's words; null: the first
+    pageDone: text('page_done'), // the last one applied of that page
+    pages: integer('pages').notNull(),
+    total: integer('total'), // as the provider says, where it does
+    counts: json<BackfillCounts>('counts').notNull(),
+    reasons: json<Record<string, number>>('reasons').notNull(), // why skipped → how many
+    tries: integer('tries').notNull(), // starts since it last got on
+    error: text('error'),
+    dueAt: time('due_at').notNull(), // while leased: when the lease runs out
+    lease: text('lease'),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    finishedAt: time('finished_at'),
+  },
+  t => [
+    uniqueIndex('backfills_open').on(t.endpointId).where(sql`state in ('queued', 'running')`),
+    index('backfills_endpoint').on(t.endpointId, t.id),
+  ],
+);
+
+/** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
+export const suppressions = sqliteTable('suppressions', {
+  email: text('email').primaryKey(),
+  reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
+  createdAt: time('created_at').notNull(),
+});
+
+export const suppressionRemovals = sqliteTable(
+  'suppression_removals',
+  { id: text('id').primaryKey(), createdAt: time('created_at').notNull() },
+  t => [index('suppression_removals_created').on(t.createdAt)],
+);
+
+export const idempotencyKeys = sqliteTable(
+  'idempotency_keys',
+  {
+    hash: text('hash').primaryKey(), // SHA-256 of scope and key, hex
+    scope: text('scope').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('idempotency_keys_created').on(t.createdAt)],
+);
+
 /** Where happenings are sent. `state` other than `active` has a `reason`, a sentence. */
 export const webhookSubscriptions = sqliteTable('webhook_subscriptions', {
   id: text('id').primaryKey(),
@@ -327,13 +393,6 @@ export const mails = sqliteTable(
   ],
 );
 
-/** Addresses that no mail goes to. */
-export const suppressions = sqliteTable('suppressions', {
-  email: text('email').primaryKey(),
-  reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
-  createdAt: time('created_at').notNull(),
-});
-
 export type WorkflowState = 'draft' | 'running' | 'paused' | 'stopped';
 
 export const workflows = sqliteTable(
@@ -401,8 +460,5 @@ export const steps = sqliteTable(
     at: time('at').notNull(),
     doneAt: time('done_at'), // null: a timer still runs
   },
-  t => [
-    primaryKey({ columns: [t.runId, t.visit] }),
-    index('steps_node').on(t.workflowId, t.nodeId, t.outcome),
-  ],
+  t => [primaryKey({ columns: [t.runId, t.visit] }), index('steps_node').on(t.workflowId, t.nodeId, t.outcome)],
 );

@@ -78,10 +78,16 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
   const receive = hooks(ctx);
   const routes = apiRoutes(receive, () => auth.forget());
   const elysia = mount(ctx, routes);
-  const table = [...routes, healthRoute].map(({ method, path }) => ({ method, path: pattern(path) }));
+  const table = [...routes, healthRoute].map(({ method, path }) => ({
+    method,
+    path: pattern(path),
+    fixed: !path.includes(':'),
+  }));
   const allowed = (path: string): string[] => {
     if (swaggerPaths.has(path)) return ['GET'];
-    return [...new Set(table.filter(each => each.path.test(path)).map(each => each.method))];
+    const matching = table.filter(each => each.path.test(path));
+    const fixed = matching.filter(each => each.fixed); // "/contacts/create" is no contact's id
+    return [...new Set((fixed.length ? fixed : matching).map(each => each.method))];
   };
 
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
@@ -164,6 +170,8 @@ function mount(ctx: Context, routes: Route[]) {
 }
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
+const NAME = /^[^\0]{1,500}$/u; // what is looked up by its name
+const isParam = ([name, value]: [string, string]) => (name === 'eventName' ? NAME : ID).test(value);
 
 /** Elysia never sees an error: its own answer would show the message. */
 async function answered(
@@ -180,11 +188,12 @@ async function answered(
 }
 
 async function answer(ctx: Context, each: Route, request: Request, params: Record<string, string>): Promise<Response> {
-  if (Object.values(params).some(value => !ID.test(value))) throw new AppError('notFound', 'No such id.');
+  if (!Object.entries(params).every(isParam)) throw new AppError('notFound', 'No such id.');
   const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
   const query = queryOf(new URL(request.url).searchParams);
   const result = await each.run(ctx, params, query, body, request.headers);
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
+  if (each.status === 204) return new Response(null, { status: 204 });
   return json(unwell ? 503 : each.status, result);
 }
 

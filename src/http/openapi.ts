@@ -72,6 +72,14 @@ const pathParameters = (path: string) =>
     schema: { type: 'string' },
   }));
 
+const idempotencyKey = {
+  in: 'header',
+  name: 'Idempotency-Key',
+  required: false,
+  description: 'Used again within 24 hours it is a 409, and nothing happens',
+  schema: { type: 'string', maxLength: 100 },
+};
+
 /** What the documentation says of a route, all of it from the schemas that check its calls. */
 export function detailOf(route: Route): JsonSchema {
   const open = !route.path.startsWith('/api/');
@@ -88,7 +96,11 @@ export function detailOf(route: Route): JsonSchema {
     tags: [route.tag],
     ...(route.description && { description: route.description }),
     ...(!open && { security: [{ bearer: [] }] }),
-    parameters: [...pathParameters(route.path), ...queryParameters(route.query)],
+    parameters: [
+      ...pathParameters(route.path),
+      ...queryParameters(route.query),
+      ...(route.idempotent ? [idempotencyKey] : []),
+    ],
     ...(route.body && {
       requestBody: { required: true, content: content(schemaOf(route.body, 'input'), route.example) },
     }),
@@ -128,6 +140,7 @@ const webhookPath = {
 
 const TAGS = [
   { name: 'Endpoints', description: 'A URL for one provider account: settings, secrets, what each event type does' },
+  { name: 'Back-fills', description: 'Reading the people a provider has already, and finding what webhooks missed' },
   { name: 'Deliveries', description: 'The webhook log: what arrived, what it did, why it was refused; replay' },
   { name: 'Contacts', description: 'The audience' },
   { name: 'Lists', description: 'Mailing lists' },

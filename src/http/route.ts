@@ -3,7 +3,7 @@ import type { Context } from '../context.ts';
 import { invalid } from '../errors.ts';
 import { parseJson } from '../providers/signatures.ts';
 
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What a handler gets: everything parsed by the route's own schemas. */
 export interface Call<Query, Body> {
@@ -11,7 +11,8 @@ export interface Call<Query, Body> {
   params: Record<string, string>;
   query: Query;
   body: Body;
-  headers: Headers;
+  /** Of a route that is `idempotent`; null where the caller gave none. */
+  idempotencyKey: string | null;
 }
 
 interface Doc {
@@ -20,6 +21,8 @@ interface Doc {
   description?: string;
   /** Statuses besides 401 and 429 that every route can answer. */
   errors?: number[];
+  /** Takes an `Idempotency-Key`. */
+  idempotent?: boolean;
   /** A body that runs as it stands against a fresh server. */
   example?: unknown;
   /** An answer as it may look. */
@@ -81,11 +84,20 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
       handle({
         ctx,
         params,
-        headers,
         query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
         body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
+        idempotencyKey: doc.idempotent ? idempotencyKeyOf(headers) : null,
       }),
   };
+}
+
+const MAX_IDEMPOTENCY_KEY = 100; // characters
+
+function idempotencyKeyOf(headers: Headers): string | null {
+  const key = headers.get('idempotency-key') || null;
+  if (key !== null && key.length > MAX_IDEMPOTENCY_KEY)
+    throw invalid(`Idempotency-Key: at most ${MAX_IDEMPOTENCY_KEY} characters.`);
+  return key;
 }
 
 /** PostgreSQL takes no NUL, and half a character would come back as another one. */

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
+import { pruneIdempotencyKeys } from '../idempotency.ts';
 
 const DAY_MS = 86_400_000;
 const LOG_DAYS = 400; // at least: the row is what tells a duplicate
@@ -18,6 +19,7 @@ export async function retain(ctx: Context): Promise<void> {
   await inChunks(() => ctx.store.write(tx => buryWaiting(tx, payloadsBefore, now)));
   await inChunks(() => ctx.store.write(tx => prunePayloads(tx, payloadsBefore)));
   await inChunks(() => ctx.store.write(tx => pruneRows(tx, rowsBefore)));
+  await inChunks(() => ctx.store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
 }
 
 async function inChunks(step: () => Promise<number>): Promise<void> {

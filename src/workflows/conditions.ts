@@ -109,15 +109,7 @@ const BY_TYPE: Record<PropertyType, readonly Operator[]> = {
   boolean: ['any', 'equals', 'notEquals', 'isTrue', 'isFalse', 'empty', 'notEmpty'],
   date: ['any', 'after', 'before', 'between', 'dateEmpty', 'dateNotEmpty', 'empty', 'notEmpty'],
 };
-const VALUELESS = new Set<Operator>([
-  'any',
-  'isTrue',
-  'isFalse',
-  'empty',
-  'notEmpty',
-  'dateEmpty',
-  'dateNotEmpty',
-]);
+const VALUELESS = new Set<Operator>(['any', 'isTrue', 'isFalse', 'empty', 'notEmpty', 'dateEmpty', 'dateNotEmpty']);
 const TIMED = new Set<Operator>(['after', 'before']);
 
 /** ms of a stored or given date: a number or digits are ms, text is a date; NaN for anything else. */
@@ -234,13 +226,15 @@ function meets(person: Person, each: Condition): boolean {
 
 /** Whether a person is one the filter means. */
 export function passes(person: Person, { match, conditions }: AudienceFilter): boolean {
-  return match === 'all'
-    ? conditions.every(each => meets(person, each))
-    : conditions.some(each => meets(person, each));
+  return match === 'all' ? conditions.every(each => meets(person, each)) : conditions.some(each => meets(person, each));
 }
 
 /** Whether a change is one the query means: the property is among what changed, from what it was to what it is. */
-export function changed({ key: name, is, was }: PropertyQuery, before: Record<string, Value>, after: Record<string, Value>) {
+export function changed(
+  { key: name, is, was }: PropertyQuery,
+  before: Record<string, Value>,
+  after: Record<string, Value>,
+) {
   if (!Object.hasOwn(after, name)) return false;
   return (
     holds(AS_FILTER[was.operator], own(before, name), was.value) &&

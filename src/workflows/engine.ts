@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import type { Context } from '../context.ts';
 import { contacts, events, memberships, steps, workflows } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
@@ -100,19 +100,16 @@ async function record(tx: Tx, run: RunRow, { steps: done, position, rest, waited
     await tx
       .update(steps)
       .set({ outcome: 'waited', doneAt: now })
-      .where(eq(steps.stepKey, `${run.id}:${run.visits - 1}`));
+      .where(and(eq(steps.runId, run.id), eq(steps.visit, run.visits - 1)));
   for (const each of done)
     await tx.insert(steps).values({
       ...each,
-      stepKey: `${run.id}:${each.visit}`,
       runId: run.id,
       workflowId: run.workflowId,
       at: now,
       doneAt: each.outcome === 'waiting' ? null : now,
     });
   const resting =
-    'dueAt' in rest
-      ? { dueAt: rest.dueAt, since: now }
-      : { status: rest.status, reason: rest.reason, endedAt: now };
+    'dueAt' in rest ? { dueAt: rest.dueAt, since: now } : { status: rest.status, reason: rest.reason, endedAt: now };
   await settleRun(tx, run, { ...position, ...resting, attempts: 0 });
 }

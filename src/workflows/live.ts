@@ -8,7 +8,7 @@ import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
 const CHECK_EVERY_MS = 500; // another process's change is seen within a second
 
 /** Hears what happens to contacts and starts the runs that follow. Costs nothing while no workflow listens. */
-export class Workflows {
+export class Automation {
   private cached: Listening[] = [];
   private version = -1;
   private checkedAt = -Infinity;

@@ -165,10 +165,7 @@ export async function endSome(tx: Tx, what: EndRuns): Promise<EndRuns | null> {
     .limit(CHUNK);
   const ids = some.map(row => row.id);
   if (ids.length)
-    await tx
-      .update(runs)
-      .set({ status: 'exited', reason: what.reason, endedAt: what.at })
-      .where(inArray(runs.id, ids));
+    await tx.update(runs).set({ status: 'exited', reason: what.reason, endedAt: what.at }).where(inArray(runs.id, ids));
   return ids.length === CHUNK ? what : null;
 }
 

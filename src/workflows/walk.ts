@@ -17,7 +17,16 @@ export interface Position {
   guards: string[];
 }
 
-export type Outcome = 'entered' | 'passed' | 'stopped' | 'waiting' | 'waited' | 'branched' | 'noBranch' | 'sent' | 'exited';
+export type Outcome =
+  | 'entered'
+  | 'passed'
+  | 'stopped'
+  | 'waiting'
+  | 'waited'
+  | 'branched'
+  | 'noBranch'
+  | 'sent'
+  | 'exited';
 
 export interface Step {
   visit: number;

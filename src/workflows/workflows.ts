@@ -42,10 +42,10 @@ async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
   );
   if (!ids.length) return new Map();
   const rows = await tx
-    .select({ id: emailMessages.id, subject: emailMessages.subject })
+    .select({ id: emailMessages.id, content: emailMessages.content })
     .from(emailMessages)
     .where(inArray(emailMessages.id, ids));
-  return new Map(rows.map(row => [row.id, row.subject]));
+  return new Map(rows.map(row => [row.id, row.content.subject]));
 }
 
 const viewNode = (node: Node, subjects: Map<string, string>) =>
@@ -75,8 +75,7 @@ export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
   const row = await workflowById(tx, workflowId);
   const node = nodeOf(row.graph, nodeId);
   if (!node) throw new AppError('notFound', 'Workflow node not found.');
-  const seen =
-    node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
+  const seen = node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
   const shown = viewNode(node, await subjectsOf(tx, [node]));
   return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
 }
@@ -128,9 +127,9 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
 }
 
 /** @throws AppError notFound; conflict when somebody changed it meanwhile */
-async function atRevision(tx: Tx, id: string, expected: string | null): Promise<WorkflowRow> {
+async function atRevision(tx: Tx, id: string, expected: string | null | undefined): Promise<WorkflowRow> {
   const row = await workflowById(tx, id);
-  if (row.revisionId === expected) return row;
+  if (expected === undefined || row.revisionId === expected) return row;
   throw new AppError(
     'conflict',
     'expectedRevisionId: is stale, the workflow was changed since. Read it again and send its workflowRevisionId.',
@@ -147,7 +146,7 @@ async function change(tx: Tx, row: WorkflowRow, set: Partial<WorkflowRow>, now: 
 export async function updateWorkflow(
   tx: Tx,
   id: string,
-  expected: string | null,
+  expected: string | null | undefined,
   fields: { name?: string | undefined; description?: string | null | undefined },
   now: number,
 ): Promise<WorkflowRow> {
@@ -168,7 +167,10 @@ async function knownTo(tx: Tx, nodes: Record<string, Record<string, unknown>>): 
     typeof each.emailMessageId === 'string' ? [each.emailMessageId] : [],
   );
   const messages = named.length
-    ? await tx.select({ id: emailMessages.id }).from(emailMessages).where(inArray(emailMessages.id, named.slice(0, 300)))
+    ? await tx
+        .select({ id: emailMessages.id })
+        .from(emailMessages)
+        .where(inArray(emailMessages.id, named.slice(0, 300)))
     : [];
   const messageIds = new Set(messages.map(row => row.id));
   return {
@@ -187,7 +189,7 @@ const listed = (problems: string[]) => {
 export type QueuedContactPolicy = 'fail' | 'discard';
 
 export interface GivenGraph {
-  expectedRevisionId: string | null;
+  expectedRevisionId?: string | null | undefined;
   rootNodeId: string;
   nodes: Record<string, Record<string, unknown>>;
   queuedContactPolicy: QueuedContactPolicy;
@@ -273,11 +275,11 @@ export const REMOVED = 'the workflow was deleted';
 export async function deleteWorkflow(
   tx: Tx,
   id: string,
-  expected: string | null,
+  expected: string | null | undefined,
   confirmed: boolean,
   now: number,
 ): Promise<void> {
-  const row = expected === null ? await workflowById(tx, id) : await atRevision(tx, id, expected);
+  const row = await atRevision(tx, id, expected);
   const queued = row.state === 'draft' ? 0 : await openRuns(tx, id, null);
   const inUse = queued > 0 || row.state === 'running' || row.state === 'paused';
   if (inUse && !confirmed)
@@ -290,7 +292,7 @@ export async function deleteWorkflow(
 }
 
 export interface ListChange {
-  expectedRevisionId: string | null;
+  expectedRevisionId?: string | null | undefined;
   mailingListId: string | null;
   dryRun: boolean;
   queuedContactPolicy: QueuedContactPolicy;

@@ -98,7 +98,7 @@ export const contactRoutes: Route[] = [
     tag: 'Events',
     query: z.strictObject({
       ...pageQuery,
-      name: z.string().max(100).optional(),
+      name: z.string().max(500).optional(),
       email: z.string().max(254).optional(),
       contactId: z.string().max(64).optional(),
       since: moment.optional(),

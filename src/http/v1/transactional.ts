@@ -114,6 +114,7 @@ export const transactionalRoutes: Route[] = [
     description: 'An `Idempotency-Key` header (at most 100 characters) makes a second send within 24 hours a 409.',
     tag,
     errors: [404, 409],
+    idempotent: true,
     body: z.strictObject({
       transactionalId: z.string().min(1).max(64),
       email: z.string().min(1).max(254),
@@ -127,8 +128,8 @@ export const transactionalRoutes: Route[] = [
     },
     response: z.object({ success: z.literal(true) }),
     answer: { success: true },
-    handle: async ({ ctx, body, headers }) => {
-      await sendTransactional(ctx, body, headers.get('idempotency-key'));
+    handle: async ({ ctx, body, idempotencyKey }) => {
+      await sendTransactional(ctx, body, idempotencyKey);
       ctx.wake();
       return { success: true };
     },

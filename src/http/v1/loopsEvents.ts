@@ -1,0 +1,93 @@
+import { z } from 'zod';
+import { invalid } from '../../errors.ts';
+import { eventPattern, eventPatterns } from '../../eventPatterns.ts';
+import { newId } from '../../id.ts';
+import { useIdempotencyKey } from '../../idempotency.ts';
+import { sendEvent } from '../../sendEvent.ts';
+import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import * as example from './examples.ts';
+import { contactFields, eventProperties, eventPropertiesOf, property, requireShort, writeOf } from './loopsShapes.ts';
+import { done } from './shapes.ts';
+
+const tag = 'Events';
+const PATTERNS = '/api/v1/event-patterns';
+const OWN = ['eventName', 'eventProperties'] as const;
+const pattern = z.object({ id: z.string(), eventName: z.string(), incomingWebhookPlatform: z.string().nullable() });
+const whole = pattern.extend({
+  eventProperties: z.array(z.object({ name: z.string(), type: z.enum(['string', 'number', 'boolean', 'date']) })),
+});
+
+function eventNameOf(name: string): string {
+  if (!name.trim()) throw invalid('eventName: is required.');
+  if (name.includes(':')) throw invalid('eventName: must not contain ":".');
+  return name;
+}
+
+export const loopsEventRoutes: Route[] = [
+  route('POST', '/api/v1/events/send', {
+    summary: 'Send an event',
+    description:
+      'Creates or updates the contact (email or userId, lists, and contact properties as keys of their own), then fires the event, all in one transaction.',
+    tag,
+    errors: [409],
+    idempotent: true,
+    body: z.object({ eventName: z.string(), eventProperties, ...contactFields }).catchall(property),
+    example: { email: 'ada@example.com', eventName: 'planUpgraded', eventProperties: { plan: 'team', seats: 5 } },
+    response: done,
+    answer: example.done,
+    handle: async ({ ctx, body, idempotencyKey }) => {
+      requireShort(body);
+      const { eventName, eventProperties: given, ...rest } = body;
+      const event = { name: eventNameOf(eventName), properties: eventPropertiesOf(given) };
+      const contact = writeOf(rest, OWN);
+      const now = ctx.now();
+      const origin = { key: newId('req', now) };
+      const { due } = await ctx.store.write(async tx => {
+        if (idempotencyKey !== null) await useIdempotencyKey(tx, 'events/send', idempotencyKey, now);
+        return sendEvent(tx, contact, event, origin, now, ctx.tell);
+      });
+      if (due) ctx.wake();
+      return { success: true };
+    },
+  }),
+  route('GET', PATTERNS, {
+    summary: 'Event names seen so far or triggered by an endpoint, newest first',
+    tag,
+    query: z.strictObject(pageQuery),
+    response: pageOf(pattern),
+    answer: example.pageWith(example.pattern),
+    handle: async ({ ctx, query: { perPage, cursor } }) => {
+      const before = decodeCursor(cursor);
+      const all = await ctx.store.read(eventPatterns);
+      const begin = before === null ? 0 : all.findIndex(each => each.id === before) + 1;
+      const shown = all.slice(begin, begin + perPage);
+      const last = begin + perPage < all.length ? (shown.at(-1)?.id ?? null) : null;
+      const request = { perPage, url: ctx.config.publicUrl + PATTERNS, filters: {} };
+      return envelope(request, shown, { total: all.length, capped: false }, last);
+    },
+  }),
+  route('GET', `${PATTERNS}/by-name/:eventName`, {
+    summary: 'One event pattern by its exact name, with its properties',
+    tag,
+    errors: [404],
+    response: whole,
+    answer: example.wholePattern,
+    handle: ({ ctx, params }) => ctx.store.read(tx => eventPattern(tx, { name: params.eventName ?? '' })),
+  }),
+  route('GET', `${PATTERNS}/:id`, {
+    summary: 'One event pattern, with its properties',
+    tag,
+    errors: [404],
+    response: whole,
+    answer: example.wholePattern,
+    handle: ({ ctx, params }) => ctx.store.read(tx => eventPattern(tx, { id: params.id ?? '' })),
+  }),
+  route('GET', '/api/v1/dedicated-sending-ips', {
+    summary: 'Dedicated sending addresses: none, mail leaves through your own server',
+    tag: 'Mail',
+    response: z.array(z.string()),
+    answer: [],
+    handle: async () => [],
+  }),
+];
