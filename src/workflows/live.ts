@@ -13,6 +13,7 @@ export class Automation {
   private version = -1;
   private checkedAt = -Infinity;
   private stale = true;
+  private changes = 0;
 
   constructor(
     private readonly store: Store,
@@ -22,6 +23,7 @@ export class Automation {
   /** After a change of our own. */
   invalidate(): void {
     this.stale = true;
+    this.changes++;
   }
 
   readonly hear = async (tx: Tx, happenings: Happening[], cause: Cause, now: number): Promise<Effect[]> => {
@@ -55,8 +57,10 @@ export class Automation {
       this.version = version;
     }
     if (this.stale) {
-      this.stale = false;
-      this.cached = await listening(tx);
+      const { changes } = this;
+      const found = await listening(tx); // may throw: then it is read again
+      if (changes === this.changes) this.stale = false; // not when something changed meanwhile
+      this.cached = found;
     }
     return this.cached;
   }
