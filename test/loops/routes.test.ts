@@ -665,6 +665,31 @@ describe('what is accepted', () => {
     );
     expect((await app.fetch('/api/v1/contacts/suppression?userId=x', { method: 'DELETE', headers })).status).toBe(404);
   });
+  test('the rate limit is told on every answer, errors included, and what is over it is a 429', async () => {
+    await app.stop();
+    app = await TestApp.open({}, { rateLimit: 20 });
+    const calls: [string, string, unknown?, string?][] = [
+      ['GET', '/api-key'],
+      ['POST', '/contacts/create', {}],
+      ['GET', '/contacts/suppression?email=no@x.co'],
+      ['PATCH', '/contacts/create', {}],
+      ['GET', '/nowhere'],
+      ['GET', '/api-key', undefined, 'wrong-key-0123456789abcdefghij'],
+    ];
+    const statuses: number[] = [];
+    for (const [method, path, body, key] of calls) {
+      const { status, headers } = await app.api(method, path, body, key);
+      statuses.push(status);
+      expect([path, headers.get('x-ratelimit-limit')]).toEqual([path, '20']);
+      expect(Number(headers.get('x-ratelimit-remaining') ?? 'none')).toBeWithin(0, 21);
+    }
+    expect(statuses).toEqual([200, 400, 404, 405, 404, 401]);
+    const many = await Promise.all(Array.from({ length: 40 }, () => app.api('GET', '/api-key')));
+    const over = many.filter(each => each.status === 429);
+    expect(over.length).toBeGreaterThan(10);
+    expect(over[0]).toMatchObject({ body: { success: false, message: expect.stringContaining('Rate limit of 20') } });
+    expect(over[0]?.headers.get('x-ratelimit-remaining')).toBe('0');
+  });
   test('a hundred writes at once to one contact and to many: each answered, one contact each', async () => {
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, i) =>
