@@ -1,6 +1,6 @@
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { type Effect, lists, type Scalar } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { prepare, type Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { type Listener, nobody, type Who } from '../happenings.ts';
 import { providerById } from '../providers/index.ts';
@@ -121,7 +121,13 @@ async function requireLists(tx: Tx, given: Record<string, boolean>): Promise<voi
   const ids = Object.keys(given);
   if (ids.length > MAX_LISTS) throw invalid(`mailingLists: at most ${MAX_LISTS} at once.`);
   for (const id of ids) {
-    const [row] = await tx.select({ id: lists.id }).from(lists).where(eq(lists.id, id));
+    const row = await prepare(tx, 'list?', t =>
+      t
+        .select({ id: lists.id })
+        .from(lists)
+        .where(eq(lists.id, sql.placeholder('id')))
+        .prepare(),
+    ).get({ id });
     if (!row) throw invalid(`mailingLists.${id.slice(0, 60)}: no such list. GET /api/v1/lists shows the ids.`);
   }
 }
