@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { isSuppressed, suppress } from '../../src/audience/suppressions.ts';
+import { idempotencyKeys } from '../../src/db/schema.ts';
+import { retain } from '../../src/inbound/retention.ts';
 import { type Answer, stripeEvent, TestApp } from '../support/app.ts';
 
 const LONG = 'x'.repeat(501);
@@ -600,6 +602,10 @@ describe('what is accepted', () => {
     expect(await count()).toBe(3);
     app.time += 24 * 3_600_000 + 1;
     expect((await send(event, 'k1')).status).toBe(200);
+    const keys = () => app.app.ctx.store.read(async tx => (await tx.select().from(idempotencyKeys)).length);
+    expect(await keys()).toBe(3);
+    await retain(app.app.ctx);
+    expect(await keys()).toBe(1);
   });
   test('suppression: shown, lifted once, within the quota', async () => {
     const { id } = (await app.api('POST', '/contacts/create', { email: 'a@x.co', userId: 'u1' })).body;
