@@ -4,16 +4,22 @@ import type { Context, Health } from './context.ts';
 import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
+import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
-import { guardedFetch } from './fetch.ts';
+import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
 import { createHttp } from './http/app.ts';
+import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
+import { Mailer } from './mail/mailer.ts';
+import { Subscribed } from './outgoing/listen.ts';
+import { Outgoing } from './outgoing/outgoing.ts';
+import { type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 
@@ -21,6 +27,8 @@ import { makeSealer, type Sealer } from './sealing.ts';
 export interface Seams {
   now?(): number;
   fetch?: Fetch;
+  /** The addresses of a host that outgoing webhooks go to. */
+  resolve?: Resolve;
   log?: Log;
   /** Called instead of ending the process when going on would be dishonest. */
   onFatal?(error: Error): void;
@@ -76,6 +84,8 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
+  const subscribed = new Subscribed(() => worker.wake());
+  const resolve = seams.resolve ?? systemResolve;
   const ctx: Context = {
     config,
     store,
@@ -83,13 +93,18 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now: seams.now ?? Date.now,
-    fetch: seams.fetch ?? guardedFetch,
+    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
-    tell: tellAll([]),
+    tell: tellAll([subscribed.hear]),
+    subscribed,
+    resolve,
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
-  const worker = new Worker(ctx);
+  const stopping = new AbortController();
+  const outgoing = new Outgoing(ctx);
+  const mailer = new Mailer(ctx);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -123,7 +138,10 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async stop() {
       clearInterval(watch);
       if (server) await closed(server);
+      stopping.abort();
       await worker.stop();
+      mailer.close();
+      await outgoing.stop();
       if (served)
         await ctx.careful
           .stop(store)
@@ -169,6 +187,7 @@ function stopNow(): void {
 /** Secrets sealed with another key could never be opened: better not to start. */
 async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
   const known = await store.write(async tx => {
+    await requireWhole(tx);
     await tx.insert(meta).values({ key: 'secretKeyFingerprint', value: sealer.fingerprint }).onConflictDoNothing();
     const rows = await tx.select().from(meta).where(sql`${meta.key} = 'secretKeyFingerprint'`);
     return rows[0]?.value;

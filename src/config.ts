@@ -22,6 +22,22 @@ export interface Config {
   retentionDays: number;
   /** `web` answers and `worker` works, `all` does both. */
   role: 'all' | 'web' | 'worker';
+  /** Outgoing webhooks and API bases may lead to private networks and this machine. */
+  allowPrivateTargets: boolean;
+  /** Null: mails are rendered and held. */
+  smtp: SmtpServer | null;
+  /** Who mails are from. */
+  mailFrom: { name: string; address: string } | null;
+}
+
+/** A mail server. `secure`: TLS from the first byte; else STARTTLS, which only loopback may do without. */
+export interface SmtpServer {
+  host: string;
+  port: number;
+  secure: boolean;
+  loopback: boolean;
+  user: string | null;
+  password: string | null;
 }
 
 /** Values of the flags that equal a variable; a flag wins over its variable. */
@@ -60,6 +76,27 @@ const secretKey = z.string().transform((text, ctx) => {
   return z.NEVER;
 });
 
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+const smtpUrl = z.string().transform((text, ctx): SmtpServer => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url && /^smtps?:$/.test(url.protocol) && url.hostname && !url.search && !url.hash && /^\/?$/.test(url.pathname)) {
+    const secure = url.protocol === 'smtps:';
+    const port = Number(url.port || (secure ? 465 : 587));
+    const user = url.username ? decodeURIComponent(url.username) : null;
+    const password = url.password ? decodeURIComponent(url.password) : null;
+    return { host: url.hostname, port, secure, loopback: LOOPBACK.test(url.hostname), user, password };
+  }
+  ctx.addIssue('must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS)');
+  return z.NEVER;
+});
+const FROM = /^(?:"?([^"<>]*?)"?\s*<)?([^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|[^\s<>@]+@localhost)>?$/;
+const mailFrom = z.string().transform((text, ctx) => {
+  const [, name = '', address] = FROM.exec(text.trim()) ?? [];
+  if (address) return { name: name.trim(), address };
+  ctx.addIssue('must look like Acme <hello@example.com>');
+  return z.NEVER;
+});
+
 /** Every variable with its rule. A message never repeats the value: it may be a secret in the wrong place. */
 const variables = z.object({
   INLET_HOST: z
@@ -82,12 +119,21 @@ const variables = z.object({
   INLET_LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}`).default('info'),
   INLET_LOG_FORMAT: z.enum(['pretty', 'json'], 'must be pretty or json').optional(),
   INLET_RETENTION_DAYS: whole(1, DAY_LIMIT).default(30),
+  INLET_SMTP_URL: smtpUrl.optional(),
+  INLET_MAIL_FROM: mailFrom.optional(),
   INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
+  INLET_ALLOW_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
 });
 type Name = keyof z.infer<typeof variables>;
 
 const NAMES = Object.keys(variables.shape) as Name[];
-const SECRETS: Name[] = ['INLET_API_KEY', 'INLET_SECRET_KEY', 'INLET_DATABASE_URL'];
+const SECRETS: Name[] = [
+  'INLET_API_KEY',
+  'INLET_SECRET_KEY',
+  'INLET_DATABASE_URL',
+  'INLET_SMTP_URL',
+  'INLET_MAIL_FROM',
+];
 const KNOWN = [...NAMES, ...SECRETS.map(name => `${name}_FILE`)];
 const FLAGS: Record<keyof Flags, Name> = {
   host: 'INLET_HOST',
@@ -173,6 +219,8 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     throw invalid(`${flag ? `--${flag}` : name} ${issue?.message}.`);
   }
   const v = read.data;
+  if (v.INLET_SMTP_URL && !v.INLET_MAIL_FROM)
+    throw invalid('INLET_SMTP_URL needs INLET_MAIL_FROM, such as Acme <hello@example.com>.');
   const config: Config = {
     host: v.INLET_HOST,
     port: v.INLET_PORT,
@@ -186,6 +234,9 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     logFormat: v.INLET_LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     retentionDays: v.INLET_RETENTION_DAYS,
     role: v.INLET_ROLE,
+    smtp: v.INLET_SMTP_URL ?? null,
+    mailFrom: v.INLET_MAIL_FROM ?? null,
+    allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',
   };
   return { config, warnings: warningsOf(env) };
 }

@@ -4,6 +4,8 @@ import type { Listener } from './happenings.ts';
 import type { Careful } from './inbound/careful.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
 import type { Log } from './log.ts';
+import type { Subscribed } from './outgoing/listen.ts';
+import type { Resolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
 
@@ -17,11 +19,15 @@ export interface Context {
   now(): number;
   /** The one guarded way out to the network. */
   fetch: Fetch;
+  /** The addresses of a host that outgoing webhooks go to. */
+  resolve: Resolve;
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
   live: LiveEndpoints;
   careful: Careful;
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
+  /** Which outgoing webhook subscriptions want what; `emit` queues calls of what is no contact's happening (mail). */
+  subscribed: Subscribed;
   /** Tells the worker that something is due. */
   wake(): void;
   health: Health;

@@ -21,6 +21,9 @@ test('without anything set it has the documented defaults', () => {
     logFormat: 'json',
     retentionDays: 30,
     role: 'all',
+    smtp: null,
+    mailFrom: null,
+    allowPrivateTargets: false,
   });
   expect(readConfig({}, {}, true).config.logFormat).toBe('pretty');
 });

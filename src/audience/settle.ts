@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { contacts, deliveries, type Effect, events, lists, memberships, type Scalar } from '../db/schema.ts';
+import { contacts, deliveries, type Effect, events, lists, mails, memberships, type Scalar } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Happening, Who } from '../happenings.ts';
 import { newId } from '../id.ts';
@@ -152,6 +152,7 @@ async function freeAddresses(tx: Tx, plans: Plan[], rows: ContactRow[]): Promise
 async function mergeInto(tx: Tx, from: string, to: string): Promise<void> {
   await tx.update(deliveries).set({ contactId: to }).where(eq(deliveries.contactId, from));
   await tx.update(events).set({ contactId: to }).where(eq(events.contactId, from));
+  await tx.update(mails).set({ contactId: to }).where(eq(mails.contactId, from));
   await tx.delete(memberships).where(eq(memberships.contactId, from));
 }
 

@@ -67,6 +67,20 @@ export const COMMANDS: Command[] = [
     run: async i => (await import('./sendTest.ts')).sendTest(i),
   },
   {
+    name: 'backfill',
+    summary: 'read everybody the provider has already; run again, find what webhooks missed',
+    args: ['ENDPOINT_ID'],
+    options: {
+      'dry-run': { help: 'only count what would be done' },
+      'trigger-events': { help: "fire the type's event for people the provider never told of" },
+      'key-file': { value: 'FILE', help: 'read the API key from FILE; - is standard input' },
+      'project-url': { value: 'URL', help: 'of the Supabase project' },
+    },
+    details:
+      'Asks for an API key that may read customers or users when none is stored, without echo. The running server does the\nwork; without one this command does. Stopped anywhere, it goes on where it was.',
+    run: async i => (await import('./backfill.ts')).backfill(i),
+  },
+  {
     name: 'keys create',
     summary: 'make an API key and show it, this once',
     args: ['NAME'],
@@ -103,6 +117,18 @@ export const COMMANDS: Command[] = [
     options: {},
     details: 'The replaced database stays beside it as inlet.db.before-restore-TIME.',
     run: async i => (await import('./backup.ts')).restore(i),
+  },
+  {
+    name: 'migrate-data',
+    summary: 'move everything from SQLite to PostgreSQL or back (servers stopped)',
+    args: [],
+    options: {
+      from: { value: 'SOURCE', help: 'a SQLite file, a postgres:// URL, or postgres: INLET_DATABASE_URL' },
+      to: { value: 'TARGET', help: 'the other kind; new and empty' },
+    },
+    details:
+      'The source stays as it is, and the target is compared with it row by row. Stopped at any moment, it goes on when run again;\nuntil it is through, no server starts on the target. A password in a flag shows in ps: better set INLET_DATABASE_URL_FILE.',
+    run: async i => (await import('./migrateData.ts')).migrateData(i),
   },
   {
     name: 'health',

@@ -3,6 +3,7 @@ import { replaceKey, secretKeyFor } from '../db/files.ts';
 import { takeLock } from '../db/lock.ts';
 import { meta } from '../db/schema.ts';
 import { resetSecrets } from '../inbound/endpoints.ts';
+import { forgetSubscriptionSecrets } from '../outgoing/subscriptions.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { configOf, FINGERPRINT, requireData, withStore } from './open.ts';
@@ -19,6 +20,7 @@ export async function resetAll(i: Invocation): Promise<number> {
     await withStore(config, store =>
       store.write(async tx => {
         await resetSecrets(tx);
+        await forgetSubscriptionSecrets(tx);
         await tx.update(meta).set({ value: fingerprint }).where(eq(meta.key, FINGERPRINT));
       }),
     );

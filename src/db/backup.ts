@@ -82,7 +82,7 @@ export function backupSqlite(file: string, target: string): Contents {
 }
 
 /** Everything into the main file, so that it can be moved without its log. A damaged file keeps its log instead. */
-function settleLog(file: string): void {
+export function settleLog(file: string): void {
   try {
     const db = new Database(file, { readwrite: true });
     db.run('pragma wal_checkpoint(truncate)');

@@ -199,6 +199,49 @@ export const jobs = sqliteTable(
   t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
 );
 
+export interface BackfillCounts {
+  read: number;
+  created: number;
+  updated: number;
+  known: number;
+  /** Without an address so far. */
+  waiting: number;
+  skipped: number;
+  /** Waiting deliveries that became due. */
+  released: number;
+}
+
+/** Reading everybody from a provider, page by page; the rows are their own queue. */
+export const backfills = sqliteTable(
+  'backfills',
+  {
+    id: text('id').primaryKey(),
+    endpointId: text('endpoint_id').notNull(),
+    provider: text('provider').notNull(),
+    state: text('state').$type<'queued' | 'running' | 'done' | 'failed' | 'cancelled'>().notNull(),
+    dryRun: integer('dry_run', { mode: 'boolean' }).notNull(),
+    triggerEvents: integer('trigger_events', { mode: 'boolean' }).notNull(),
+    requestsPerSecond: integer('requests_per_second').notNull(),
+    cursor: text('cursor'), // the page under way, in the provider's words; null: the first
+    pageDone: text('page_done'), // the last one applied of that page
+    pages: integer('pages').notNull(),
+    total: integer('total'), // as the provider says, where it does
+    counts: json<BackfillCounts>('counts').notNull(),
+    reasons: json<Record<string, number>>('reasons').notNull(), // why skipped → how many
+    tries: integer('tries').notNull(), // starts since it last got on
+    error: text('error'),
+    dueAt: time('due_at').notNull(), // while leased: when the lease runs out
+    lease: text('lease'),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    finishedAt: time('finished_at'),
+  },
+  t => [
+    uniqueIndex('backfills_open').on(t.endpointId).where(sql`state in ('queued', 'running')`),
+    index('backfills_endpoint').on(t.endpointId, t.id),
+  ],
+);
+
 /** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
 export const suppressions = sqliteTable('suppressions', {
   email: text('email').primaryKey(),
@@ -220,4 +263,132 @@ export const idempotencyKeys = sqliteTable(
     createdAt: time('created_at').notNull(),
   },
   t => [index('idempotency_keys_created').on(t.createdAt)],
+);
+
+/** Where happenings are sent. `state` other than `active` has a `reason`, a sentence. */
+export const webhookSubscriptions = sqliteTable('webhook_subscriptions', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  url: text('url').notNull(),
+  eventNames: json<string[]>('event_names').notNull(),
+  state: text('state').$type<'active' | 'paused' | 'disabled'>().notNull(),
+  reason: text('reason'),
+  sealedSecret: text('sealed_secret').notNull(), // empty: lost with the sealing key
+  secretHint: text('secret_hint').notNull(),
+  sealedOldSecret: text('sealed_old_secret'), // signs too, until…
+  oldSecretUntil: time('old_secret_until'),
+  failingSince: time('failing_since'), // the first failure after the last success
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+/** One try to deliver a call. `status` and `answer` (first 500 characters) are the receiver's; null when none came. */
+export interface Attempt {
+  at: number;
+  status: number | null;
+  ms: number;
+  answer: string | null;
+  error: string | null;
+}
+
+/** One happening for one subscription; its id is the `webhook-id` of every attempt. */
+export const webhookCalls = sqliteTable(
+  'webhook_calls',
+  {
+    id: text('id').primaryKey(),
+    uniqueKey: text('unique_key').notNull().unique(), // cause, happening, subscription: once
+    subscriptionId: text('subscription_id').notNull(),
+    eventName: text('event_name').notNull(),
+    body: text('body').notNull(), // the exact JSON text that is signed
+    state: text('state').$type<'queued' | 'delivered' | 'failed'>().notNull(),
+    dueAt: time('due_at').notNull(), // while leased: when the lease runs out
+    leased: integer('leased', { mode: 'boolean' }).notNull(),
+    attempts: integer('attempts').notNull(), // counted before each start, never back: fences the outcome
+    failures: integer('failures').notNull(), // attempts that failed since it was queued or replayed
+    crashes: integer('crashes').notNull(), // attempts in a row that ended with the process
+    history: json<Attempt[]>('history').notNull(),
+    createdAt: time('created_at').notNull(),
+    finishedAt: time('finished_at'),
+  },
+  t => [
+    index('webhook_calls_open').on(t.subscriptionId, t.dueAt, t.id).where(sql`state = 'queued'`),
+    index('webhook_calls_leased').on(t.id).where(sql`leased = 1`),
+    index('webhook_calls_finished').on(t.finishedAt).where(sql`finished_at is not null`),
+    index('webhook_calls_subscription').on(t.subscriptionId, t.state, t.id),
+  ],
+);
+
+/** What a mail says, before its variables are filled in. */
+export interface MailContent {
+  subject: string;
+  previewText: string;
+  fromName: string;
+  /** The part before the @; the domain is that of INLET_MAIL_FROM. */
+  fromEmail: string;
+  replyToEmail: string;
+  html: string;
+  /** Empty: made from the HTML. */
+  text: string;
+  /** Values for variables that have none, by name. */
+  contactPropertiesFallbacks: Record<string, string>;
+  eventPropertiesFallbacks: Record<string, string>;
+  dataVariablesFallbacks: Record<string, string>;
+}
+
+export const emailMessages = sqliteTable('email_messages', {
+  id: text('id').primaryKey(),
+  content: json<MailContent>('content').notNull(),
+  revisionId: text('revision_id').notNull(),
+  transactionalId: text('transactional_id'),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+export const transactionals = sqliteTable('transactionals', {
+  id: text('id').primaryKey(),
+  name: text('name').notNull(),
+  draftId: text('draft_id'), // email messages
+  publishedId: text('published_id'),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
+
+export type MailState = 'queued' | 'held' | 'sending' | 'sent' | 'failed' | 'bounced' | 'suppressed';
+/** What fills a mail's variables beside the contact. */
+export interface MailData {
+  event?: Record<string, unknown>;
+  data?: Record<string, unknown>;
+}
+
+/** One message to one recipient; a queue of its own. */
+export const mails = sqliteTable(
+  'mails',
+  {
+    id: text('id').primaryKey(),
+    mailKey: text('mail_key').notNull().unique(), // what caused it: once
+    contactId: text('contact_id'),
+    recipient: text('recipient').notNull(),
+    emailMessageId: text('email_message_id').notNull(),
+    data: json<MailData>('data').notNull(),
+    transactional: integer('transactional', { mode: 'boolean' }).notNull(),
+    workflowRunId: text('workflow_run_id'),
+    transactionalId: text('transactional_id'),
+    state: text('state').$type<MailState>().notNull(),
+    messageId: text('message_id').notNull(), // RFC 5322, the same at every attempt
+    subject: text('subject'), // rendered, with the two below
+    html: text('html'),
+    plain: text('plain'),
+    dueAt: time('due_at').notNull(), // while sending: when the lease runs out
+    attempts: integer('attempts').notNull(), // counted before each start
+    error: text('error'),
+    createdAt: time('created_at').notNull(),
+    sentAt: time('sent_at'),
+  },
+  t => [
+    index('mails_queued').on(t.dueAt, t.id).where(sql`state = 'queued'`),
+    index('mails_sending').on(t.dueAt).where(sql`state = 'sending'`),
+    index('mails_state').on(t.state, t.id).where(sql`state <> 'sent'`),
+    index('mails_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
+    index('mails_recipient').on(t.recipient, t.id),
+  ],
 );

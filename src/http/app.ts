@@ -9,6 +9,7 @@ import { hooks } from './hooks.ts';
 import { detailOf, documented } from './openapi.ts';
 import { jsonBody, queryOf, type Route } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
+import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
 import { apiRoutes, healthRoute } from './v1/index.ts';
 
 const STATUS: Record<ErrorCode, number> = {
@@ -101,7 +102,9 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
     if (ctx.config.role === 'worker' && url.pathname !== '/health') return json(503, NOT_HERE);
     const hook = HOOK.exec(url.pathname);
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
-    const methods = hook ? ['POST'] : allowed(url.pathname);
+    const link = UNSUBSCRIBE.exec(url.pathname);
+    if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
+    const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
     if (!methods.includes(methodOf(request))) {
       return json(

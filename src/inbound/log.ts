@@ -53,7 +53,7 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
   const status = taken?.status ?? d.status;
   const result = d.status === 'ignored' ? 'ignored' : 'accepted';
   const message = taken?.message ?? d.message;
-  const inserted = await insertDelivery(tx).all({
+  await insertDelivery(tx).run({
     id: d.id,
     endpointId: d.endpointId,
     provider: d.provider,
@@ -73,9 +73,8 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
     effects: taken?.effects ?? [],
     dedupeGroup: d.dedupe,
   });
-  if (!inserted.length) throw new Error('a delivery neither new nor known');
   await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
-  return { id: d.id, status, result, message, work: status === 'queued' || taken?.released === true };
+  return { id: d.id, status, result, message, work: status === 'queued' || (taken?.released ?? 0) > 0 };
 }
 
 const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>
@@ -210,8 +209,6 @@ const insertDelivery = (tx: Tx) =>
         dedupeGroup: sql.placeholder('dedupeGroup'),
         error: null,
       })
-      .onConflictDoNothing()
-      .returning({ id: deliveries.id })
       .prepare(),
   );
 

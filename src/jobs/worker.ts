@@ -3,6 +3,7 @@ import { StoreUnavailable } from '../db/store.ts';
 import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
+import { retainCalls } from '../outgoing/retention.ts';
 import { kinds } from './kinds.ts';
 import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJobs } from './queue.ts';
 
@@ -198,5 +199,6 @@ export class Worker {
     this.lastMinute = at;
     if (!this.alone) await this.ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
     await retain(this.ctx);
+    await retainCalls(this.ctx);
   }
 }

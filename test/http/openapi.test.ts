@@ -29,14 +29,27 @@ let app: TestApp;
 let doc: Document;
 const ids: Record<string, string> = {};
 beforeAll(async () => {
-  app = await TestApp.open();
+  app = await TestApp.open({ resolve: async () => [] }); // no call leaves this machine
   doc = (await app.fetch('/swagger/json')).body;
-  ids.endpoints = await app.endpoint('stripe');
+  ids.endpoints = await app.endpoint('stripe', { settings: { apiKey: 'rk_test_documented' } });
+  ids.backfills = (await app.api('POST', `/endpoints/${ids.endpoints}/backfill`, {})).body.id;
+  await app.api('POST', `/backfills/${ids.backfills}/cancel`);
   ids.lists = (await app.api('POST', '/lists', { name: 'l' })).body.id;
   ids.keys = (await app.api('POST', '/keys', { name: 'k' })).body.id;
+  const subscription = (await app.api('POST', '/webhook-subscriptions', { url: 'https://example.com/' })).body;
+  ids['webhook-subscriptions'] = subscription.id;
+  ids['webhook-calls'] = (await app.api('POST', `/webhook-subscriptions/${subscription.id}/test`)).body.id;
   ids.deliveries = (
     await app.post(ids.endpoints, 'stripe', stripeEvent('customer.created', { email: 'doc@x.co' }))
   ).body.deliveryId;
+  ids['email-messages'] = (await app.api('POST', '/email-messages', { subject: 's', html: 'h' })).body.id;
+  ids.mails = (
+    await app.api('POST', `/email-messages/${ids['email-messages']}/preview`, { emails: ['a@x.co'] })
+  ).body.id;
+  const transactional = (await app.api('POST', '/transactional-emails', { name: 't' })).body;
+  ids['transactional-emails'] = transactional.id;
+  const draft = `/email-messages/${transactional.draftEmailMessageId}`;
+  await app.api('POST', draft, { subject: 's', html: '{{ data.confirmationUrl }}' });
   await app.drain();
   ids.contacts = String((await app.contacts())[0]?.id);
   await app.api('POST', '/events/send', { email: 'doc@x.co', eventName: 'doc' });
@@ -158,7 +171,8 @@ test('every example runs unedited, and every answer is as its schema says', asyn
     real = real.replace('{eventName}', 'doc');
     const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '');
-    const body = operation.requestBody?.content['application/json']?.example;
+    let body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
+    if (path.endsWith('/transactional')) body = { ...body, transactionalId: ids['transactional-emails'] }; // has to be published first
     const answer = path.startsWith('/api/v1')
       ? await app.api(method.toUpperCase(), real.slice(7), body)
       : await app.fetch(real);

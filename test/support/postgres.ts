@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { chmod, cp, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -51,6 +51,7 @@ export class Postgres {
     private readonly data: string,
     private readonly base: string,
     private readonly settings: string[],
+    private readonly env: Record<string, string> = {},
   ) {}
 
   /** A server that runs already. */
@@ -58,8 +59,8 @@ export class Postgres {
     return new Postgres('', '', url, []);
   }
 
-  /** `settings`: server settings such as `fsync=off`. */
-  static async start(settings: string[] = []): Promise<Postgres> {
+  /** `settings`: server settings such as `fsync=off`; `env`: added to the server's environment. */
+  static async start(settings: string[] = [], env: Record<string, string> = {}): Promise<Postgres> {
     const bin = join(await programs(), 'bin');
     const folder = await mkdtemp(join(tmpdir(), 'inlet-pg-'));
     await chmod(folder, 0o777);
@@ -69,7 +70,11 @@ export class Postgres {
       { cwd: folder, stdout: 'pipe', stderr: 'pipe' },
     );
     if (init.exitCode !== 0) throw new Error(`initdb failed: ${init.stderr}`);
-    const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings);
+    const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings, env);
+    process.on('exit', () => {
+      server.child?.kill('SIGQUIT');
+      rmSync(folder, { recursive: true, force: true });
+    });
     await server.run();
     return server;
   }
@@ -80,8 +85,9 @@ export class Postgres {
     return url.href;
   }
 
-  /** Starts it again after `stop`, and waits until it answers. */
+  /** Starts it again after `stop`, and waits until it answers. Does nothing while it runs. */
   async run(): Promise<void> {
+    if (this.child?.exitCode === null && this.child.signalCode === null) return;
     const { port } = new URL(this.base);
     const settings = [
       `port=${port}`,
@@ -91,8 +97,9 @@ export class Postgres {
     ].flatMap(each => ['-c', each]);
     this.child = Bun.spawn(asUser([join(this.bin, 'postgres'), '-D', this.data, ...settings]), {
       cwd: this.data.replace(/\/data$/, ''),
+      env: { ...process.env, ...this.env },
       stdout: 'ignore',
-      stderr: Bun.file(join(tmpdir(), `inlet-pg-${port}.log`)),
+      stderr: Bun.file(join(dirname(this.data), 'server.log')),
     });
     for (let i = 0; ; i++) {
       try {

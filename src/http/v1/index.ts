@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Route, route } from '../route.ts';
+import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
@@ -8,6 +9,9 @@ import * as example from './examples.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
+import { mailRoutes, messageRoutes } from './mail.ts';
+import { transactionalRoutes } from './transactional.ts';
+import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
 export const apiRoutes = (
@@ -15,12 +19,17 @@ export const apiRoutes = (
   forget: () => void,
 ): Route[] => [
   ...endpointRoutes(receive),
+  ...backfillRoutes,
   ...deliveryRoutes,
   ...loopsContactRoutes,
   ...contactRoutes,
   ...loopsEventRoutes,
   ...listRoutes,
+  ...messageRoutes,
+  ...transactionalRoutes,
+  ...mailRoutes,
   ...keyRoutes(forget),
+  ...webhookSubscriptionRoutes,
 ];
 
 export const healthRoute: Route = route('GET', '/health', {

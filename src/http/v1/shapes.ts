@@ -102,3 +102,72 @@ export const endpointView = z.object({
     .optional()
     .describe('Shown this once, for providers whose secret Inlet makes'),
 });
+
+const amount = z.number();
+export const backfillView = z.object({
+  id: z.string(),
+  endpointId: z.string(),
+  provider: z.string(),
+  state: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
+  dryRun: z.boolean(),
+  triggerEvents: z.boolean(),
+  requestsPerSecond: z.number(),
+  pages: amount.describe('Pages read so far'),
+  total: amount.nullable().describe('How many people the provider has, where it says'),
+  read: amount.describe('People read so far: created, updated, known, waiting and skipped together'),
+  created: amount.describe('New contacts'),
+  updated: amount.describe('Contacts that changed'),
+  known: amount.describe('Contacts that were as they are'),
+  waiting: amount.describe('Without an address so far'),
+  skipped: amount,
+  skippedBecause: z.record(z.string(), z.number()).describe('Reasons, and how many were skipped for each'),
+  released: amount.describe('Deliveries that had waited for these people'),
+  cursor: z.string().nullable().describe("The page under way, in the provider's words; null: the first, or none"),
+  error: z.string().nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+
+export const subscriptionView = z.object({
+  id: z.string(),
+  name: z.string(),
+  url: z.string(),
+  eventNames: z.array(z.string()),
+  state: z.enum(['active', 'paused', 'disabled']).describe('disabled: the receiver answered 410; nothing is queued'),
+  paused: z.boolean().describe('Not active'),
+  reason: z.string().nullable().describe('Why it is not active, and what to do'),
+  secretHint: z.string(),
+  oldSecretUntil: time.nullable().describe('Until then calls are signed with the former secret, too'),
+  failingSince: time.nullable().describe('First failure since the last success; after 5 days it is paused'),
+  queued: z.number().describe('Calls to be made, counted up to 10,000'),
+  createdAt: time,
+  updatedAt: time,
+});
+
+export const callView = z.object({
+  id: z.string().describe('The webhook-id of every attempt'),
+  subscriptionId: z.string(),
+  eventName: z.string(),
+  state: z.enum(['queued', 'delivered', 'failed']),
+  sending: z.boolean(),
+  attemptCount: z.number(),
+  lastStatus: z.number().nullable(),
+  error: z.string().nullable().describe('Of the last attempt'),
+  nextAttemptAt: time.nullable(),
+  createdAt: time,
+  finishedAt: time.nullable(),
+});
+
+export const callDetail = callView.extend({
+  payload: z.unknown(),
+  attempts: z.array(
+    z.object({
+      at: time,
+      status: z.number().nullable().describe('Null: no answer'),
+      ms: z.number(),
+      answer: z.string().nullable().describe('First 500 characters, control characters escaped'),
+      error: z.string().nullable(),
+    }),
+  ),
+});

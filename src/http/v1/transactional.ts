@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { transactionals } from '../../db/schema.ts';
+import { sendTransactional } from '../../mail/sendTransactional.ts';
+import {
+  createTransactional,
+  openDraft,
+  publish,
+  publishedOnly,
+  renameTransactional,
+  viewTransactional,
+  viewTransactionals,
+} from '../../mail/transactional.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { pageWith } from './examples.ts';
+import { example, transactional } from './mailShapes.ts';
+
+const tag = 'Transactional';
+const PATH = '/api/v1/transactional-emails';
+const SEND = '/api/v1/transactional';
+const name = z.string().trim().min(1).max(255);
+const scalar = z.union([z.string().max(10_000), z.number(), z.boolean()]);
+const value = z.union([scalar, z.array(z.record(z.string().max(100), scalar)).max(500)]);
+
+export const transactionalRoutes: Route[] = [
+  route('GET', PATH, {
+    summary: 'Transactional emails, newest first',
+    tag,
+    query: z.strictObject(pageQuery),
+    response: pageOf(transactional),
+    answer: pageWith(example.transactional),
+    handle: ({ ctx, query: { perPage, cursor } }) => {
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
+      return page(ctx.store, transactionals, {}, request, ids => ctx.store.read(tx => viewTransactionals(tx, ids)));
+    },
+  }),
+  route('POST', PATH, {
+    summary: 'Make a transactional email, with an empty draft',
+    description: 'Then write the draft with `POST /email-messages/{draftEmailMessageId}` and publish it.',
+    tag,
+    status: 201,
+    body: z.strictObject({ name, transactionalGroupId: z.string().max(64).nullish() }),
+    example: { name: 'Sign-up confirmation' },
+    response: transactional,
+    answer: example.transactional,
+    handle: ({ ctx, body }) =>
+      ctx.store.write(async tx => viewTransactional(tx, (await createTransactional(tx, body.name, ctx.now())).id)),
+  }),
+  route('GET', `${PATH}/:id`, {
+    summary: 'One transactional email',
+    tag,
+    errors: [404],
+    response: transactional,
+    answer: example.transactional,
+    handle: ({ ctx, params }) => ctx.store.read(tx => viewTransactional(tx, params.id ?? '')),
+  }),
+  route('POST', `${PATH}/:id`, {
+    summary: 'Rename a transactional email',
+    tag,
+    errors: [404],
+    body: z.strictObject({ name, transactionalGroupId: z.string().max(64).nullish() }),
+    example: { name: 'Welcome' },
+    response: transactional,
+    answer: { ...example.transactional, name: 'Welcome' },
+    handle: ({ ctx, params, body }) =>
+      ctx.store.write(async tx => {
+        await renameTransactional(tx, params.id ?? '', body.name, ctx.now());
+        return viewTransactional(tx, params.id ?? '');
+      }),
+  }),
+  route('POST', `${PATH}/:id/draft`, {
+    summary: 'The draft; made from what is published where there is none',
+    tag,
+    errors: [404],
+    response: transactional,
+    answer: example.transactional,
+    handle: ({ ctx, params }) =>
+      ctx.store.write(async tx => {
+        await openDraft(tx, params.id ?? '', ctx.now());
+        return viewTransactional(tx, params.id ?? '');
+      }),
+  }),
+  route('POST', `${PATH}/:id/publish`, {
+    summary: 'Send the draft from now on',
+    tag,
+    errors: [404, 409],
+    response: transactional,
+    answer: {
+      ...example.transactional,
+      publishedEmailMessageId: example.transactional.draftEmailMessageId,
+      draftEmailMessageId: null,
+      draftEmailMessageContentRevisionId: null,
+    },
+    handle: ({ ctx, params }) =>
+      ctx.store.write(async tx => {
+        await publish(tx, params.id ?? '', ctx.now());
+        return viewTransactional(tx, params.id ?? '');
+      }),
+  }),
+  route('GET', SEND, {
+    summary: 'Published transactional emails (older clients)',
+    tag,
+    query: z.strictObject(pageQuery),
+    response: pageOf(transactional),
+    answer: pageWith({ ...example.transactional, publishedEmailMessageId: 'em_0mwt0c8w00006a1b2c3d4e5f' }),
+    handle: ({ ctx, query: { perPage, cursor } }) => {
+      const request = { perPage, cursor, url: ctx.config.publicUrl + SEND, filters: {} };
+      const load = (ids: string[]) => ctx.store.read(tx => viewTransactionals(tx, ids));
+      return page(ctx.store, transactionals, publishedOnly, request, load);
+    },
+  }),
+  route('POST', SEND, {
+    summary: 'Send a transactional email',
+    description: 'An `Idempotency-Key` header (at most 100 characters) makes a second send within 24 hours a 409.',
+    tag,
+    errors: [404, 409],
+    idempotent: true,
+    body: z.strictObject({
+      transactionalId: z.string().min(1).max(64),
+      email: z.string().min(1).max(254),
+      addToAudience: z.boolean().optional(),
+      dataVariables: z.record(z.string().max(100), value).optional(),
+    }),
+    example: {
+      transactionalId: example.transactional.id,
+      email: 'ada@example.com',
+      dataVariables: { confirmationUrl: 'https://example.com/confirm' },
+    },
+    response: z.object({ success: z.literal(true) }),
+    answer: { success: true },
+    handle: async ({ ctx, body, idempotencyKey }) => {
+      await sendTransactional(ctx, body, idempotencyKey);
+      ctx.wake();
+      return { success: true };
+    },
+  }),
+];

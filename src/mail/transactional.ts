@@ -1,0 +1,115 @@
+import { eq, inArray, isNotNull } from 'drizzle-orm';
+import type { Search } from '../db/scan.ts';
+import { emailMessages, transactionals } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError, notFound } from '../errors.ts';
+import { newId } from '../id.ts';
+import { createMessage, getMessage, type MessageRow } from './messages.ts';
+import { dataVariablesOf } from './render.ts';
+
+type Row = typeof transactionals.$inferSelect;
+
+/** @throws AppError notFound, in Loops' words */
+export async function getTransactional(tx: Tx, id: string): Promise<Row> {
+  const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, id));
+  if (!row) throw new AppError('notFound', 'Transactional email not found.');
+  return row;
+}
+
+/** A new one has an empty draft. */
+export async function createTransactional(tx: Tx, name: string, now: number): Promise<Row> {
+  const id = newId('tr', now);
+  const draft = await createMessage(tx, {}, now, id);
+  const row = { id, name, draftId: draft.id, publishedId: null, createdAt: now, updatedAt: now };
+  await tx.insert(transactionals).values(row);
+  return row;
+}
+
+/** @throws AppError notFound */
+export async function renameTransactional(tx: Tx, id: string, name: string, now: number): Promise<Row> {
+  const row = await getTransactional(tx, id);
+  await tx.update(transactionals).set({ name, updatedAt: now }).where(eq(transactionals.id, id));
+  return { ...row, name, updatedAt: now };
+}
+
+/** The draft there is, else a copy of what is published. @throws AppError notFound */
+export async function openDraft(tx: Tx, id: string, now: number): Promise<Row> {
+  const row = await getTransactional(tx, id);
+  if (row.draftId !== null) return row;
+  const published = row.publishedId === null ? null : await getMessage(tx, row.publishedId);
+  const draft = await createMessage(tx, published?.content ?? {}, now, id);
+  await tx.update(transactionals).set({ draftId: draft.id, updatedAt: now }).where(eq(transactionals.id, id));
+  return { ...row, draftId: draft.id, updatedAt: now };
+}
+
+/** The draft is what is sent from now on. @throws AppError notFound; conflict without a draft; invalid when it says nothing */
+export async function publish(tx: Tx, id: string, now: number): Promise<Row> {
+  const row = await getTransactional(tx, id);
+  if (row.draftId === null) throw new AppError('conflict', 'There is no draft to publish. Make one with POST …/draft.');
+  const { content } = await getMessage(tx, row.draftId);
+  if (!content.subject || !(content.html || content.text))
+    throw new AppError('invalid', 'The draft needs a subject and html or text before it can be published.');
+  const set = { publishedId: row.draftId, draftId: null, updatedAt: now };
+  await tx.update(transactionals).set(set).where(eq(transactionals.id, id));
+  return { ...row, ...set };
+}
+
+/** A published message may not be changed any more; its transactional email gets a draft for that. @throws AppError conflict */
+export async function requireDraft(tx: Tx, message: MessageRow): Promise<void> {
+  if (message.transactionalId === null) return;
+  const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, message.transactionalId));
+  if (row && row.draftId !== message.id)
+    throw new AppError(
+      'conflict',
+      'This version is published. Make a draft with POST /transactional-emails/{id}/draft.',
+    );
+}
+
+export const publishedOnly: Search = { where: isNotNull(transactionals.publishedId) };
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+/** In Loops' shape, in the order of `ids`. */
+export async function viewTransactionals(tx: Tx, ids: string[]) {
+  if (!ids.length) return [];
+  const rows = await tx.select().from(transactionals).where(inArray(transactionals.id, ids));
+  const messages = rows.flatMap(row => [row.publishedId, row.draftId].filter(id => id !== null));
+  const contents = messages.length
+    ? await tx.select().from(emailMessages).where(inArray(emailMessages.id, messages))
+    : [];
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id);
+    if (!row) return [];
+    const published = contents.find(each => each.id === row.publishedId);
+    const draft = contents.find(each => each.id === row.draftId);
+    return [
+      {
+        id,
+        name: row.name,
+        draftEmailMessageId: row.draftId,
+        draftEmailMessageContentRevisionId: draft?.revisionId ?? null,
+        publishedEmailMessageId: row.publishedId,
+        transactionalGroupId: null,
+        dataVariables: published ? dataVariablesOf(published.content) : [],
+        lastUpdated: iso(row.updatedAt),
+        createdAt: iso(row.createdAt),
+        updatedAt: iso(row.updatedAt),
+      },
+    ];
+  });
+}
+
+/** One, in Loops' shape. @throws AppError notFound */
+export async function viewTransactional(tx: Tx, id: string) {
+  const [view] = await viewTransactionals(tx, [id]);
+  if (!view) throw notFound('Transactional email');
+  return view;
+}
+
+/** The message that is sent for it. @throws AppError notFound; invalid while nothing is published */
+export async function publishedOf(tx: Tx, id: string): Promise<MessageRow> {
+  const row = await getTransactional(tx, id);
+  if (row.publishedId === null)
+    throw new AppError('invalid', 'This transactional email is not published yet. Publish its draft first.');
+  return getMessage(tx, row.publishedId);
+}

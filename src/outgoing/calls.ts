@@ -1,0 +1,194 @@
+import { and, asc, eq, gt, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
+import { type Search, unindexed } from '../db/scan.ts';
+import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
+import { leasing } from '../db/sql.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError, notFound } from '../errors.ts';
+import { idAt } from '../id.ts';
+import type { Subscription } from './subscriptions.ts';
+
+export type CallRow = typeof webhookCalls.$inferSelect;
+export type Claimed = Pick<CallRow, 'id' | 'subscriptionId' | 'body' | 'attempts' | 'failures' | 'crashes' | 'history'>;
+export const STATES = ['queued', 'delivered', 'failed'] as const;
+
+const LEASE_MS = 60_000; // a call takes 15 s at most
+const QUICK_CRASHES = 3;
+const KEPT_ATTEMPTS = 20; // shown per call
+
+/** Written out, so that a database uses the partial index: a bound value proves nothing to it. */
+export const QUEUED = sql`${webhookCalls.state} = 'queued'`;
+
+/** Active subscriptions that have a call due, but for those in `busy`. */
+export function dueSubscriptions(tx: Tx, busy: string[], now: number): Promise<Subscription[]> {
+  const due = sql`exists (select 1 from ${webhookCalls} where ${and(
+    eq(webhookCalls.subscriptionId, webhookSubscriptions.id),
+    QUEUED,
+    lte(webhookCalls.dueAt, now),
+  )})`;
+  const free = busy.length ? notInArray(webhookSubscriptions.id, busy) : undefined;
+  return tx
+    .select()
+    .from(webhookSubscriptions)
+    .where(and(eq(webhookSubscriptions.state, 'active'), free, due));
+}
+
+/** Leases up to `limit` due calls of a subscription; the attempt is counted and committed before it is made. */
+export async function claimCalls(tx: Tx, subscriptionId: string, limit: number, now: number): Promise<Claimed[]> {
+  const due = await tx
+    .select({ id: webhookCalls.id })
+    .from(webhookCalls)
+    .where(and(eq(webhookCalls.subscriptionId, subscriptionId), QUEUED, lte(webhookCalls.dueAt, now)))
+    .orderBy(asc(webhookCalls.dueAt), asc(webhookCalls.id))
+    .limit(leasing(tx, limit));
+  if (!due.length) return [];
+  const ids = due.map(row => row.id);
+  return tx
+    .update(webhookCalls)
+    .set({
+      leased: true,
+      attempts: sql`${webhookCalls.attempts} + 1`,
+      crashes: sql`${webhookCalls.crashes} + ${webhookCalls.leased}`, // nobody noted how the attempt before ended
+      dueAt: now + LEASE_MS,
+    })
+    .where(inArray(webhookCalls.id, ids))
+    .returning({
+      id: webhookCalls.id,
+      subscriptionId: webhookCalls.subscriptionId,
+      body: webhookCalls.body,
+      attempts: webhookCalls.attempts,
+      failures: webhookCalls.failures,
+      crashes: webhookCalls.crashes,
+      history: webhookCalls.history,
+    });
+}
+
+/** What is to come of a call that goes on: when, and how many attempts have failed by now. */
+export interface Next {
+  dueAt: number;
+  failures: number;
+}
+
+/** Ends an attempt: `next` null when the call ended with it. False when the lease ran out and another worker has it. */
+export async function recordAttempt(
+  tx: Tx,
+  call: Claimed,
+  attempt: Attempt,
+  next: Next | null,
+  now: number,
+): Promise<boolean> {
+  const done = attempt.error === null ? 'delivered' : 'failed';
+  const set = next ?? ({ state: done, finishedAt: now } as const);
+  const history = [...call.history, attempt].slice(-KEPT_ATTEMPTS);
+  const rows = await tx
+    .update(webhookCalls)
+    .set({ ...set, leased: false, crashes: 0, history })
+    .where(and(eq(webhookCalls.id, call.id), eq(webhookCalls.attempts, call.attempts), eq(webhookCalls.leased, true)))
+    .returning({ id: webhookCalls.id });
+  return rows.length > 0;
+}
+
+/**
+ * After a restart no lease is held by anybody; one process per database only. What was under way at several crashes in a row still
+ * waits for the lease's end, so that a call that kills the process leaves the others their turn.
+ */
+export async function freeCalls(tx: Tx, now: number): Promise<void> {
+  await tx
+    .update(webhookCalls)
+    .set({ dueAt: now })
+    .where(and(sql`${webhookCalls.leased} = 1`, lt(webhookCalls.crashes, QUICK_CRASHES)));
+}
+
+/** The clock was set back by `ms`: due dates keep their distance from now. */
+export async function setBackCalls(tx: Tx, ms: number): Promise<void> {
+  await tx
+    .update(webhookCalls)
+    .set({ dueAt: sql`${webhookCalls.dueAt} - ${ms}` })
+    .where(QUEUED);
+}
+
+/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
+export async function notLaterCalls(tx: Tx, latest: number): Promise<void> {
+  const anySubscription = tx.select({ id: webhookSubscriptions.id }).from(webhookSubscriptions);
+  await tx
+    .update(webhookCalls)
+    .set({ dueAt: latest })
+    .where(and(inArray(webhookCalls.subscriptionId, anySubscription), QUEUED, gt(webhookCalls.dueAt, latest)));
+}
+
+/** @throws AppError notFound */
+export async function getCall(tx: Tx, id: string) {
+  const [row] = await tx.select().from(webhookCalls).where(eq(webhookCalls.id, id));
+  if (!row) throw notFound('Webhook call');
+  const attempts = row.history.map(({ at, ...rest }) => ({ at: iso(at), ...rest }));
+  return { ...viewCall(row), payload: JSON.parse(row.body) as unknown, attempts };
+}
+
+/** Sends a call again, with the `webhook-id` it had and all its retries. @throws AppError notFound, conflict */
+export async function replayCall(tx: Tx, id: string, now: number) {
+  const [row] = await tx.select().from(webhookCalls).where(eq(webhookCalls.id, id));
+  if (!row) throw notFound('Webhook call');
+  if (row.leased && row.dueAt > now)
+    throw new AppError('conflict', 'The call is being made right now. Look at it again in some seconds.');
+  await tx
+    .update(webhookCalls)
+    .set({ state: 'queued', dueAt: now, failures: 0, crashes: 0, leased: false, finishedAt: null })
+    .where(eq(webhookCalls.id, id));
+  return getCall(tx, id);
+}
+
+/** Calls of one subscription, of one state where that is given. */
+export function callSearch(subscriptionId: string, state: CallRow['state'] | undefined): Search {
+  const ofState = state === undefined ? undefined : state === 'queued' ? QUEUED : eq(webhookCalls.state, state);
+  const own = eq(webhookCalls.subscriptionId, subscriptionId);
+  return {
+    where: and(eq(unindexed(webhookCalls.subscriptionId), subscriptionId), ofState),
+    narrow: and(own, ofState),
+  };
+}
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+
+function viewCall(row: CallRow) {
+  const last = row.history.at(-1);
+  return {
+    id: row.id,
+    subscriptionId: row.subscriptionId,
+    eventName: row.eventName,
+    state: row.state,
+    sending: row.leased,
+    attemptCount: row.attempts,
+    lastStatus: last?.status ?? null,
+    error: last?.error ?? null,
+    nextAttemptAt: row.state === 'queued' && !row.leased ? iso(row.dueAt) : null,
+    createdAt: iso(row.createdAt),
+    finishedAt: iso(row.finishedAt),
+  };
+}
+
+/** Calls in the order of `ids`, without payloads and attempts. */
+export async function viewCalls(tx: Tx, ids: string[]) {
+  const rows = ids.length ? await tx.select().from(webhookCalls).where(inArray(webhookCalls.id, ids)) : [];
+  const byId = new Map(rows.map(row => [row.id, row]));
+  return ids.flatMap(id => {
+    const row = byId.get(id);
+    return row ? [viewCall(row)] : [];
+  });
+}
+
+/** Removes up to `limit` calls finished before `before`; unsent ones, too, when made before `unsentBefore`. Gives how many. */
+export async function pruneCalls(tx: Tx, before: number, unsentBefore: number, limit: number): Promise<number> {
+  const finished = and(isNotNull(webhookCalls.finishedAt), lt(webhookCalls.finishedAt, before));
+  const unsent = and(lt(webhookCalls.id, idAt('msg', unsentBefore)), QUEUED, eq(webhookCalls.leased, false));
+  let gone = 0;
+  for (const where of [finished, unsent]) {
+    const some = tx
+      .select({ id: webhookCalls.id })
+      .from(webhookCalls)
+      .where(where)
+      .orderBy(asc(webhookCalls.id))
+      .limit(limit);
+    gone += (await tx.delete(webhookCalls).where(inArray(webhookCalls.id, some)).returning({ id: webhookCalls.id }))
+      .length;
+  }
+  return gone;
+}

@@ -1,0 +1,21 @@
+import type { Context } from '../context.ts';
+import { notLaterCalls, pruneCalls } from './calls.ts';
+import { LONGEST_WAIT_MS } from './schedule.ts';
+
+const DAY_MS = 86_400_000;
+const UNSENT_DAYS = 7; // at least: retries take more than three
+const CHUNK = 500;
+const MAX_CHUNKS = 20; // per run; the next minute goes on
+
+/** Removes calls that are past their time, in short writes; those still queued (paused, failing) after 7 days or more. */
+export async function retainCalls(ctx: Context): Promise<void> {
+  const now = ctx.now();
+  const { retentionDays } = ctx.config;
+  const before = now - retentionDays * DAY_MS;
+  const unsentBefore = now - Math.max(UNSENT_DAYS, retentionDays) * DAY_MS;
+  await ctx.store.write(tx => notLaterCalls(tx, now + LONGEST_WAIT_MS));
+  for (let i = 0; i < MAX_CHUNKS; i++) {
+    const gone = await ctx.store.write(tx => pruneCalls(tx, before, unsentBefore, CHUNK));
+    if (gone < CHUNK) return;
+  }
+}

@@ -1,0 +1,139 @@
+import { expect, test } from 'bun:test';
+import { eq, sql } from 'drizzle-orm';
+import fc from 'fast-check';
+import { openPostgres } from '../../src/db/connect.ts';
+import { contacts, identities, links, memberships } from '../../src/db/schema.ts';
+import { onKey } from '../../src/db/sql.ts';
+import { openSqlite } from '../../src/db/sqlite.ts';
+import { prepare, type Store, type Tx } from '../../src/db/store.ts';
+import { postgresDatabase, sqliteFile, withPostgres } from '../support/backends.ts';
+
+const RUNS = Number(process.env.LANE_RUNS ?? 60);
+const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+const p = sql.placeholder;
+
+/** What one step of a write does with small numbers as keys; all of it by prepared statements, as domain code does. */
+const steps: Record<string, (tx: Tx, a: string, b: string) => Promise<unknown>> = {
+  readIdentity: (tx, a) =>
+    prepare(tx, 'identity?', t =>
+      t
+        .select()
+        .from(identities)
+        .where(eq(identities.id, p('a')))
+        .prepare(),
+    ).get({ a }) as Promise<unknown>,
+  readByProvider: (tx, a) =>
+    prepare(tx, 'provider?', t =>
+      t
+        .select({ id: identities.id, registers: identities.registers })
+        .from(identities)
+        .where(eq(identities.provider, p('a')))
+        .prepare(),
+    ).all({ a }) as Promise<unknown>,
+  readWithoutKey: (tx, a) =>
+    prepare(tx, 'withoutKey?', t =>
+      t
+        .select({ registers: identities.registers })
+        .from(identities)
+        .where(eq(identities.contactId, p('a')))
+        .prepare(),
+    ).all({ a }) as Promise<unknown>,
+  readLinks: (tx, a) =>
+    prepare(tx, 'links?', t =>
+      t
+        .select({ id: links.identityId })
+        .from(links)
+        .where(eq(links.value, p('a')))
+        .prepare(),
+    ).all({ a }) as Promise<unknown>,
+  count: tx => tx.select({ n: sql`count(*)`.mapWith(Number) }).from(links),
+  link: (tx, value, id) =>
+    prepare(tx, 'link+', t =>
+      t
+        .insert(links)
+        .values({ value: p('value'), identityId: p('id') })
+        .onConflictDoNothing()
+        .prepare(),
+    ).run({ value, id }) as Promise<unknown>,
+  upsert: (tx, id, b) =>
+    prepare(tx, 'identity=', t =>
+      t
+        .insert(identities)
+        .values({ id: p('id'), provider: p('b'), contactId: p('b'), registers: sql`${p('b')}`, createdAt: 1 })
+        .onConflictDoUpdate({
+          target: onKey(identities.id),
+          set: { contactId: sql`excluded.contact_id`, registers: sql`excluded.registers` },
+        })
+        .prepare(),
+    ).run({ id, b }) as Promise<unknown>,
+  update: (tx, id, b) =>
+    prepare(tx, 'update', t =>
+      t
+        .update(identities)
+        .set({ provider: sql`${p('b')}` })
+        .where(eq(identities.id, p('id')))
+        .prepare(),
+    ).run({ id, b }) as Promise<unknown>,
+  updateMany: (tx, a, b) => tx.update(identities).set({ contactId: b }).where(eq(identities.provider, a)),
+  remove: (tx, a) => tx.delete(links).where(eq(links.value, a)),
+  returning: (tx, a, b) => tx.insert(memberships).values({ contactId: a, listId: b }).onConflictDoNothing().returning(),
+};
+const names = Object.keys(steps);
+const step = fc.tuple(fc.constantFrom(...names), fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: 5 }));
+/** One write: what it reads goes into what it writes last, so that a stale read shows. */
+const write = fc.array(step, { minLength: 1, maxLength: 5 });
+const history = fc.array(write, { minLength: 2, maxLength: 60 });
+
+/** Rows of a select without an order come as they like. */
+const sorted = (value: unknown): unknown =>
+  Array.isArray(value) ? value.map(each => JSON.stringify(each)).sort() : value;
+
+async function run(store: Store, writes: [string, number, number][][]): Promise<unknown> {
+  const answers = await Promise.all(
+    writes.map((each, n) =>
+      store.write(async tx => {
+        const seen: unknown[] = [];
+        for (const [name, a, b] of each) {
+          const result = await steps[name]!(tx, String(a), String(b));
+          if (/^read|^count|^returning/.test(name)) seen.push(sorted(result ?? null));
+        }
+        const digest = String(Bun.hash(JSON.stringify(seen)));
+        await steps.upsert!(tx, `last${n % 4}`, digest);
+        return seen;
+      }),
+    ),
+  );
+  const tables = await store.read(async tx => [
+    await tx.select().from(identities).orderBy(identities.id),
+    await tx.select().from(links).orderBy(links.value, links.identityId),
+    await tx.select().from(memberships).orderBy(memberships.contactId, memberships.listId),
+    await tx.select().from(contacts),
+  ]);
+  return { answers, tables };
+}
+
+test.skipIf(!withPostgres)(
+  'writes that share a transaction see and leave what they would one after the other',
+  async () => {
+    console.log(`lane: SEED=${SEED} LANE_RUNS=${RUNS}`);
+    const postgres = await openPostgres(await postgresDatabase());
+    const empty = async (store: Store) =>
+      store.write(async tx => {
+        for (const table of [identities, links, memberships]) await tx.delete(table);
+      });
+    const sqlite = openSqlite(await sqliteFile());
+    try {
+      await fc.assert(
+        fc.asyncProperty(history, async writes => {
+          await Promise.all([empty(postgres), empty(sqlite)]);
+          const given = writes as [string, number, number][][];
+          expect(await run(postgres, given)).toEqual(await run(sqlite, given));
+        }),
+        { numRuns: RUNS, seed: SEED, endOnFailure: true },
+      );
+    } finally {
+      await Promise.all([postgres.close(), sqlite.close()]);
+    }
+  },
+  120_000,
+);
