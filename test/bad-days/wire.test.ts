@@ -13,7 +13,7 @@ const api = async (method: string, path: string, body?: unknown) =>
       ...(body !== undefined && { body: JSON.stringify(body) }),
     })
   )
-  // biome-ignore lint/suspicious/noExplicitAny: looked at field by field in assertions
+    // biome-ignore lint/suspicious/noExplicitAny: looked at field by field in assertions
     .json()) as any;
 
 beforeAll(async () => {
