@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
 import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, msOfNumber, own, splitName } from './pick.ts';
+import { at, email, id, msOfNumber, own, splitName, text } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -13,6 +13,13 @@ const ANCHORS = 5;
 
 /** An id, or that of an expanded object. */
 export const idOf = (value: unknown): string | null => id(value) ?? id(own(value, 'id'));
+
+/** `name` is of a person or a company; when it is the same as `business_name`, it is nobody's first and last name. */
+export function personName(holder: unknown, collected: string | null = null) {
+  const individual = text(own(holder, 'individual_name')) ?? collected;
+  const name = text(own(holder, 'name'));
+  return splitName(individual ?? (name === text(own(holder, 'business_name')) ? null : name));
+}
 
 function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
   const base = new URL(set.apiBase ?? 'https://api.stripe.com');
@@ -37,7 +44,7 @@ export async function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetc
   const customer = async (customerId: string): Promise<Fact | null> => {
     const found = await client.customers.retrieve(customerId, {}, options);
     if (found.deleted || email(found.email) === null) return null;
-    return { ...fact, personId: scoped(customerId), email: email(found.email), ...splitName(found.name) };
+    return { ...fact, personId: scoped(customerId), email: email(found.email), ...personName(found) };
   };
   if (fact.personId !== null) return bare(fact.personId).startsWith('cus_') ? customer(bare(fact.personId)) : null;
   const charge = idOf(at(body, 'data.object.charge'));
