@@ -33,11 +33,17 @@ function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
   });
 }
 
-/** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. */
-export async function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
+/** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. @throws ApiTrouble, AppError */
+export function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
+  return lookedUp(body, fact, set, fetch).catch(error => {
+    throw troubleOf(error);
+  });
+}
+
+async function lookedUp(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
   if (!set.apiKey) return null;
   const account = id(own(body, 'account'));
-  const client = clientOf(set, set.apiKey, fetch);
+  const client = clientOf(set, set.apiKey, readable(fetch));
   const options = account ? { stripeAccount: account } : {};
   const bare = (value: string) => (account ? value.slice(account.length + 1) : value);
   const scoped = (value: string) => (account ? `${account}/${value}` : value);
@@ -58,13 +64,14 @@ export async function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetc
   );
 }
 
+/** Stripe's error without its words: what they say is the other side's, and may repeat the key. */
 function troubleOf(error: unknown): unknown {
   if (!(error instanceof Stripe.errors.StripeError)) return error;
   const { detail } = error as { detail?: unknown };
   if (detail instanceof AppError || detail instanceof ApiTrouble) return detail;
   const headers = error.headers as Record<string, string> | undefined;
   const status = error.statusCode ?? 0;
-  return new ApiTrouble(status < 300 ? 0 : status, headers?.['retry-after'] ?? null, error);
+  return new ApiTrouble(status < 300 ? 0 : status, headers?.['retry-after'] ?? null);
 }
 
 /**
