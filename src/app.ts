@@ -177,7 +177,8 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       port: config.port,
       maxRequestBodySize: 2 ** 40, // our own limits answer, with a request id; Bun passes over what is not read
       idleTimeout: 10,
-      development: false,
+      development: false, // its error page shows source and paths
+      reusePort: false, // else two servers share a port outside of development
       error: flat,
       fetch: (request, server) => fetch(request, server.requestIP(request)?.address ?? null),
     });
@@ -190,6 +191,11 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       error,
     );
   }
+}
+
+/** @throws AppError when the port can't be listened on: asked before a first start makes anything */
+export async function requirePort(config: Config): Promise<void> {
+  await listen(config, async () => flat()).stop(true);
 }
 
 /** A failed fsync or a vanished file: whoever restarts us finds out what is true. */
