@@ -205,3 +205,23 @@ test('Stripe: an endpoint may hold the secrets of two destinations, live and tes
   const tested = await app.post(id, 'stripe', stripe('customer.created', { id: 'cus_2', email: 'b@x.co' }, now), { secret: test_ }); // biome-ignore format: one glance
   expect([live.status, tested.status]).toEqual([200, 200]);
 });
+
+test('Clerk: an update is loud when a path changed that only the event maps, and silent again after', async () => {
+  const id = await app.endpoint('clerk', {
+    events: { 'user.updated': { triggerEvent: 'changed', eventProperties: { plan: 'data.public_metadata.plan' } } },
+  });
+  const plans = ['free', 'free', 'pro', 'pro'];
+  for (const [i, plan] of plans.entries())
+    await app.post(id, 'clerk', user(i ? 'user.updated' : 'user.created', { public_metadata: { plan } }, 9000 - i * 1000)); // biome-ignore format: one glance
+  await app.drain();
+  const events = (await app.api('GET', '/events')).body.data;
+  expect(events).toMatchObject([{ eventName: 'changed', eventProperties: { plan: 'pro' } }]);
+});
+
+test('Clerk: names alone are no change where they are not synced', async () => {
+  const id = await app.endpoint('clerk', { events: { 'user.updated': { triggerEvent: 'changed', syncNames: false } } });
+  await app.post(id, 'clerk', user('user.created', { first_name: 'A' }, 9000));
+  await app.post(id, 'clerk', user('user.updated', { first_name: 'B' }, 8000));
+  await app.drain();
+  expect(await eventNames()).toEqual([]);
+});
