@@ -76,18 +76,26 @@ interface Group {
   rows: unknown[][];
 }
 
+/** What one transaction holds while it is made and until its commit is answered. */
+class Transaction {
+  failed: unknown = null;
+  readonly pending: Promise<unknown>[] = [];
+  readonly ahead = new ReadAhead();
+  readonly groups = new Map<string, Group>();
+}
+
 /**
  * One connection that writes: some functions as if one after the other in one serialisable transaction, with few round trips. First
  * all of them are rehearsed side by side, their reads by key in flight together and their writes noted. Then, in turn, the noted
  * writes count where nothing that was read has been written by an earlier one; else the function runs again. Inserts wait and go out
- * together, several rows in one statement.
+ * together, several rows in one statement. The next transaction may begin once the commit of this one is sent: the server answers in
+ * order, so that it reads what this one left, kept or not.
  */
 export class Lane {
   private connection: ReservedSQL | null = null;
-  private failed: unknown = null;
-  private pending: Promise<unknown>[] = [];
-  private ahead = new ReadAhead();
-  private groups = new Map<string, Group>();
+  private now = new Transaction();
+  /** The connection may be gone, or still in a transaction. */
+  private doubtful = false;
   private readonly tx: Tx;
   private readonly rehearsal: Tx;
   private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
@@ -100,36 +108,52 @@ export class Lane {
     this.rehearsal = over((text, params, rows) => this.note(numbered(text), encodeAll(params), rows));
   }
 
-  /** @throws what any of the functions or the server threw: nothing was kept then */
-  async transact(fns: Fn[]): Promise<unknown[]> {
+  /**
+   * `sent` is called when all is sent, the commit too; not to be called again before.
+   * @throws what any of the functions or the server threw: nothing was kept then
+   */
+  async transact(fns: Fn[], sent: () => void): Promise<unknown[]> {
+    if (this.doubtful) await this.rollback();
     this.connection ??= await this.pool.reserve();
-    this.failed = null;
-    this.pending = [];
+    const now = new Transaction();
+    this.now = now;
+    let values: unknown[];
     try {
       this.later('begin isolation level serializable', []);
       if (this.turns) this.later(TURN, []);
-      const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
-      const values: unknown[] = [];
-      for (const [i, fn] of fns.entries()) {
-        const rehearsal = rehearsals[i];
-        if (rehearsal?.done && rehearsal.reads.every(entry => entry.valid)) {
-          for (const { text, shape, params } of rehearsal.writes) this.write(text, shape, params);
-          values.push(rehearsal.value);
-        } else values.push(await fn(this.tx));
-        if (this.failed !== null) throw this.failed;
-      }
+      values = await this.perform(fns);
       this.flush();
       this.later('commit', []);
-      await Promise.all(this.pending);
-      return values;
     } catch (error) {
-      const cause = this.failed ?? error;
+      const cause = now.failed ?? error;
+      await Promise.allSettled(now.pending);
       await this.rollback();
       throw cause;
     } finally {
-      this.ahead.clear();
-      this.groups.clear();
+      now.ahead.clear();
     }
+    sent();
+    try {
+      await Promise.all(now.pending);
+    } catch (error) {
+      this.doubtful = true; // the next one may have begun
+      throw now.failed ?? error;
+    }
+    return values;
+  }
+
+  private async perform(fns: Fn[]): Promise<unknown[]> {
+    const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
+    const values: unknown[] = [];
+    for (const [i, fn] of fns.entries()) {
+      const rehearsal = rehearsals[i];
+      if (rehearsal?.done && rehearsal.reads.every(entry => entry.valid)) {
+        for (const { text, shape, params } of rehearsal.writes) this.write(text, shape, params);
+        values.push(rehearsal.value);
+      } else values.push(await fn(this.tx));
+      if (this.now.failed !== null) throw this.now.failed;
+    }
+    return values;
   }
 
   private async rehearse(fn: Fn): Promise<Rehearsal> {
@@ -149,7 +173,7 @@ export class Lane {
     if (!rehearsal || shape.kind === 'read' || (shape.kind !== 'point' && rows)) return Promise.reject(new Enough());
     if (shape.kind === 'point') {
       if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
-      const entry = this.ahead.entry(text, shape, params, () => this.ask(text, params));
+      const entry = this.now.ahead.entry(text, shape, params, () => this.ask(text, params));
       rehearsal.reads.push(entry);
       return entry.rows;
     }
@@ -162,7 +186,7 @@ export class Lane {
   private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
     const shape = shapeOf(text);
     if (shape.kind === 'point') {
-      return this.ahead.entry(text, shape, params, () => {
+      return this.now.ahead.entry(text, shape, params, () => {
         this.flush();
         return this.ask(text, params);
       }).rows;
@@ -174,8 +198,8 @@ export class Lane {
   }
 
   private forget(shape: Shape, params: unknown[]): void {
-    if (shape.kind === 'insert' || shape.kind === 'update') this.ahead.forget(shape, params);
-    else this.ahead.clear();
+    if (shape.kind === 'insert' || shape.kind === 'update') this.now.ahead.forget(shape, params);
+    else this.now.ahead.clear();
   }
 
   private write(text: string, shape: Shape, params: unknown[]): Rows {
@@ -189,15 +213,15 @@ export class Lane {
   }
 
   private gather(text: string, shape: Group['shape'], params: unknown[]): void {
-    for (const [other, group] of this.groups) {
+    for (const [other, group] of this.now.groups) {
       if (other === text || group.shape.table !== shape.table) continue;
       this.send(group); // another kind of insert into this table may not pass
-      this.groups.delete(other);
+      this.now.groups.delete(other);
     }
-    const group = this.groups.get(text);
+    const group = this.now.groups.get(text);
     const at = shape.key === null ? -1 : (shape.set.get(shape.key) ?? -1);
     const twice = at >= 0 && group?.rows.some(row => row[at] === params[at]); // one statement may not update a row twice
-    if (!group) this.groups.set(text, { shape, rows: [params] });
+    if (!group) this.now.groups.set(text, { shape, rows: [params] });
     else {
       if (twice) this.send(group);
       group.rows.push(params);
@@ -206,8 +230,8 @@ export class Lane {
 
   /** Sends the inserts that wait: nothing may pass them. */
   private flush(): void {
-    for (const group of this.groups.values()) this.send(group);
-    this.groups.clear();
+    for (const group of this.now.groups.values()) this.send(group);
+    this.now.groups.clear();
   }
 
   private send({ shape, rows }: Group): void {
@@ -220,31 +244,34 @@ export class Lane {
   }
 
   private async ask(text: string, params: unknown[]): Promise<Rows> {
-    if (this.failed !== null || !this.connection) throw this.failed ?? new Error('no transaction');
+    const { now, connection } = this;
+    if (now.failed !== null || !connection) throw now.failed ?? new Error('no transaction');
     try {
-      return (await this.connection.unsafe(text, params as unknown[]).values()) as Rows;
+      return (await connection.unsafe(text, params as unknown[]).values()) as Rows;
     } catch (error) {
-      this.failed ??= error;
+      now.failed ??= error;
       throw error;
     }
   }
 
   /** Sent and not waited for: an error is met at the next statement or before the commit's answer counts. */
   private later(text: string, params: unknown[]): void {
-    if (this.failed !== null || !this.connection) return;
-    const sent = this.connection
+    const { now, connection } = this;
+    if (now.failed !== null || !connection) return;
+    const sent = connection
       .unsafe(text, params as unknown[])
       .execute()
       .then(undefined, error => {
-        this.failed ??= error;
+        now.failed ??= error;
         throw error;
       });
     sent.catch(() => {});
-    this.pending.push(sent);
+    now.pending.push(sent);
   }
 
+  /** Whatever was sent before is answered first. Outside of a transaction it does nothing. */
   private async rollback(): Promise<void> {
-    await Promise.allSettled(this.pending);
+    this.doubtful = false;
     try {
       await this.connection?.unsafe('rollback');
     } catch {

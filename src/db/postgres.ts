@@ -5,10 +5,14 @@ import { type Store, StoreUnavailable, type Tx } from './store.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
 const MAX_BATCH = 64; // writes that share a transaction
+const MAX_UNDER_WAY = 2; // transactions: one that the server answers, one that is made
+const WORTH = 16; // writes that are worth a transaction while another one is under way
 const MAX_TRIES = 12; // of one write that loses to concurrent ones
 const VERSION_MS = 400; // other instances' changes are looked for this often
 
 interface Waiting {
+  /** How often it was tried; after the first time by itself. */
+  tries: number;
   fn(tx: Tx): Promise<unknown>;
   resolve(value: unknown): void;
   reject(error: unknown): void;
@@ -72,6 +76,7 @@ export class PostgresStore implements Store {
   private working: Promise<void> | null = null;
   private closed = false;
   private trouble = false;
+  private wake: (() => void) | null = null;
 
   constructor(
     private readonly server: Server,
@@ -107,8 +112,9 @@ export class PostgresStore implements Store {
     if (this.closed) return Promise.reject(new StoreUnavailable('the database is closing'));
     if (this.waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
     return new Promise<T>((resolve, reject) => {
-      this.waiting.push({ fn, resolve: value => resolve(value as T), reject });
+      this.waiting.push({ tries: 0, fn, resolve: value => resolve(value as T), reject });
       this.working ??= this.work();
+      if (this.waiting.length >= WORTH) this.wake?.();
     });
   }
 
@@ -124,52 +130,58 @@ export class PostgresStore implements Store {
     await this.pool.close();
   }
 
+  /** The next transaction is made while the server still answers the one before, when enough wait for it. */
   private async work(): Promise<void> {
-    while (this.waiting.length) {
+    const underWay = new Set<Promise<void>>();
+    while (this.waiting.length || underWay.size) {
       await new Promise(resolve => setImmediate(resolve));
-      const batch = this.waiting.splice(0, MAX_BATCH);
-      await this.inside.run(true, () => this.commit(batch));
+      const full = underWay.size >= MAX_UNDER_WAY;
+      if (underWay.size && (full || this.waiting.length < WORTH)) {
+        await Promise.race(full ? underWay : [...underWay, this.more()]);
+        continue;
+      }
+      const batch = this.waiting.splice(0, this.waiting[0]?.tries ? 1 : MAX_BATCH);
+      const { promise: sent, resolve } = Promise.withResolvers<void>();
+      const done: Promise<void> = this.inside
+        .run(true, () => this.commit(batch, resolve))
+        .finally(() => underWay.delete(done));
+      underWay.add(done);
+      await Promise.race([sent, done]);
     }
     this.working = null; // in the same step as the look above: no write may come between
   }
 
-  /** Together, and one by one where something went wrong with one of them. */
-  private async commit(batch: Waiting[]): Promise<void> {
-    if (batch.length > 1) {
-      try {
-        const values = await this.within(this.lane.transact(batch.map(write => write.fn)));
-        this.report(null);
-        for (const [i, write] of batch.entries()) write.resolve(values[i]);
-        return;
-      } catch (error) {
-        const failure = failureOf(error);
-        if (failure instanceof StoreUnavailable) {
-          this.report(failure);
-          for (const write of batch) write.reject(failure);
-          return;
-        }
-      }
-    }
-    for (const write of batch) await this.alone(write);
+  private more(): Promise<void> {
+    return new Promise(resolve => {
+      this.wake = resolve;
+    });
   }
 
-  private async alone(write: Waiting): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        const [value] = await this.within(this.lane.transact([write.fn]));
-        this.report(null);
-        return write.resolve(value);
-      } catch (error) {
-        const lost = LOST.test(postgresCode(error));
-        if (lost && tries < MAX_TRIES) {
-          await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
-          continue;
-        }
-        const failure = lost ? new StoreUnavailable('too many concurrent changes', error) : failureOf(error);
-        if (failure instanceof StoreUnavailable) this.report(failure);
-        return write.reject(failure);
-      }
+  /** Together; where something went wrong with one of them they wait again, to be tried one by one. */
+  private async commit(batch: Waiting[], sent: () => void): Promise<void> {
+    try {
+      const fns = batch.map(write => write.fn);
+      const values = await this.within(this.lane.transact(fns, sent));
+      this.report(null);
+      for (const [i, write] of batch.entries()) write.resolve(values[i]);
+    } catch (error) {
+      await this.fail(batch, error);
     }
+  }
+
+  private async fail(batch: Waiting[], error: unknown): Promise<void> {
+    const lost = LOST.test(postgresCode(error));
+    const tries = batch[0]?.tries ?? 0;
+    const failure =
+      lost && tries >= MAX_TRIES ? new StoreUnavailable('too many concurrent changes', error) : failureOf(error);
+    if (failure instanceof StoreUnavailable) this.report(failure);
+    else if (lost || batch.length > 1) {
+      if (tries) await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
+      for (const write of batch) write.tries++;
+      this.waiting.unshift(...batch);
+      return;
+    }
+    for (const write of batch) write.reject(failure);
   }
 
   /**
