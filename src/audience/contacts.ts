@@ -1,5 +1,4 @@
-import { and, asc, desc, eq, exists, gte, inArray, lt, sql } from 'drizzle-orm';
-import type { Search } from '../db/scan.ts';
+import { and, asc, desc, eq, inArray, lt } from 'drizzle-orm';
 import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
@@ -22,7 +21,7 @@ export async function contactIdsOfEmail(tx: Tx, email: string): Promise<string[]
 }
 
 /** Contacts that a user id of the user's own product names, those beside the shown one included. */
-async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
+export async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
   const rows = await tx
     .select({ id: identities.contactId })
     .from(links)
@@ -147,42 +146,6 @@ export async function getContact(tx: Tx, id: string) {
       deleted: (registers[i]?.died ?? null) !== null,
       firstSeenAt: new Date(row.createdAt).toISOString(),
     })),
-  };
-}
-
-export interface ContactFilter {
-  q?: string | undefined;
-  listId?: string | undefined;
-  userGroup?: string | undefined;
-  source?: string | undefined;
-  subscribed?: boolean | undefined;
-}
-
-/** The filter as a search; `q` is a prefix of the address. */
-export function contactSearch(tx: Tx, filter: ContactFilter): Search {
-  const { q, listId, userGroup, source, subscribed } = filter;
-  const prefix = q === undefined ? '' : normalEmail(q);
-  const members = tx
-    .select({ id: memberships.contactId })
-    .from(memberships)
-    .where(eq(memberships.listId, listId ?? ''));
-  const member = tx
-    .select({ one: sql`1` })
-    .from(memberships)
-    .where(and(eq(memberships.contactId, contacts.id), eq(memberships.listId, listId ?? '')));
-  return {
-    where: and(
-      prefix ? sql`substr(${contacts.email}, 1, ${[...prefix].length}) = ${prefix}` : undefined,
-      listId === undefined ? undefined : exists(member),
-      userGroup === undefined ? undefined : eq(contacts.userGroup, userGroup),
-      source === undefined ? undefined : eq(contacts.source, source),
-      subscribed === undefined ? undefined : eq(contacts.subscribed, subscribed),
-    ),
-    narrow: prefix
-      ? and(gte(contacts.email, prefix), lt(contacts.email, `${prefix}\u{10ffff}`))
-      : listId === undefined
-        ? undefined
-        : inArray(contacts.id, members),
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { activity, contactSearch, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { activity, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { contactSearch } from '../../audience/search.ts';
 import { counted } from '../../db/scan.ts';
 import { contacts, deliveries, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
@@ -28,27 +29,35 @@ const entry = z.object({
   detail: z.record(z.string(), z.unknown()),
 });
 
-const filters = {
+/** The filters of contacts, for the page and for the export. */
+export const filters = {
   q: z.string().max(254).optional().describe('How the address begins'),
+  name: z.string().max(500).optional().describe('How the first or the last name begins, in any case'),
+  userId: z.string().max(500).optional().describe('A user id, now or formerly'),
   listId: z.string().max(64).optional(),
-  userGroup: z.string().max(100).optional(),
-  source: z.string().max(100).optional(),
+  userGroup: z.string().max(500).optional(),
+  source: z.string().max(500).optional(),
   subscribed: z
     .enum(['true', 'false'])
     .transform(text => text === 'true')
     .optional(),
+  createdSince: moment.optional(),
+  createdUntil: moment.optional(),
 };
+const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
 
 export const contactRoutes: Route[] = [
   route('GET', PATH, {
-    summary: 'Contacts, newest first',
+    summary: 'Search contacts, newest first',
+    description: 'Filters hold together. Each is answered by an index; counts are exact up to 10,000.',
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(timed),
     answer: example.pageWith(example.contact),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const search = await ctx.store.read(async tx => contactSearch(tx, filter));
-      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
+      const search = await ctx.store.read(tx => contactSearch(tx, filter));
+      const shown = { ...filter, createdSince: iso(filter.createdSince), createdUntil: iso(filter.createdUntil) };
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
       return page(ctx.store, contacts, search, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
     },
   }),
@@ -108,7 +117,6 @@ export const contactRoutes: Route[] = [
     answer: example.pageWith(example.event),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const search = await ctx.store.read(tx => eventSearch(tx, filter));
-      const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
       const shown = { ...filter, since: iso(filter.since), until: iso(filter.until) };
       const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/events`, filters: shown };
       return page(ctx.store, events, search, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));
