@@ -1,5 +1,6 @@
 import { and, eq, exists, gte, inArray, lte, or, type SQL, sql } from 'drizzle-orm';
-import type { Indexed, Search } from '../db/scan.ts';
+import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
+import { type Indexed, type Search, unindexed } from '../db/scan.ts';
 import { contacts, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
@@ -38,7 +39,14 @@ const own = (where: SQL | undefined, ordered: boolean): Indexed => ({
   where,
   ordered,
 });
-const equal = (where: SQL): Part => ({ where, index: own(where, true) });
+const equal = (column: SQLiteColumn, value: string): Part => ({
+  where: eq(unindexed(column), value),
+  index: own(eq(column, value), true),
+});
+const flag = (subscribed: boolean): Part => ({
+  where: sql`+${contacts.subscribed} = ${Number(subscribed)}`, // + as in `unindexed`, for a number
+  index: own(eq(contacts.subscribed, subscribed), true),
+});
 
 function named(name: string): Part {
   const first = sql`lower(${contacts.firstName})`;
@@ -66,7 +74,8 @@ function onList(tx: Tx, listId: string): Part {
 
 async function ofUser(tx: Tx, userId: string): Promise<Part> {
   const ids = await contactIdsOfUser(tx, userId);
-  return equal(ids.length ? inArray(contacts.id, ids) : sql`1 = 0`);
+  const where = ids.length ? inArray(contacts.id, ids) : sql`1 = 0`;
+  return { where, index: own(where, true) };
 }
 
 /** The filter as a search. */
@@ -80,9 +89,9 @@ export async function contactSearch(tx: Tx, filter: ContactFilter): Promise<Sear
     ...(email ? [{ where: begins(column, email), index: own(between(column, email), false) }] : []),
     ...(name ? [named(name)] : []),
     ...(listId === undefined ? [] : [onList(tx, listId)]),
-    ...(userGroup === undefined ? [] : [equal(eq(contacts.userGroup, userGroup))]),
-    ...(source === undefined ? [] : [equal(eq(contacts.source, source))]),
-    ...(subscribed === undefined ? [] : [equal(eq(contacts.subscribed, subscribed))]),
+    ...(userGroup === undefined ? [] : [equal(contacts.userGroup, userGroup)]),
+    ...(source === undefined ? [] : [equal(contacts.source, source)]),
+    ...(subscribed === undefined ? [] : [flag(subscribed)]),
   ];
   const since = createdSince === undefined ? undefined : gte(contacts.createdAt, createdSince);
   const until = createdUntil === undefined ? undefined : lte(contacts.createdAt, createdUntil);

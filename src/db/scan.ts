@@ -67,7 +67,7 @@ async function best(store: Store, table: Aged, { narrow, indexes = [] }: Search)
   for (const index of indexes) {
     if (found && found.rows <= FEW) break;
     const rows = await sizeOf(store, index, MANY + 1);
-    if (!found || rows < found.rows) found = { index, rows, few: rows <= SOME };
+    if (!found || rows < found.rows) found = { index, rows, few: rows <= (index.ordered ? FEW : SOME) };
   }
   return found;
 }
@@ -136,7 +136,7 @@ async function* walked(
     const end = await windowEnd(store, index, top, size);
     const last = end === null || (floor !== undefined && end <= floor);
     const range = and(top === null ? undefined : lt(index.id, top), end === null ? undefined : gte(index.id, end));
-    const within = by ? inArray(table.id, idsOf(by, range)) : range;
+    const within = index.from === table ? and(index.where, range) : inArray(table.id, idsOf(index, range));
     yield { within, rest: last ? null : end };
     if (last) return;
     top = end;
