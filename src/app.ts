@@ -22,6 +22,8 @@ import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
+import { Engine } from './workflows/engine.ts';
+import { Automation } from './workflows/live.ts';
 
 /** What a test may put in place of the real edges. */
 export interface Seams {
@@ -84,6 +86,7 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
+  const automation = new Automation(store, () => worker.wake());
   const subscribed = new Subscribed(() => worker.wake());
   const resolve = seams.resolve ?? systemResolve;
   const ctx: Context = {
@@ -95,7 +98,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
-    tell: tellAll([subscribed.hear]),
+    tell: tellAll([automation.hear, subscribed.hear]),
+    automation,
     subscribed,
     resolve,
     live: new LiveEndpoints(store, sealer, log),
@@ -104,7 +108,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
   const mailer = new Mailer(ctx);
-  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty]);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty, new Engine(ctx).duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;

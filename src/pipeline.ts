@@ -96,7 +96,12 @@ function deletionEffects(joining: Joining, settled: Settled): Effect[] {
   const done = settled.effects.some(effect => effect.kind === 'contact.unsubscribed');
   return done
     ? []
-    : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
+    : [
+        {
+          kind: 'contact.kept',
+          reason: 'another identity of this person is live, the API made the contact, or it was unsubscribed before',
+        },
+      ];
 }
 
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */

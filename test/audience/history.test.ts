@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { asc, inArray, like } from 'drizzle-orm';
 import fc from 'fast-check';
 import { factKey, type Word } from '../../src/audience/registers.ts';
-import { applyWord } from '../../src/audience/write.ts';
+import { applyWord } from '../../src/audience/word.ts';
 import { contacts, lists, memberships } from '../../src/db/schema.ts';
 import type { Store, Tx } from '../../src/db/store.ts';
 import type { Rank } from '../../src/providers/provider.ts';
@@ -40,7 +40,7 @@ const api = fc.record({
   kind: fc.constantFrom('write' as const, 'write' as const, 'write' as const, 'erase' as const, 'subscribe' as const),
   at: fc.integer({ min: 1, max: 12 }),
   email,
-  user: fc.option(fc.constantFrom('clerk1', 'clerk2', 'own1'), { nil: null }),
+  user: fc.option(fc.constantFrom('clerk1', 'clerk2', 'own1', 'own2'), { nil: null }),
   claim: fc.boolean(),
   firstName: fc.option(fc.constantFrom('Api', 'Ida', null), { nil: undefined }),
   source: fc.option(fc.constantFrom('Form', 'CSV'), { nil: undefined }),

@@ -10,8 +10,10 @@ import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes, messageRoutes } from './mail.ts';
+import { runRoutes } from './runs.ts';
 import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
+import { workflowRoutes } from './workflows.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
 export const apiRoutes = (
@@ -28,6 +30,8 @@ export const apiRoutes = (
   ...messageRoutes,
   ...transactionalRoutes,
   ...mailRoutes,
+  ...workflowRoutes,
+  ...runRoutes,
   ...keyRoutes(forget),
   ...webhookSubscriptionRoutes,
 ];
