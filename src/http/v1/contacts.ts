@@ -1,10 +1,13 @@
 import { z } from 'zod';
 import { activity, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { contactSearch } from '../../audience/search.ts';
+import { deleteContact } from '../../audience/write.ts';
 import { counted } from '../../db/scan.ts';
 import { contacts, deliveries, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
+import { newId } from '../../id.ts';
 import { searchOf } from '../../inbound/deliveries.ts';
+import { eraseContact } from '../../inbound/erase.ts';
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -77,6 +80,24 @@ export const contactRoutes: Route[] = [
     response: whole,
     answer: example.person,
     handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id ?? '')),
+  }),
+  route('DELETE', `${PATH}/:id`, {
+    summary: 'Delete a contact, or erase the person',
+    description:
+      'As POST /contacts/delete. With erase=true nothing that tells of the person stays: identities, payloads, events, runs, mails and calls go (copies in the log within moments, in the background), and hashes keep old webhooks and replays from bringing them back. Who signs up anew, with another id at the provider or through the API, is somebody new.',
+    tag,
+    errors: [404],
+    query: z.strictObject({ erase: z.enum(['true', 'false']).default('false') }),
+    response: z.object({ success: z.literal(true), message: z.string() }),
+    answer: { success: true, message: 'Contact deleted.' },
+    handle: async ({ ctx, params, query }) => {
+      const id = params.id ?? '';
+      const now = ctx.now();
+      if (query.erase === 'true') await ctx.store.write(tx => eraseContact(tx, id, now));
+      else await ctx.store.write(tx => deleteContact(tx, { id }, { key: newId('req', now) }, now, ctx.tell));
+      ctx.wake();
+      return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
+    },
   }),
   route('GET', `${PATH}/:id/activity`, {
     summary: 'What happened to a contact: deliveries and events, newest first',
