@@ -1,5 +1,5 @@
-import { and, asc, desc, eq, inArray, lt, sql } from 'drizzle-orm';
-import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
+import { asc, eq, inArray, sql } from 'drizzle-orm';
+import { contacts, identities, links, memberships } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { email as plausible } from '../providers/pick.ts';
@@ -153,47 +153,4 @@ export async function getContact(tx: Tx, id: string) {
       firstSeenAt: new Date(row.createdAt).toISOString(),
     })),
   };
-}
-
-const AGE = 4; // ids of deliveries and events: four characters of prefix, then what sorts by age
-
-/** What happened to a contact, newest first: up to `limit` deliveries and events whose age key is below `before`. */
-export async function activity(tx: Tx, contactId: string, before: string | null, limit: number) {
-  const received = await tx
-    .select()
-    .from(deliveries)
-    .where(and(eq(deliveries.contactId, contactId), before === null ? undefined : lt(deliveries.id, `dlv_${before}`)))
-    .orderBy(desc(deliveries.id))
-    .limit(limit);
-  const fired = await tx
-    .select()
-    .from(events)
-    .where(and(eq(events.contactId, contactId), before === null ? undefined : lt(events.id, `evt_${before}`)))
-    .orderBy(desc(events.id))
-    .limit(limit);
-  const entries = [
-    ...received.map(row => ({
-      id: row.id,
-      at: row.receivedAt,
-      kind: 'delivery' as const,
-      summary: row.message,
-      deliveryId: row.id as string | null,
-      detail: { provider: row.provider, type: row.type, status: row.status, effects: row.effects } as Record<
-        string,
-        unknown
-      >,
-    })),
-    ...fired.map(row => ({
-      id: row.id,
-      at: row.createdAt,
-      kind: 'event' as const,
-      summary: `Event ${row.eventName}`,
-      deliveryId: row.deliveryId,
-      detail: { eventName: row.eventName, eventProperties: row.eventProperties } as Record<string, unknown>,
-    })),
-  ];
-  return entries
-    .map(each => ({ ...each, age: each.id.slice(AGE) }))
-    .sort((a, b) => (a.age < b.age ? 1 : -1))
-    .slice(0, limit);
 }

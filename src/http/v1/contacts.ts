@@ -1,12 +1,11 @@
 import { z } from 'zod';
-import { activity, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { activity, countActivity } from '../../audience/activity.ts';
+import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { contactSearch } from '../../audience/search.ts';
 import { deleteContact } from '../../audience/write.ts';
-import { counted } from '../../db/scan.ts';
-import { contacts, deliveries, events } from '../../db/schema.ts';
+import { contacts, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
 import { newId } from '../../id.ts';
-import { searchOf } from '../../inbound/deliveries.ts';
 import { eraseContact } from '../../inbound/erase.ts';
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
@@ -26,7 +25,7 @@ const whole = timed.extend({
 const entry = z.object({
   id: z.string(),
   at: time,
-  kind: z.enum(['delivery', 'event']),
+  kind: z.enum(['delivery', 'event', 'run', 'mail']),
   summary: z.string(),
   deliveryId: z.string().nullable(),
   detail: z.record(z.string(), z.unknown()),
@@ -100,7 +99,7 @@ export const contactRoutes: Route[] = [
     },
   }),
   route('GET', `${PATH}/:id/activity`, {
-    summary: 'What happened to a contact: deliveries and events, newest first',
+    summary: 'What happened to a contact: deliveries, events, workflow runs and mails, newest first',
     tag,
     errors: [404],
     query: z.strictObject(pageQuery),
@@ -112,12 +111,7 @@ export const contactRoutes: Route[] = [
       const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;
-      const own = await ctx.store.read(tx =>
-        Promise.all([searchOf(tx, { contactId: id }), eventSearch(tx, { contactId: id })]),
-      );
-      const received = await counted(ctx.store, deliveries, own[0]);
-      const fired = await counted(ctx.store, events, own[1]);
-      const total = { total: received.total + fired.total, capped: received.capped || fired.capped };
+      const total = await countActivity(ctx.store, id);
       const request = { perPage, url: `${ctx.config.publicUrl}${PATH}/${id}/activity`, filters: {} };
       const data = shown.map(({ age: _, ...each }) => ({ ...each, at: new Date(each.at).toISOString() }));
       return envelope(request, data, total, last?.age ?? null);

@@ -101,6 +101,32 @@ export const delivery = {
   headers: { 'content-type': 'application/json' },
 };
 
+export const deliveryWhole = {
+  ...delivery,
+  chain: {
+    events: [{ id: ids.event, eventName: 'signup', at }],
+    runs: [
+      {
+        id: 'run_0mwt0c8w00009a1b2c3d4e5f',
+        workflowId: 'wf_0mwt0c8w0000aa1b2c3d4e5f',
+        eventId: ids.event,
+        status: 'completed',
+        at,
+      },
+    ],
+    mails: [
+      {
+        id: 'mail_0mwt0c8w0000ba1b2c3d4e5f',
+        runId: 'run_0mwt0c8w00009a1b2c3d4e5f',
+        subject: 'Welcome, Ada',
+        state: 'sent',
+        at,
+      },
+    ],
+    calls: [],
+  },
+};
+
 /** In Loops' shape. */
 export const found = {
   id: ids.contact,
