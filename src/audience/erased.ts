@@ -1,15 +1,21 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { eq, inArray } from 'drizzle-orm';
+import { eq, inArray, sql } from 'drizzle-orm';
 import { meta, tombstones } from '../db/schema.ts';
 import { onKey } from '../db/sql.ts';
-import type { Tx } from '../db/store.ts';
+import { prepare, type Tx } from '../db/store.ts';
 
 const SALT = 'erasureSalt'; // in `meta`, made with the first tombstone: no salt, nobody erased
 
 const hashOf = (salt: string, value: string) => createHmac('sha256', salt).update(value).digest('hex');
 
 async function saltOf(tx: Tx): Promise<string | null> {
-  const [row] = await tx.select({ value: meta.value }).from(meta).where(eq(meta.key, SALT));
+  const row = await prepare(tx, 'erasureSalt', t =>
+    t
+      .select({ value: meta.value })
+      .from(meta)
+      .where(eq(meta.key, sql.placeholder('key')))
+      .prepare(),
+  ).get({ key: SALT });
   return row?.value ?? null;
 }
 
