@@ -9,7 +9,8 @@ import { writeContact } from '../write.ts';
 import { CHUNK_BYTES, type ImportRow, thinChunks, unpacked } from './imports.ts';
 import { type Problem, type Wanted, wantedOf } from './rows.ts';
 
-const ROWS = 100; // per transaction: 15 to 25 ms on SQLite
+const ROWS = 200; // read per step
+const PER_WRITE = 20; // some ms of the thread
 const BITE = 32_768; // bytes read ahead at once: about as many rows
 const MAX_REPORTED = 10_000; // failed rows kept for the report; more are only counted
 const MAX_KEPT = 500; // characters of a cell, and
@@ -44,34 +45,40 @@ function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffe
   };
 }
 
+const importOf = async (store: Store, id: string): Promise<ImportRow | undefined> =>
+  (await store.read(tx => tx.select().from(imports).where(eq(imports.id, id))))[0];
+
 /**
- * One step of an import: applies its next rows, with the progress in the same transaction, so that a crash repeats and
+ * One step of an import: applies its next rows in short transactions, each with the progress in it, so that a crash repeats and
  * loses none. The payload again while there is more to do.
  */
 export async function importStep(store: Store, payload: unknown, now: number): Promise<(tx: Tx) => Promise<unknown>> {
   const { id } = payload as { id: string }; // written by imports.ts only
-  const [row] = await store.read(tx => tx.select().from(imports).where(eq(imports.id, id)));
-  if (!row || (row.state !== 'queued' && row.state !== 'running'))
-    return async tx => ((await thinChunks(tx, id)) ? payload : null);
-  const read = await readRows(fileFrom(store, id, row.bytesDone), row.plan.delimiter, ROWS);
+  let row = await importOf(store, id);
+  if (!row || !isOpen(row)) return async tx => ((await thinChunks(tx, id)) ? payload : null);
+  const base = row.bytesDone;
+  const read = await readRows(fileFrom(store, id, base), row.plan.delimiter, ROWS);
   const all = await store.read(tx => tx.select({ id: lists.id, name: lists.name }).from(lists));
-  const byName = new Map(
-    all.flatMap(
-      list =>
-        [
-          [list.name, list.id],
-          [list.id, list.id],
-        ] as [string, string][],
-    ),
-  );
-  const wanted = read.rows.map(each => wantedOf(each, row.plan, byName));
-  const batch: Batch = { row, rows: read.rows, wanted, now, after: read.trouble ?? (read.ended ? 'done' : null) };
-  await applied(store, batch);
+  const byName = new Map(all.flatMap(({ id: listId, name }) => [[name, listId] as const, [listId, listId] as const]));
+  for (let at = 0; row && isOpen(row) && (at < read.rows.length || at === 0); at += PER_WRITE) {
+    const rows = read.rows.slice(at, at + PER_WRITE);
+    const { plan } = row;
+    const last = at + PER_WRITE >= read.rows.length;
+    const after = last ? (read.trouble ?? (read.ended ? 'done' : null)) : null;
+    const batch: Batch = { row, base, rows, wanted: rows.map(each => wantedOf(each, plan, byName)), now, after };
+    if (!(await applied(store, batch))) break;
+    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    row = last ? undefined : await importOf(store, id);
+  }
   return async () => payload;
 }
 
+const isOpen = ({ state }: ImportRow) => state === 'queued' || state === 'running';
+
 interface Batch {
   row: ImportRow;
+  /** Where in the file reading began: the rows' ends count from there. */
+  base: number;
   rows: CsvRow[];
   wanted: (Wanted | Problem)[];
   now: number;
@@ -79,11 +86,13 @@ interface Batch {
   after: string | null;
 }
 
-async function applied(store: Store, batch: Batch): Promise<void> {
+/** False: not all of them, since one was refused; the next step goes on after it. */
+async function applied(store: Store, batch: Batch): Promise<boolean> {
   let some = batch;
   for (;;) {
     try {
-      return await store.write(tx => applyRows(tx, some));
+      await store.write(tx => applyRows(tx, some));
+      return some === batch;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const { index, message } = error;
@@ -93,7 +102,7 @@ async function applied(store: Store, batch: Batch): Promise<void> {
   }
 }
 
-async function applyRows(tx: Tx, { row, rows, wanted, now, after }: Batch): Promise<void> {
+async function applyRows(tx: Tx, { row, base, rows, wanted, now, after }: Batch): Promise<void> {
   const same = and(eq(imports.id, row.id), eq(imports.bytesDone, row.bytesDone), eq(imports.state, row.state));
   const [mine] = await tx.select({ id: imports.id }).from(imports).where(same);
   if (!mine) return; // removed, or another instance took over
@@ -111,7 +120,8 @@ async function applyRows(tx: Tx, { row, rows, wanted, now, after }: Batch): Prom
     }
   }
   const trouble = after === null || after === 'done' ? null : after;
-  const bytesDone = after === 'done' ? row.bytes : row.bytesDone + (rows.at(-1)?.end ?? 0);
+  const end = rows.at(-1)?.end;
+  const bytesDone = after === 'done' ? row.bytes : end === undefined ? row.bytesDone : base + end;
   await tx
     .update(imports)
     .set({
