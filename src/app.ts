@@ -163,6 +163,13 @@ async function closed(server: ReturnType<typeof Bun.serve>): Promise<void> {
   clearTimeout(cut);
 }
 
+/** Nothing throws past `createHttp`; if something does, Bun's own page would show source and paths. */
+const flat = () =>
+  Response.json(
+    { success: false, message: 'Something went wrong on our side.' },
+    { status: 500, headers: { 'x-request-id': crypto.randomUUID(), 'cache-control': 'no-store' } },
+  );
+
 function listen(config: Config, fetch: (request: Request, peer: string | null) => Promise<Response>) {
   try {
     return Bun.serve({
@@ -170,6 +177,9 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       port: config.port,
       maxRequestBodySize: 2 ** 40, // our own limits answer, with a request id; Bun passes over what is not read
       idleTimeout: 10,
+      development: false, // its error page shows source and paths
+      reusePort: false, // else two servers share a port outside of development
+      error: flat,
       fetch: (request, server) => fetch(request, server.requestIP(request)?.address ?? null),
     });
   } catch (error) {
@@ -181,6 +191,11 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       error,
     );
   }
+}
+
+/** @throws AppError when the port can't be listened on: asked before a first start makes anything */
+export async function requirePort(config: Config): Promise<void> {
+  await listen(config, async () => flat()).stop(true);
 }
 
 /** A failed fsync or a vanished file: whoever restarts us finds out what is true. */

@@ -1,5 +1,6 @@
+import { writeSync } from 'node:fs';
 import pino from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 import type { Config } from './config.ts';
 
 export type Log = pino.Logger;
@@ -28,11 +29,29 @@ export function safeError(error: unknown, depth = 0): unknown {
   return { name: error.name, message, ...code, stack: `${error.name}: ${message}\n${frames(error)}`, ...cause };
 }
 
-/** Lines on stdout, written at once: JSON, or readable on a terminal. Call sites pass only fields that are safe to show. */
+const PATIENCE = 20; // times 5 ms for a reader that does not keep up
+
+/** At once and whole. What can't be written (disk full, reader gone or stuck) is lost: no request may fail because of it. */
+function print(line: string): void {
+  let bytes = Buffer.from(line);
+  for (let tries = 0; bytes.length && tries < PATIENCE; ) {
+    try {
+      bytes = bytes.subarray(writeSync(1, bytes));
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) return;
+      tries++;
+      Bun.sleepSync(5);
+    }
+  }
+}
+
+/** Lines on stdout, JSON or readable on a terminal. Call sites pass only fields that are safe to show. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Log {
   const options = { level: config.logLevel, base: null, serializers: { err: safeError, error: safeError } };
   // A pino transport is a worker thread with a file of its own, which the single executable does not have.
-  if (config.logFormat === 'pretty')
-    return pino(options, pretty({ colorize: true, sync: true, translateTime: 'SYS:HH:MM:ss.l' }));
-  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 1, sync: true }));
+  if (config.logFormat === 'pretty') {
+    const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' });
+    return pino(options, { write: line => print(pretty(line)) });
+  }
+  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, { write: print });
 }

@@ -133,7 +133,7 @@ async function trigger(
     effects.push({ kind: 'event.skipped', eventName, reason: 'the contact was deleted' });
     return null;
   }
-  if (now - fact.at > origin.settings.triggerMaxAgeHours * 3_600_000) {
+  if (now - (fact.happenedAt ?? fact.at) > origin.settings.triggerMaxAgeHours * 3_600_000) {
     effects.push({ kind: 'event.tooOld', eventName, maxAgeHours: origin.settings.triggerMaxAgeHours });
     return null;
   }

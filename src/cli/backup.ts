@@ -1,5 +1,5 @@
-import { backupSqlite, type Contents, restoreSqlite } from '../db/backup.ts';
-import { databaseFile, openDataFolder } from '../db/files.ts';
+import { backupSqlite, type Contents, restoreSqlite, verifyCopy } from '../db/backup.ts';
+import { databaseFile, hasData, openDataFolder } from '../db/files.ts';
 import { takeLock } from '../db/lock.ts';
 import { AppError } from '../errors.ts';
 import type { Invocation } from './command.ts';
@@ -29,6 +29,7 @@ export async function restore(i: Invocation): Promise<number> {
   const [source = ''] = i.args;
   const config = configOf(i);
   if (config.databaseUrl) throw new AppError('invalid', 'restore is for SQLite. Use pg_restore for PostgreSQL.');
+  if (!hasData(config.dataDir)) verifyCopy(source); // before a folder is made for it
   openDataFolder(config.dataDir);
   const lock = takeLock(config.dataDir);
   try {

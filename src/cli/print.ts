@@ -1,6 +1,9 @@
+/** Names may hold what moves a terminal's cursor or breaks the line. */
+const plain = (cell: string) => cell.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ');
+
 /** Rows as aligned columns under their titles. */
 export function table(titles: string[], rows: (string | null)[][]): string {
-  const all = [titles, ...rows.map(row => row.map(cell => cell ?? '-'))];
+  const all = [titles, ...rows.map(row => row.map(cell => plain(cell ?? '-')))];
   const widths = titles.map((_, i) => Math.max(...all.map(row => (row[i] ?? '').length)));
   return all
     .map(row =>

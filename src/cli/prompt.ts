@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { invalid } from '../errors.ts';
 import { UsageError } from './command.ts';
 
@@ -33,11 +33,18 @@ async function ask(question: string): Promise<string> {
   }
 }
 
+/** A mistyped name may be of a disk or of a device without end. */
+function bounded(file: string): string {
+  const stat = statSync(file);
+  if (stat.size > 16 * MAX_BYTES || stat.isCharacterDevice() || stat.isBlockDevice()) throw new Error('no secret');
+  return file;
+}
+
 /** Trimmed text of `file`, `-` being standard input. @throws AppError invalid */
 export async function secretFrom(file: string, flag = '--secret-file'): Promise<string> {
   let text: string;
   try {
-    text = file === '-' ? await Bun.stdin.text() : readFileSync(file, 'utf8');
+    text = file === '-' ? await Bun.stdin.text() : readFileSync(bounded(file), 'utf8');
   } catch {
     throw invalid(`${flag}: this file can not be read. Check that it exists and that you may read it.`);
   }

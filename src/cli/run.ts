@@ -53,6 +53,16 @@ async function dispatch(words: string[], io: Io): Promise<number> {
   return command.run(invocation);
 }
 
+/** What to do about an error of SQLite, or null for any other. Never its own words. */
+function databaseTrouble(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  if (!code.startsWith('SQLITE_')) return databaseTrouble(error.cause);
+  return /NOTADB|CORRUPT/.test(code)
+    ? `The database file is damaged (${code}). Put a backup in its place: inlet restore FILE`
+    : `The database file can't be used (${code}). Check its owner and mode, the free space, and that its folder is on a local disk.`;
+}
+
 /** Runs one command line; every failure is one line on stderr. Returns the exit code. */
 export async function run(words: string[], io: Io): Promise<number> {
   try {
@@ -64,6 +74,11 @@ export async function run(words: string[], io: Io): Promise<number> {
     }
     if (error instanceof AppError) {
       io.err(`inlet: ${error.message}`);
+      return EXIT_TROUBLE;
+    }
+    const trouble = databaseTrouble(error);
+    if (trouble) {
+      io.err(`inlet: ${trouble}`);
       return EXIT_TROUBLE;
     }
     io.err(

@@ -1,5 +1,6 @@
-import { createApp } from '../app.ts';
+import { createApp, requirePort } from '../app.ts';
 import { type Config, readConfig, urlHost } from '../config.ts';
+import { hasData } from '../db/files.ts';
 import type { Log } from '../log.ts';
 import type { Invocation, Io } from './command.ts';
 import { selfCommand } from './print.ts';
@@ -39,6 +40,7 @@ function dieOnBugs(log: Log): void {
 export async function serve({ io, options }: Invocation): Promise<number> {
   const { config, warnings } = readConfig(io.env, options, Boolean(process.stdout.isTTY));
   const stopping = signalled();
+  if (config.databaseUrl === null && !hasData(config.dataDir)) await requirePort(config);
   const app = await createApp(config);
   const { log } = app.ctx;
   let started: { url: string; newApiKey: string | null };

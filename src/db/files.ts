@@ -52,7 +52,12 @@ export function openDataFolder(dataDir: string): string {
     if (!stat.isDirectory()) throw unavailable(`${dataDir} is a file. Choose a folder with --data or INLET_DATA_DIR.`);
     if (stat.mode & 0o077) chmodSync(dataDir, 0o700);
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
-    return databaseFile(dataDir);
+    const file = databaseFile(dataDir);
+    for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+      const stat = statSync(each, { throwIfNoEntry: false });
+      if (stat?.isFile() && stat.mode & 0o077) chmodSync(each, 0o600); // a copy brought by hand
+    }
+    return file;
   } catch (error) {
     if (error instanceof AppError) throw error;
     throw unavailable(

@@ -1,4 +1,4 @@
-import { and, count, desc, eq, isNotNull, lte, sql } from 'drizzle-orm';
+import { and, count, desc, eq, isNotNull, lte, ne, sql } from 'drizzle-orm';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import { onKey } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -45,6 +45,8 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
   if (d.dedupe !== null) {
     const newest = await newestOfGroup(tx, d.endpointId, d.dedupe);
     if (newest?.externalId?.split(' ')[0] === d.externalId) return again(tx, newest, d);
+    const accepted = newest?.status === 'ignored' ? await newestOfGroup(tx, d.endpointId, d.dedupe, true) : undefined;
+    if (accepted?.externalId?.split(' ')[0] === d.externalId) return again(tx, accepted, d);
     externalId = `${d.externalId} ${d.id}`; // the row was in this state before: a new fact all the same
   }
   const first = await known(tx).get({ endpointId: d.endpointId, externalId });
@@ -77,7 +79,7 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
   return { id: d.id, status, result, message, work: status === 'queued' || (taken?.released ?? 0) > 0 };
 }
 
-const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>
+const newestOfGroup = async (tx: Tx, endpointId: string, group: string, acceptedOnly = false) =>
   (
     await tx
       .select({ id: deliveries.id, status: deliveries.status, externalId: deliveries.externalId })
@@ -87,6 +89,7 @@ const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>
           eq(deliveries.endpointId, endpointId),
           eq(deliveries.dedupeGroup, group),
           isNotNull(deliveries.dedupeGroup),
+          acceptedOnly ? ne(deliveries.status, 'ignored') : undefined,
         ),
       )
       .orderBy(desc(deliveries.id))

@@ -48,9 +48,18 @@ interface SmtpError extends Error {
   response?: string;
 }
 
+/** What a login sends, in every form: a server that repeats it must not have it shown or stored. */
+function loginOf({ options }: Transporter): string[] {
+  const { auth } = options as { auth?: { user: string; pass: string } };
+  if (!auth?.pass) return [];
+  const forms = [auth.pass, `\0${auth.user}\0${auth.pass}`].map(text => Buffer.from(text).toString('base64'));
+  return [auth.pass, ...forms.map(form => form.replace(/=+$/, ''))];
+}
+
 /** A server's words, short and on one line. */
-const said = (error: SmtpError) =>
-  (error.response ?? error.message)
+const said = (error: SmtpError, login: string[]) =>
+  login
+    .reduce((words, secret) => words.replaceAll(secret, '…'), error.response ?? error.message)
     .replace(/[^\x20-\x7e]+/g, ' ')
     .slice(0, 200)
     .trim();
@@ -74,18 +83,18 @@ export async function send(transport: Transporter, mail: Outgoing): Promise<Outc
     });
     return { kind: 'sent' };
   } catch (error) {
-    return judged(error as SmtpError);
+    return judged(error as SmtpError, loginOf(transport));
   }
 }
 
 /** RFC 5321: 4yz is worth another try, 5yz is not. A 5yz about the recipient means that the address is no good. */
-function judged(error: SmtpError): Outcome {
+function judged(error: SmtpError, login: string[]): Outcome {
   const { responseCode: status = 0, command = '', code = '' } = error;
   const where = command ? ` at ${command}` : '';
-  const text = `The mail server answered${where}: ${said(error)}`;
+  const text = `The mail server answered${where}: ${said(error, login)}`;
   const aboutUs = /^(CONN|AUTH|EHLO|HELO|STARTTLS|API)/.test(command) || code === 'EAUTH';
   if (aboutUs || status === 0 || status === 421)
-    return { kind: 'down', error: status ? text : `The mail server can't be used: ${said(error)}` };
+    return { kind: 'down', error: status ? text : `The mail server can't be used: ${said(error, login)}` };
   if (status < 500) return { kind: 'later', error: text };
   return { kind: /^RCPT/.test(command) ? 'bounced' : 'failed', error: text };
 }

@@ -55,6 +55,8 @@ export interface Fact {
   rank: Rank;
   /** ms since 1970 by the provider's clock: the ordering value (Clerk data.updated_at, Supabase record.updated_at …). */
   at: number;
+  /** When it happened, where `at` is only its place in the order: Supabase's DELETE shows when the row was last changed. */
+  happenedAt?: number;
   /** The provider's id of the person. Null: address-only (guest checkout, waitlist entry, dispute). */
   personId: string | null;
   /** Other ids of the same provider that mean this person: `acct_…` beside `cus_…`, `pi_…`/`ch_…` of a payment. */

@@ -14,7 +14,7 @@ import {
   Unverified,
 } from './provider.ts';
 import { examined, findSigner, fromHex, hmacSha256, oneHeader, parseJson, unixSeconds } from './signatures.ts';
-import { backfill, idOf, lookup } from './stripeApi.ts';
+import { backfill, idOf, lookup, personName } from './stripeApi.ts';
 import { stripeSample } from './stripeSamples.ts';
 
 const settings = z.object({
@@ -164,11 +164,10 @@ function redact(body: unknown): unknown {
 }
 
 function names(type: string, object: unknown) {
-  if (type.startsWith('customer.')) return splitName(text(own(object, 'individual_name')) ?? own(object, 'name'));
+  if (type.startsWith('customer.')) return personName(object);
   if (type.startsWith('checkout.')) {
-    const name =
-      text(at(object, 'customer_details.individual_name')) ?? text(at(object, 'collected_information.individual_name'));
-    return splitName(name ?? at(object, 'customer_details.name'));
+    const collected = text(at(object, 'collected_information.individual_name'));
+    return personName(own(object, 'customer_details'), collected);
   }
   if (type.startsWith('invoice.')) return splitName(own(object, 'customer_name'));
   const name = text(at(object, 'evidence.customer_name'));

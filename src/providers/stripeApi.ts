@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
 import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, msOfNumber, own, splitName } from './pick.ts';
+import { at, email, id, msOfNumber, own, splitName, text } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -13,6 +13,13 @@ const ANCHORS = 5;
 
 /** An id, or that of an expanded object. */
 export const idOf = (value: unknown): string | null => id(value) ?? id(own(value, 'id'));
+
+/** `name` is of a person or a company; when it is the same as `business_name`, it is nobody's first and last name. */
+export function personName(holder: unknown, collected: string | null = null) {
+  const individual = text(own(holder, 'individual_name')) ?? collected;
+  const name = text(own(holder, 'name'));
+  return splitName(individual ?? (name === text(own(holder, 'business_name')) ? null : name));
+}
 
 function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
   const base = new URL(set.apiBase ?? 'https://api.stripe.com');
@@ -26,18 +33,24 @@ function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
   });
 }
 
-/** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. */
-export async function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
+/** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. @throws ApiTrouble, AppError */
+export function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
+  return lookedUp(body, fact, set, fetch).catch(error => {
+    throw troubleOf(error);
+  });
+}
+
+async function lookedUp(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
   if (!set.apiKey) return null;
   const account = id(own(body, 'account'));
-  const client = clientOf(set, set.apiKey, fetch);
+  const client = clientOf(set, set.apiKey, readable(fetch));
   const options = account ? { stripeAccount: account } : {};
   const bare = (value: string) => (account ? value.slice(account.length + 1) : value);
   const scoped = (value: string) => (account ? `${account}/${value}` : value);
   const customer = async (customerId: string): Promise<Fact | null> => {
     const found = await client.customers.retrieve(customerId, {}, options);
     if (found.deleted || email(found.email) === null) return null;
-    return { ...fact, personId: scoped(customerId), email: email(found.email), ...splitName(found.name) };
+    return { ...fact, personId: scoped(customerId), email: email(found.email), ...personName(found) };
   };
   if (fact.personId !== null) return bare(fact.personId).startsWith('cus_') ? customer(bare(fact.personId)) : null;
   const charge = idOf(at(body, 'data.object.charge'));
@@ -51,13 +64,14 @@ export async function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetc
   );
 }
 
+/** Stripe's error without its words: what they say is the other side's, and may repeat the key. */
 function troubleOf(error: unknown): unknown {
   if (!(error instanceof Stripe.errors.StripeError)) return error;
   const { detail } = error as { detail?: unknown };
   if (detail instanceof AppError || detail instanceof ApiTrouble) return detail;
   const headers = error.headers as Record<string, string> | undefined;
   const status = error.statusCode ?? 0;
-  return new ApiTrouble(status < 300 ? 0 : status, headers?.['retry-after'] ?? null, error);
+  return new ApiTrouble(status < 300 ? 0 : status, headers?.['retry-after'] ?? null);
 }
 
 /**

@@ -16,6 +16,8 @@ import {
 import { parseJson, sameText, usable } from './signatures.ts';
 
 const HEADER = 'x-inlet-secret';
+const TAKEN =
+  /^(authorization|cookie|host|user-agent|connection|keep-alive|upgrade|trailer|expect|date|via|forwarded|origin|referer|(content|accept|proxy|transfer|sec|if|cf|svix|webhook)(-.*)?|x-(forwarded|real|request).*)$/;
 
 const settings = z.object({
   confirmedOnly: z.boolean().default(false).describe('Take an address only once it is confirmed'),
@@ -23,7 +25,7 @@ const settings = z.object({
     .string()
     .regex(/^[a-z][a-z0-9-]{2,63}$/, 'must be a lower-case header name such as x-inlet-secret')
     .refine(
-      name => !['authorization', 'cookie', 'host', 'content-type', 'content-length'].includes(name),
+      name => !TAKEN.test(name), // the log shows some of these, and proxies change others
       'is taken; use a name of its own, such as x-inlet-secret',
     )
     .default(HEADER)
@@ -68,8 +70,9 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
   if (!signer)
     throw new Unverified('badSignature', `the ${set.headerName} header does not hold a secret of this endpoint`);
   const { json, problem } = parseJson(req.body);
-  const time = msOfText(at(json, 'record.updated_at')) ?? msOfText(at(json, 'old_record.updated_at')) ?? now;
-  return { secretId: signer.id, externalId: null, type: text(own(json, 'type')) ?? '', at: time, json, problem };
+  const type = text(own(json, 'type')) ?? '';
+  const time = (type === 'DELETE' ? null : msOfText(at(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
+  return { secretId: signer.id, externalId: null, type, at: time, json, problem };
 }
 
 const KEPT_COLUMNS = [
@@ -144,6 +147,7 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     userId,
     deletion,
     ...(softDeleted && { settingsType: 'DELETE' }),
+    ...(type === 'DELETE' && { happenedAt: seen.at }),
   };
 }
 
