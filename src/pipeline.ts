@@ -39,7 +39,19 @@ export interface Taken {
   effects: Effect[];
   /** How many deliveries waited for this person and are due now. */
   released: number;
+  /** The person was erased: nothing that names them may be stored. */
+  erased?: true;
 }
+
+const erased = (identityId: string): Taken => ({
+  status: 'processed',
+  contactId: null,
+  identityId,
+  message: 'Nothing applied: this person was erased. Who signs up anew is somebody new.',
+  effects: [{ kind: 'person.erased' }],
+  released: 0,
+  erased: true,
+});
 
 /**
  * Applies one fact to the audience, fires what it triggers and tells `tell` what happened, in the caller's transaction.
@@ -64,6 +76,7 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number, tell
     mapped: origin.mapped,
   };
   const connected = await learn(tx, id, origin.provider, joining);
+  if (!connected) return erased(id);
   const settled = await settle(tx, connected, id, now);
   effects.unshift(...settled.effects);
   if (fact.deletion && settled.why === 'shown') effects.push(...deletionEffects(joining, settled));

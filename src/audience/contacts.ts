@@ -1,6 +1,5 @@
-import { and, asc, desc, eq, exists, gte, inArray, lt, sql } from 'drizzle-orm';
-import type { Search } from '../db/scan.ts';
-import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
+import { asc, eq, inArray, sql } from 'drizzle-orm';
+import { contacts, identities, links, memberships } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { email as plausible } from '../providers/pick.ts';
@@ -23,6 +22,9 @@ async function contactIdsOf(tx: Tx, value: `email:${string}` | `user:${string}`)
   ).all({ value });
   return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
 }
+
+/** Contacts that a user id of the user's own product names, those beside the shown one included. */
+export const contactIdsOfUser = (tx: Tx, userId: string) => contactIdsOf(tx, `user:${userId}`);
 
 /** Contacts that have or had an address. */
 export const contactIdsOfEmail = (tx: Tx, email: string) => contactIdsOf(tx, `email:${normalEmail(email)}`);
@@ -151,83 +153,4 @@ export async function getContact(tx: Tx, id: string) {
       firstSeenAt: new Date(row.createdAt).toISOString(),
     })),
   };
-}
-
-export interface ContactFilter {
-  q?: string | undefined;
-  listId?: string | undefined;
-  userGroup?: string | undefined;
-  source?: string | undefined;
-  subscribed?: boolean | undefined;
-}
-
-/** The filter as a search; `q` is a prefix of the address. */
-export function contactSearch(tx: Tx, filter: ContactFilter): Search {
-  const { q, listId, userGroup, source, subscribed } = filter;
-  const prefix = q === undefined ? '' : normalEmail(q);
-  const members = tx
-    .select({ id: memberships.contactId })
-    .from(memberships)
-    .where(eq(memberships.listId, listId ?? ''));
-  const member = tx
-    .select({ one: sql`1` })
-    .from(memberships)
-    .where(and(eq(memberships.contactId, contacts.id), eq(memberships.listId, listId ?? '')));
-  return {
-    where: and(
-      prefix ? sql`substr(${contacts.email}, 1, ${[...prefix].length}) = ${prefix}` : undefined,
-      listId === undefined ? undefined : exists(member),
-      userGroup === undefined ? undefined : eq(contacts.userGroup, userGroup),
-      source === undefined ? undefined : eq(contacts.source, source),
-      subscribed === undefined ? undefined : eq(contacts.subscribed, subscribed),
-    ),
-    narrow: prefix
-      ? and(gte(contacts.email, prefix), lt(contacts.email, `${prefix}\u{10ffff}`))
-      : listId === undefined
-        ? undefined
-        : inArray(contacts.id, members),
-  };
-}
-
-const AGE = 4; // ids of deliveries and events: four characters of prefix, then what sorts by age
-
-/** What happened to a contact, newest first: up to `limit` deliveries and events whose age key is below `before`. */
-export async function activity(tx: Tx, contactId: string, before: string | null, limit: number) {
-  const received = await tx
-    .select()
-    .from(deliveries)
-    .where(and(eq(deliveries.contactId, contactId), before === null ? undefined : lt(deliveries.id, `dlv_${before}`)))
-    .orderBy(desc(deliveries.id))
-    .limit(limit);
-  const fired = await tx
-    .select()
-    .from(events)
-    .where(and(eq(events.contactId, contactId), before === null ? undefined : lt(events.id, `evt_${before}`)))
-    .orderBy(desc(events.id))
-    .limit(limit);
-  const entries = [
-    ...received.map(row => ({
-      id: row.id,
-      at: row.receivedAt,
-      kind: 'delivery' as const,
-      summary: row.message,
-      deliveryId: row.id as string | null,
-      detail: { provider: row.provider, type: row.type, status: row.status, effects: row.effects } as Record<
-        string,
-        unknown
-      >,
-    })),
-    ...fired.map(row => ({
-      id: row.id,
-      at: row.createdAt,
-      kind: 'event' as const,
-      summary: `Event ${row.eventName}`,
-      deliveryId: row.deliveryId,
-      detail: { eventName: row.eventName, eventProperties: row.eventProperties } as Record<string, unknown>,
-    })),
-  ];
-  return entries
-    .map(each => ({ ...each, age: each.id.slice(AGE) }))
-    .sort((a, b) => (a.age < b.age ? 1 : -1))
-    .slice(0, limit);
 }

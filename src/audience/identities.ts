@@ -3,6 +3,7 @@ import { deliveries, identities, links } from '../db/schema.ts';
 import { onKey } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
+import { erasedAmong } from './erased.ts';
 import type { Identity } from './partition.ts';
 import { emptyRegisters, type Joining, join as joinFact, type K, type Registers } from './registers.ts';
 
@@ -108,9 +109,20 @@ export async function teach(tx: Tx, all: Map<string, Identity>, { id, provider, 
   }
 }
 
-/** Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from. */
-export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[]> {
-  const all = await component(tx, [id], Object.keys(joining.links));
+/**
+ * Joins a fact into its identity and returns everything connected with it: what the contacts must be projected from.
+ * Null: it is about somebody who was erased. Who is known was not, so that webhooks of known persons ask nothing.
+ */
+export async function learn(tx: Tx, id: string, provider: string, joining: Joining): Promise<Identity[] | null> {
+  const values = Object.keys(joining.links);
+  const all = await component(tx, [id], values);
+  if (!all.has(id)) {
+    const persons = [
+      ...(joining.fact.personId === null ? [] : [id]),
+      ...values.filter(value => value.startsWith('id:')),
+    ];
+    if (await erasedAmong(tx, persons, values, joining.fact.at)) return null;
+  }
   const join = (known: Registers | null) =>
     joinFact(known ?? emptyRegisters(joining.class, joining.fact.personId), joining);
   await teach(tx, all, { id, provider, links: joining.links, join });

@@ -3,15 +3,17 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from '
 import type { ReservedSQL, SQL } from 'bun';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
 import audience from '../../migrations/0002_audience.sql' with { type: 'text' };
+import search from '../../migrations/0003_search.sql' with { type: 'text' };
 import backfill from '../../migrations/0004_backfill.sql' with { type: 'text' };
 import mail from '../../migrations/0005_mail.sql' with { type: 'text' };
 import workflows from '../../migrations/0006_workflows.sql' with { type: 'text' };
 import outgoing from '../../migrations/0007_outgoing.sql' with { type: 'text' };
+import imports from '../../migrations/0008_imports.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init, audience, backfill, mail, workflows, outgoing];
+export const MIGRATIONS: string[] = [init, audience, search, backfill, mail, workflows, outgoing, imports];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 

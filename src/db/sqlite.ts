@@ -96,6 +96,7 @@ const COMMON = [
 const WRITER = [
   'page_size = 4096', // what a commit changes lies scattered over the indexes: 8192 costs a sixth more per webhook
   'auto_vacuum = incremental',
+  'secure_delete = on', // what was erased does not stay in free space
   'journal_mode = wal',
   'synchronous = full', // a commit is on disk before it is answered
   'wal_autocheckpoint = 8000', // 32 MB: fewer, larger checkpoints write the same hot pages less often

@@ -199,7 +199,8 @@ async function answer(ctx: Context, each: Route, request: Request, params: Recor
   if (!Object.entries(params).every(isParam)) throw new AppError('notFound', 'No such id.');
   const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
   const query = queryOf(new URL(request.url).searchParams);
-  const result = await each.run(ctx, params, query, body, request.headers);
+  const result = await each.run(ctx, params, query, body, request);
+  if (result instanceof Response) return result;
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   if (each.status === 204) return new Response(null, { status: 204 });
   return json(unwell ? 503 : each.status, result);

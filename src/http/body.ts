@@ -1,3 +1,5 @@
+import { AppError } from '../errors.ts';
+
 const MAX_IN_FLIGHT = 64 * 1024 * 1024; // bytes of request bodies held at once, whoever sends them
 const DEADLINE_MS = 30_000;
 const SMALL = 65_536; // reserved whole by its declared length; what is larger, or of unknown length, is counted as it arrives
@@ -64,4 +66,52 @@ async function streamed(
     if (inFlight > MAX_IN_FLIGHT) return giveUp('busy');
     chunks.push(next.value);
   }
+}
+
+/**
+ * A body in blocks of `size` bytes, the last one shorter; holds one of them, and whoever takes them sets the pace.
+ * @throws AppError unsupportedMedia, tooLarge, invalid
+ */
+export async function* blocksOf(request: Request, size: number, limit: number): AsyncGenerator<Buffer> {
+  const encoding = request.headers.get('content-encoding');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity')
+    throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
+  if (/^multipart\//i.test(request.headers.get('content-type') ?? ''))
+    throw new AppError('unsupportedMedia', 'Send the file itself as the body, such as curl --data-binary @people.csv.');
+  const tooLarge = () =>
+    new AppError('tooLarge', `The file is over ${limit} bytes. Send it in parts, each with the header.`);
+  if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge();
+  const reader = request.body?.getReader();
+  if (!reader) return;
+  const block = Buffer.allocUnsafe(size);
+  let held = 0;
+  let all = 0;
+  try {
+    for (;;) {
+      const bytes = await nextOf(reader);
+      if (bytes === null) break;
+      all += bytes.length;
+      if (all > limit) throw tooLarge();
+      for (let at = 0; at < bytes.length; ) {
+        const taken = Math.min(size - held, bytes.length - at);
+        block.set(bytes.subarray(at, at + taken), held);
+        held += taken;
+        at += taken;
+        if (held < size) continue;
+        yield block;
+        held = 0;
+      }
+    }
+    if (held > 0) yield block.subarray(0, held);
+  } finally {
+    void reader.cancel().catch(() => {});
+  }
+}
+
+async function nextOf(reader: Pick<ReadableStreamDefaultReader<Uint8Array>, 'read'>): Promise<Uint8Array | null> {
+  const { late, stop } = deadline();
+  const next = await Promise.race([reader.read(), late]).catch(() => 'slow' as const);
+  stop();
+  if (next === 'slow') throw new AppError('invalid', 'The body ended before it was complete.');
+  return next.done ? null : next.value;
 }

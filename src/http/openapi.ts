@@ -20,6 +20,8 @@ const content = (schema: JsonSchema, example?: unknown) => ({
   'application/json': { schema, ...(example !== undefined && { example }) },
 });
 
+const csv = (example: unknown) => ({ 'text/csv': { schema: { type: 'string', format: 'binary' }, example } });
+
 const failureSchema = {
   type: 'object',
   required: ['success', 'message'],
@@ -83,11 +85,12 @@ const idempotencyKey = {
 /** What the documentation says of a route, all of it from the schemas that check its calls. */
 export function detailOf(route: Route): JsonSchema {
   const open = !route.path.startsWith('/api/');
-  const done = { description: 'Done', content: content(schemaOf(route.response, 'output'), route.answer) };
+  const answer = route.download ? csv(route.answer) : content(schemaOf(route.response, 'output'), route.answer);
+  const done = { description: 'Done', content: answer };
   const statuses = [
     ...(open ? [] : [401, 429]),
     ...(route.errors ?? []),
-    ...(route.body ? [400, 413, 415] : []),
+    ...(route.body || route.upload ? [400, 413, 415] : []),
     ...(route.query ? [400] : []),
     503,
   ];
@@ -104,6 +107,7 @@ export function detailOf(route: Route): JsonSchema {
     ...(route.body && {
       requestBody: { required: true, content: content(schemaOf(route.body, 'input'), route.example) },
     }),
+    ...(route.upload && { requestBody: { required: true, content: csv(route.example) } }),
     responses: { [String(route.status)]: done, ...failures([...new Set(statuses)].sort()) },
   };
 }
@@ -143,6 +147,7 @@ const TAGS = [
   { name: 'Back-fills', description: 'Reading the people a provider has already, and finding what webhooks missed' },
   { name: 'Deliveries', description: 'The webhook log: what arrived, what it did, why it was refused; replay' },
   { name: 'Contacts', description: 'The audience' },
+  { name: 'Import and export', description: 'CSV in and out, of any length' },
   { name: 'Lists', description: 'Mailing lists' },
   { name: 'Events', description: 'What happened to contacts' },
   { name: 'Keys', description: 'API keys' },

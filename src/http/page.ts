@@ -81,6 +81,7 @@ export async function page<T>(
   const { ids, rest } = await newest(store, table, search, decodeCursor(request.cursor), request.perPage + 1);
   const shown = ids.slice(0, request.perPage);
   const next = ids.length > request.perPage ? (shown.at(-1) ?? null) : rest; // a long search ends early, with a way on
-  const total = await counted(store, table, search);
+  const whole = !request.cursor && next === null; // this page is all there is
+  const total = whole ? { total: shown.length, capped: false } : await counted(store, table, search);
   return envelope(request, await load(shown), total, next);
 }

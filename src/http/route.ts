@@ -13,6 +13,8 @@ export interface Call<Query, Body> {
   body: Body;
   /** Of a route that is `idempotent`; null where the caller gave none. */
   idempotencyKey: string | null;
+  /** As it came; its body is unread where the route is an `upload`. */
+  request: Request;
 }
 
 interface Doc {
@@ -23,6 +25,10 @@ interface Doc {
   errors?: number[];
   /** Takes an `Idempotency-Key`. */
   idempotent?: boolean;
+  /** Reads its body itself, as it arrives: CSV of any length. */
+  upload?: true;
+  /** Answers with CSV of any length: its handler gives a `Response`. */
+  download?: true;
   /** A body that runs as it stands against a fresh server. */
   example?: unknown;
   /** An answer as it may look. */
@@ -36,7 +42,7 @@ export interface Route extends Doc {
   query: z.ZodType | null;
   body: z.ZodType | null;
   response: z.ZodType;
-  run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown, headers: Headers): Promise<unknown>;
+  run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown, request: Request): Promise<unknown>;
 }
 
 interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {
@@ -80,13 +86,14 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
     query,
     body,
     status: spec.status ?? 200,
-    run: (ctx, params, givenQuery, givenBody, headers) =>
+    run: (ctx, params, givenQuery, givenBody, request) =>
       handle({
         ctx,
         params,
         query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
         body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
-        idempotencyKey: doc.idempotent ? idempotencyKeyOf(headers) : null,
+        idempotencyKey: doc.idempotent ? idempotencyKeyOf(request.headers) : null,
+        request,
       }),
   };
 }

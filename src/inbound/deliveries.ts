@@ -6,6 +6,7 @@ import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { chainOf } from './chain.ts';
 import { whenDue } from './log.ts';
 
 export const STATUSES = [
@@ -128,11 +129,12 @@ export async function viewDeliveries(tx: Tx, ids: string[], budget = Number.POSI
   });
 }
 
-/** @throws AppError notFound */
+/** One delivery with what came of it. @throws AppError notFound */
 export async function getDelivery(tx: Tx, id: string) {
   const [found] = await viewDeliveries(tx, [id]);
   if (!found) throw notFound('Delivery');
-  return found;
+  const receivedAt = Date.parse(found.receivedAt ?? '');
+  return { ...found, chain: await chainOf(tx, { ...found, receivedAt }) };
 }
 
 /** Queues a delivery again, to be re-read with today's settings. @throws AppError notFound, conflict */

@@ -119,6 +119,7 @@ export async function finish(tx: Tx, row: Claimed, set: Partial<typeof deliverie
 
 /** `finish` for the usual outcome, prepared. */
 export async function conclude(tx: Tx, row: Claimed, taken: Taken, now: number): Promise<void> {
+  if (taken.erased) await tx.delete(payloads).where(eq(payloads.deliveryId, row.id));
   const { status, message, effects, contactId, identityId: waitsFor } = taken;
   const done = await prepare(tx, 'conclude', t =>
     t
@@ -150,7 +151,7 @@ export async function conclude(tx: Tx, row: Claimed, taken: Taken, now: number):
     message,
     effects: JSON.stringify(effects),
     contactId,
-    identityId: waitsFor,
+    identityId: taken.erased ? null : waitsFor,
     processedAt: status === 'processed' ? now : null,
   });
   if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);

@@ -69,13 +69,13 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
     dueAt: d.paused ? await whenDue(tx, d.endpointId) : 0,
     attempts: taken ? 1 : 0,
     contactId: taken?.contactId ?? null,
-    identityId: taken?.identityId ?? null,
+    identityId: taken?.erased ? null : (taken?.identityId ?? null),
     secretId: d.secretId,
     response: { status: 200, result },
     effects: taken?.effects ?? [],
     dedupeGroup: d.dedupe,
   });
-  await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
+  if (!taken?.erased) await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
   return { id: d.id, status, result, message, work: status === 'queued' || (taken?.released ?? 0) > 0 };
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { and, desc, gte, lt, sql } from 'drizzle-orm';
-import { contactSearch } from '../../src/audience/contacts.ts';
+import { contactSearch } from '../../src/audience/search.ts';
 import { type Aged, COUNTED, counted, newest, type Search } from '../../src/db/scan.ts';
 import { contacts, deliveries, events } from '../../src/db/schema.ts';
 import { eventSearch } from '../../src/events.ts';
@@ -101,7 +101,8 @@ test.skipIf(onPostgres)(
         { userGroup: 'g', source: 's' },
       ];
       const fired = [{ name: 'n' }, { contactId: 'c' }, { name: 'n', contactId: 'c' }];
-      const out: [Aged, Search][] = people.map(filter => [contacts, contactSearch(tx, filter)]);
+      const out: [Aged, Search][] = [];
+      for (const filter of people) out.push([contacts, await contactSearch(tx, filter)]);
       for (const filter of logged) out.push([deliveries, await searchOf(tx, filter)]);
       for (const filter of fired) out.push([events, await eventSearch(tx, filter)]);
       return out;

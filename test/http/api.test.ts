@@ -198,6 +198,11 @@ const BOUND: [string, string, unknown?][] = [
   ['PATCH', '/lists/{id}', { name: 'x' }],
   ['DELETE', '/lists/{id}'],
   ['DELETE', '/keys/{id}'],
+  ['DELETE', '/contacts/{id}'],
+  ['DELETE', '/contacts/{id}?erase=true'],
+  ['GET', '/imports/{id}'],
+  ['GET', '/imports/{id}/report'],
+  ['DELETE', '/imports/{id}'],
 ];
 const unknownIds: Scenario[] = BOUND.flatMap(([method, path, body]) =>
   ['nobody', '__proto__', '%27%20or%201=1', `${'a'.repeat(65)}`].map(id => ({
@@ -222,7 +227,10 @@ const ALLOWED: Record<string, string[]> = {
   '/deliveries/{delivery}': ['GET'],
   '/deliveries/{delivery}/replay': ['POST'],
   '/contacts': ['GET'],
-  '/contacts/{contact}': ['GET'],
+  '/contacts/{contact}': ['DELETE', 'GET'],
+  '/contacts/export': ['GET'],
+  '/contacts/import': ['POST'],
+  '/imports': ['GET'],
   '/contacts/{contact}/activity': ['GET'],
   '/contacts/find': ['GET'],
   '/events': ['GET'],

@@ -59,6 +59,7 @@ beforeAll(async () => {
   await app.api('POST', '/events/send', { email: 'doc@x.co', eventName: 'go' });
   await app.drain();
   ids.runs = (await app.api('GET', `/workflows/${listening}/runs`)).body.data[0].id;
+  ids.imports = (await app.upload('/contacts/import', 'email\r\nimported@x.co\r\nnone\r\n')).body.id;
   ids.contacts = String((await app.contacts())[0]?.id);
   await app.api('POST', '/events/send', { email: 'doc@x.co', eventName: 'doc' });
   ids['event-patterns'] = (await app.api('GET', '/event-patterns/by-name/doc')).body.id;
@@ -143,15 +144,17 @@ test('every route has a summary, a tag, answers with a schema and its errors', (
     });
     const statuses = Object.keys(operation.responses);
     const good = statuses.find(status => status.startsWith('2')) ?? '';
-    expect({ where, schema: typeof operation.responses[good]?.content?.['application/json']?.schema }).toEqual({
+    const answers = operation.responses[good]?.content ?? {};
+    expect({ where, schema: typeof (answers['application/json'] ?? answers['text/csv'])?.schema }).toEqual({
       where,
       schema: 'object',
     });
     if (path.startsWith('/api/')) expect(statuses).toContain('401');
     for (const name of path.match(/(?<=\{)\w+/g) ?? [])
       expect(operation.parameters?.some(p => p.in === 'path' && p.name === name)).toBe(true);
-    if (operation.requestBody)
-      expect({ where, example: operation.requestBody.content['application/json']?.example !== undefined }).toEqual({
+    const bodies = operation.requestBody?.content;
+    if (bodies)
+      expect({ where, example: (bodies['application/json'] ?? bodies['text/csv'])?.example !== undefined }).toEqual({
         where,
         example: true,
       });
@@ -184,9 +187,12 @@ test('every example runs unedited, and every answer is as its schema says', asyn
     real = real.replace('{id}', ids[resource] ?? '').replace('{nodeId}', 'trigger');
     let body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
     if (path.endsWith('/transactional')) body = { ...body, transactionalId: ids['transactional-emails'] }; // has to be published first
-    const answer = path.startsWith('/api/v1')
-      ? await app.api(method.toUpperCase(), real.slice(7), body)
-      : await app.fetch(real);
+    const csv = operation.requestBody?.content['text/csv']?.example as string | undefined;
+    const answer = csv
+      ? await app.upload(real.slice(7), csv)
+      : path.startsWith('/api/v1')
+        ? await app.api(method.toUpperCase(), real.slice(7), body)
+        : await app.fetch(real);
     const where = `${method} ${path}`;
     const documented = operation.responses[String(answer.status)];
     expect({ where, status: answer.status, known: documented !== undefined, ok: answer.status < 300 }).toEqual({
@@ -197,6 +203,13 @@ test('every example runs unedited, and every answer is as its schema says', asyn
     });
     if (answer.status === 204) {
       expect(answer.body).toBe('');
+      continue;
+    }
+    if (documented?.content?.['text/csv']) {
+      expect({ where, csv: String(answer.body).split(',')[0] }).toMatchObject({
+        where,
+        csv: /report/.test(path) ? 'row' : 'id',
+      });
       continue;
     }
     const schema = documented?.content?.['application/json']?.schema ?? {};

@@ -88,6 +88,12 @@ export class TestApp {
     return this.fetch(`/api/v1${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
   }
 
+  /** Sends a file to a route that takes CSV. */
+  upload(path: string, file: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Answer> {
+    const all = { authorization: `Bearer ${API_KEY}`, 'content-type': 'text/csv', ...headers };
+    return this.fetch(`/api/v1${path}`, { method: 'POST', headers: all, body: file });
+  }
+
   /** Makes an endpoint with the provider's usual test secret and returns its id. */
   async endpoint(provider: string, more: Record<string, unknown> = {}): Promise<string> {
     const made = await this.api('POST', '/endpoints', { provider, secret: SECRETS[provider], ...more });

@@ -1,9 +1,12 @@
 import { z } from 'zod';
-import { activity, contactSearch, findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
-import { counted } from '../../db/scan.ts';
-import { contacts, deliveries, events } from '../../db/schema.ts';
+import { activity, countActivity } from '../../audience/activity.ts';
+import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { contactSearch } from '../../audience/search.ts';
+import { deleteContact } from '../../audience/write.ts';
+import { contacts, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
-import { searchOf } from '../../inbound/deliveries.ts';
+import { newId } from '../../id.ts';
+import { eraseContact } from '../../inbound/erase.ts';
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -22,33 +25,41 @@ const whole = timed.extend({
 const entry = z.object({
   id: z.string(),
   at: time,
-  kind: z.enum(['delivery', 'event']),
+  kind: z.enum(['delivery', 'event', 'run', 'mail']),
   summary: z.string(),
   deliveryId: z.string().nullable(),
   detail: z.record(z.string(), z.unknown()),
 });
 
-const filters = {
+/** The filters of contacts, for the page and for the export. */
+export const filters = {
   q: z.string().max(254).optional().describe('How the address begins'),
+  name: z.string().max(500).optional().describe('How the first or the last name begins, in any case'),
+  userId: z.string().max(500).optional().describe('A user id, now or formerly'),
   listId: z.string().max(64).optional(),
-  userGroup: z.string().max(100).optional(),
-  source: z.string().max(100).optional(),
+  userGroup: z.string().max(500).optional(),
+  source: z.string().max(500).optional(),
   subscribed: z
     .enum(['true', 'false'])
     .transform(text => text === 'true')
     .optional(),
+  createdSince: moment.optional(),
+  createdUntil: moment.optional(),
 };
+const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
 
 export const contactRoutes: Route[] = [
   route('GET', PATH, {
-    summary: 'Contacts, newest first',
+    summary: 'Search contacts, newest first',
+    description: 'Filters hold together. Each is answered by an index; counts are exact up to 10,000.',
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
     response: pageOf(timed),
     answer: example.pageWith(example.contact),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const search = await ctx.store.read(async tx => contactSearch(tx, filter));
-      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
+      const search = await ctx.store.read(tx => contactSearch(tx, filter));
+      const shown = { ...filter, createdSince: iso(filter.createdSince), createdUntil: iso(filter.createdUntil) };
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
       return page(ctx.store, contacts, search, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
     },
   }),
@@ -69,8 +80,26 @@ export const contactRoutes: Route[] = [
     answer: example.person,
     handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id ?? '')),
   }),
+  route('DELETE', `${PATH}/:id`, {
+    summary: 'Delete a contact, or erase the person',
+    description:
+      'As POST /contacts/delete. With erase=true nothing that tells of the person stays: identities, payloads, events, runs, mails and calls go (copies in the log within moments, in the background), and hashes keep old webhooks and replays from bringing them back. Who signs up anew, with another id at the provider or through the API, is somebody new.',
+    tag,
+    errors: [404],
+    query: z.strictObject({ erase: z.enum(['true', 'false']).default('false') }),
+    response: z.object({ success: z.literal(true), message: z.string() }),
+    answer: { success: true, message: 'Contact deleted.' },
+    handle: async ({ ctx, params, query }) => {
+      const id = params.id ?? '';
+      const now = ctx.now();
+      if (query.erase === 'true') await ctx.store.write(tx => eraseContact(tx, id, now));
+      else await ctx.store.write(tx => deleteContact(tx, { id }, { key: newId('req', now) }, now, ctx.tell));
+      ctx.wake();
+      return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
+    },
+  }),
   route('GET', `${PATH}/:id/activity`, {
-    summary: 'What happened to a contact: deliveries and events, newest first',
+    summary: 'What happened to a contact: deliveries, events, workflow runs and mails, newest first',
     tag,
     errors: [404],
     query: z.strictObject(pageQuery),
@@ -82,12 +111,7 @@ export const contactRoutes: Route[] = [
       const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;
-      const own = await ctx.store.read(tx =>
-        Promise.all([searchOf(tx, { contactId: id }), eventSearch(tx, { contactId: id })]),
-      );
-      const received = await counted(ctx.store, deliveries, own[0]);
-      const fired = await counted(ctx.store, events, own[1]);
-      const total = { total: received.total + fired.total, capped: received.capped || fired.capped };
+      const total = await countActivity(ctx.store, id);
       const request = { perPage, url: `${ctx.config.publicUrl}${PATH}/${id}/activity`, filters: {} };
       const data = shown.map(({ age: _, ...each }) => ({ ...each, at: new Date(each.at).toISOString() }));
       return envelope(request, data, total, last?.age ?? null);
@@ -108,7 +132,6 @@ export const contactRoutes: Route[] = [
     answer: example.pageWith(example.event),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const search = await ctx.store.read(tx => eventSearch(tx, filter));
-      const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
       const shown = { ...filter, since: iso(filter.since), until: iso(filter.until) };
       const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/events`, filters: shown };
       return page(ctx.store, events, search, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));

@@ -11,7 +11,7 @@ import {
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
-import { deliveryView, moment } from './shapes.ts';
+import { deliveryDetail, deliveryView, moment } from './shapes.ts';
 
 const tag = 'Deliveries';
 const PATH = '/api/v1/deliveries';
@@ -47,11 +47,11 @@ export const deliveryRoutes: Route[] = [
     },
   }),
   route('GET', `${PATH}/:id`, {
-    summary: 'One delivery: payload, headers, effects',
+    summary: 'One delivery: payload, headers, effects, and what came of it',
     tag,
     errors: [404],
-    response: deliveryView,
-    answer: example.delivery,
+    response: deliveryDetail,
+    answer: example.deliveryWhole,
     handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id ?? '')),
   }),
   route('POST', `${PATH}/:id/replay`, {

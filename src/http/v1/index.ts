@@ -6,6 +6,7 @@ import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
+import { importRoutes } from './imports.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
@@ -24,6 +25,7 @@ export const apiRoutes = (
   ...backfillRoutes,
   ...deliveryRoutes,
   ...loopsContactRoutes,
+  ...importRoutes,
   ...contactRoutes,
   ...loopsEventRoutes,
   ...listRoutes,

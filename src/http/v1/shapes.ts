@@ -74,6 +74,36 @@ export const deliveryView = z.object({
   headers: z.record(z.string(), z.string()),
 });
 
+/** What came of a delivery, up to 50 of each. */
+export const deliveryDetail = deliveryView.extend({
+  chain: z
+    .object({
+      events: z.array(z.object({ id: z.string(), eventName: z.string(), at: time })),
+      runs: z.array(
+        z.object({
+          id: z.string(),
+          workflowId: z.string(),
+          eventId: z.string().nullable(),
+          status: z.string(),
+          at: time,
+        }),
+      ),
+      mails: z.array(
+        z.object({
+          id: z.string(),
+          runId: z.string().nullable(),
+          subject: z.string().nullable().describe('Null until it is rendered'),
+          state: z.string(),
+          at: time,
+        }),
+      ),
+      calls: z.array(
+        z.object({ id: z.string(), subscriptionId: z.string(), eventName: z.string(), state: z.string(), at: time }),
+      ),
+    })
+    .describe('Webhook → effects → events → workflow runs → mails and outgoing calls'),
+});
+
 const secretView = z.object({
   id: z.string(),
   hint: z.string(),

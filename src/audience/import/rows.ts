@@ -1,0 +1,101 @@
+import type { ImportPlan, ImportTarget, Scalar } from '../../db/schema.ts';
+import { allProviders, providerById } from '../../providers/index.ts';
+import { email as plausible } from '../../providers/pick.ts';
+import { type CsvRow, plain, textOf } from '../csv.ts';
+import { coerce } from '../properties.ts';
+import type { ContactWrite } from '../write.ts';
+
+/** What one row asks for. */
+export interface Wanted {
+  write: ContactWrite & { email: string };
+  /** Provider's persons who are this contact: `stripe:cus_…`. */
+  aliases: string[];
+}
+
+/** Why a row can't be applied; `column` null: the row as a whole. */
+export interface Problem {
+  column: number | null;
+  message: string;
+}
+
+const MAX_TEXT = 500; // characters
+const MAX_IDS = 20; // provider ids in one row
+const YES = /^(true|yes|y|1|subscribed)$/i;
+const NO = /^(false|no|n|0|unsubscribed)$/i;
+const NUMBER = /^-?\d{1,300}(\.\d{1,300})?(e[+-]?\d{1,3})?$/i;
+
+class Bad extends Error {}
+const bad = (message: string): never => {
+  throw new Bad(message);
+};
+
+const several = (text: string) =>
+  text
+    .split(';')
+    .map(each => each.trim())
+    .filter(each => each !== '');
+
+function typed(text: string, type: Extract<ImportTarget, { kind: 'property' }>['type']): Scalar {
+  const given = type === 'number' && NUMBER.test(text.trim()) ? Number(text) : type === 'boolean' ? truth(text) : text;
+  const value = coerce(given, type);
+  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value)))
+    return bad(`is no ${type}, as the property is.`);
+  return value;
+}
+
+const truth = (text: string): boolean =>
+  YES.test(text.trim()) ? true : NO.test(text.trim()) ? false : bad('is neither true nor false.');
+
+function aliasOf(provider: string, personId: string): string {
+  if (!providerById(provider)) bad(`names no provider. Use ${allProviders.map(each => `${each.id}:…`).join(', ')}.`);
+  return /^[\x21-\x7e]{1,200}$/.test(personId) ? `${provider}:${personId}` : bad('is no id of a provider.');
+}
+
+/** Takes one cell into what the row asks for. `lists`: id by id and by name. @throws Bad */
+function takeCell({ write, aliases }: Wanted, target: ImportTarget, text: string, lists: Map<string, string>): void {
+  if (target.kind === 'field') write[target.field] = text;
+  else if (target.kind === 'subscribed') write.subscribed = truth(text);
+  else if (target.kind === 'provider') for (const id of several(text)) aliases.push(aliasOf(target.provider, id));
+  else if (target.kind === 'providerIds') {
+    for (const each of several(text)) {
+      const colon = each.indexOf(':');
+      aliases.push(aliasOf(each.slice(0, Math.max(0, colon)), each.slice(colon + 1)));
+    }
+  } else if (target.kind === 'mailingLists') {
+    for (const name of several(text)) {
+      const id = lists.get(name) ?? bad(`names a list that does not exist: ${name.slice(0, 60)}.`);
+      write.mailingLists = { ...write.mailingLists, [id]: true };
+    }
+  } else if (target.kind === 'property')
+    write.properties = { ...write.properties, [target.key]: typed(text, target.type) };
+}
+
+/** What a row asks for, or why it can't be. An empty cell says nothing. */
+export function wantedOf({ cells }: CsvRow, plan: ImportPlan, lists: Map<string, string>): Wanted | Problem {
+  if (cells.length > plan.header.length)
+    return {
+      column: null,
+      message: `has ${cells.length} cells, the header ${plan.header.length}. Is a cell with the separator not quoted?`,
+    };
+  const wanted: Wanted = { write: { email: '' }, aliases: [] };
+  for (const id of plan.mailingLists) wanted.write.mailingLists = { ...wanted.write.mailingLists, [id]: true };
+  for (const [column, target] of plan.targets.entries()) {
+    const raw = cells[column] ?? '';
+    if (!target || raw === '') continue;
+    try {
+      const text = plain(textOf(raw) ?? bad('is not UTF-8.'));
+      if (text.includes('\0')) bad('holds a NUL.');
+      const whole = target.kind === 'mailingLists' || target.kind === 'providerIds' || target.kind === 'provider';
+      if (!whole && text.length > MAX_TEXT) bad(`is longer than ${MAX_TEXT} characters.`);
+      takeCell(wanted, target, text, lists);
+    } catch (error) {
+      if (error instanceof Bad) return { column, message: error.message };
+      throw error;
+    }
+  }
+  const email = plausible(wanted.write.email);
+  const column = plan.targets.findIndex(each => each?.kind === 'field' && each.field === 'email');
+  if (email === null) return { column, message: wanted.write.email === '' ? 'is empty.' : 'is no email address.' };
+  if (wanted.aliases.length > MAX_IDS) return { column: null, message: `has more than ${MAX_IDS} ids of providers.` };
+  return { write: { ...wanted.write, email }, aliases: wanted.aliases };
+}

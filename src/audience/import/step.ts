@@ -1,0 +1,178 @@
+import { and, eq } from 'drizzle-orm';
+import { type ImportPlan, importChunks, importFailures, imports, lists } from '../../db/schema.ts';
+import type { Store, Tx } from '../../db/store.ts';
+import { AppError } from '../../errors.ts';
+import { nowOrFormerly } from '../contacts.ts';
+import { type CsvRow, readRows, textOf } from '../csv.ts';
+import { erasedAmong } from '../erased.ts';
+import { writeContact } from '../write.ts';
+import { CHUNK_BYTES, type ImportRow, thinChunks, unpacked } from './imports.ts';
+import { type Problem, type Wanted, wantedOf } from './rows.ts';
+
+const ROWS = 200; // read per step
+const PER_WRITE = 20; // some ms of the thread
+const BITE = 32_768; // bytes read ahead at once: about as many rows
+const MAX_REPORTED = 10_000; // failed rows kept for the report; more are only counted
+const MAX_KEPT = 500; // characters of a cell, and
+const MAX_CELLS = 8000; // of all cells, that the report keeps of a row
+
+/** A row was refused in the middle of the transaction, which is undone and begun again without it. */
+class Refused extends Error {
+  constructor(
+    readonly index: number,
+    override readonly message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The file from an offset on. */
+function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffer | null> {
+  let at = offset;
+  let held: { seq: number; bytes: Buffer } | null = null;
+  return async () => {
+    const seq = Math.floor(at / CHUNK_BYTES);
+    if (held?.seq !== seq) {
+      const mine = and(eq(importChunks.importId, id), eq(importChunks.seq, seq));
+      const [row] = await store.read(tx => tx.select({ content: importChunks.content }).from(importChunks).where(mine));
+      if (!row) return null;
+      held = { seq, bytes: unpacked(row.content) };
+    }
+    const start = at - seq * CHUNK_BYTES;
+    const bite = held.bytes.subarray(start, start + BITE);
+    at += bite.length;
+    return bite.length ? bite : null;
+  };
+}
+
+const importOf = async (store: Store, id: string): Promise<ImportRow | undefined> =>
+  (await store.read(tx => tx.select().from(imports).where(eq(imports.id, id))))[0];
+
+/**
+ * One step of an import: applies its next rows in short transactions, each with the progress in it, so that a crash repeats and
+ * loses none. The payload again while there is more to do.
+ */
+export async function importStep(store: Store, payload: unknown, now: number): Promise<(tx: Tx) => Promise<unknown>> {
+  const { id } = payload as { id: string }; // written by imports.ts only
+  let row = await importOf(store, id);
+  if (!row || !isOpen(row)) return async tx => ((await thinChunks(tx, id)) ? payload : null);
+  const base = row.bytesDone;
+  const read = await readRows(fileFrom(store, id, base), row.plan.delimiter, ROWS);
+  const all = await store.read(tx => tx.select({ id: lists.id, name: lists.name }).from(lists));
+  const byName = new Map(all.flatMap(({ id: listId, name }) => [[name, listId] as const, [listId, listId] as const]));
+  for (let at = 0; row && isOpen(row) && (at < read.rows.length || at === 0); at += PER_WRITE) {
+    const rows = read.rows.slice(at, at + PER_WRITE);
+    const { plan } = row;
+    const last = at + PER_WRITE >= read.rows.length;
+    const after = last ? (read.trouble ?? (read.ended ? 'done' : null)) : null;
+    const batch: Batch = { row, base, rows, wanted: rows.map(each => wantedOf(each, plan, byName)), now, after };
+    if (!(await applied(store, batch))) break;
+    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    row = last ? undefined : await importOf(store, id);
+  }
+  return async () => payload;
+}
+
+const isOpen = ({ state }: ImportRow) => state === 'queued' || state === 'running';
+
+interface Batch {
+  row: ImportRow;
+  /** Where in the file reading began: the rows' ends count from there. */
+  base: number;
+  rows: CsvRow[];
+  wanted: (Wanted | Problem)[];
+  now: number;
+  /** What comes after these rows: more (null), the end, or one that can't be read. */
+  after: string | null;
+}
+
+/** False: not all of them, since one was refused; the next step goes on after it. */
+async function applied(store: Store, batch: Batch): Promise<boolean> {
+  let some = batch;
+  for (;;) {
+    try {
+      await store.write(tx => applyRows(tx, some));
+      return some === batch;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      const { index, message } = error;
+      const wanted = [...some.wanted.slice(0, index), { column: null, message }];
+      some = { ...some, rows: some.rows.slice(0, index + 1), wanted, after: null }; // up to it; the next step goes on
+    }
+  }
+}
+
+async function applyRows(tx: Tx, { row, base, rows, wanted, now, after }: Batch): Promise<void> {
+  const same = and(eq(imports.id, row.id), eq(imports.bytesDone, row.bytesDone), eq(imports.state, row.state));
+  const [mine] = await tx.select({ id: imports.id }).from(imports).where(same);
+  if (!mine) return; // removed, or another instance took over
+  const counts = { created: 0, updated: 0, unchanged: 0, failed: 0 };
+  for (const [i, want] of wanted.entries()) {
+    const line = row.lines + i + 2;
+    const outcome = 'message' in want ? want : await applyRow(tx, want, { row, line, index: i, now });
+    if (typeof outcome === 'string') counts[outcome]++;
+    else {
+      if (row.failed + counts.failed++ < MAX_REPORTED)
+        await tx
+          .insert(importFailures)
+          .values(failureOf(row, line, outcome, rows[i]?.cells ?? []))
+          .onConflictDoNothing();
+    }
+  }
+  const trouble = after === null || after === 'done' ? null : after;
+  const end = rows.at(-1)?.end;
+  const bytesDone = after === 'done' ? row.bytes : end === undefined ? row.bytesDone : base + end;
+  await tx
+    .update(imports)
+    .set({
+      state: trouble !== null ? 'failed' : after === 'done' ? 'done' : 'running',
+      error: trouble === null ? null : `Row ${row.lines + rows.length + 2} ${trouble} The rows before it are applied.`,
+      bytesDone,
+      lines: row.lines + rows.length,
+      created: row.created + counts.created,
+      updated: row.updated + counts.updated,
+      unchanged: row.unchanged + counts.unchanged,
+      failed: row.failed + counts.failed,
+      finishedAt: after === null ? null : now,
+    })
+    .where(eq(imports.id, row.id));
+  await thinChunks(tx, row.id, Math.floor(bytesDone / CHUNK_BYTES));
+}
+
+/**
+ * By the rules of an API write. Whoever was erased since the upload stays erased, and `subscribed` true is said of new contacts only:
+ * a file is no consent of somebody who unsubscribed.
+ */
+async function applyRow(
+  tx: Tx,
+  { write, aliases }: Wanted,
+  { row, line, index, now }: { row: ImportRow; line: number; index: number; now: number },
+): Promise<'created' | 'updated' | 'unchanged' | Problem> {
+  const ties = [`email:${write.email}`, ...(write.userId === undefined ? [] : [`user:${write.userId}`])];
+  if (await erasedAmong(tx, aliases, ties, row.createdAt)) return { column: null, message: 'This person was erased.' };
+  const known = await nowOrFormerly(tx, 'email', write.email);
+  if (row.plan.dryRun) return known ? 'updated' : 'created';
+  const { subscribed, ...rest } = write;
+  const given = known && subscribed ? rest : write;
+  try {
+    const origin = { key: `${row.id}:${String(line).padStart(9, '0')}`, source: 'CSV import', aliases };
+    const { created, effects } = await writeContact(tx, 'upsert', given, origin, now);
+    return created ? 'created' : effects.length ? 'updated' : 'unchanged';
+  } catch (error) {
+    if (error instanceof AppError) throw new Refused(index, error.message);
+    throw error;
+  }
+}
+
+function failureOf(row: ImportRow, line: number, problem: Problem, cells: string[]) {
+  let left = MAX_CELLS;
+  const kept = cells.slice(0, row.plan.header.length + 1).map(each => {
+    const text = (textOf(each) ?? each).replaceAll('\0', '\ufffd').slice(0, Math.min(MAX_KEPT, left)).toWellFormed();
+    left -= text.length;
+    return text;
+  });
+  return { importId: row.id, line, culprit: culpritOf(row.plan, problem), message: problem.message, cells: kept };
+}
+
+const culpritOf = (plan: ImportPlan, { column }: Problem): string | null =>
+  column === null ? null : (plan.header[column] ?? `column ${column + 1}`);

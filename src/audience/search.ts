@@ -1,0 +1,106 @@
+import { and, eq, exists, gte, inArray, lte, or, type SQL, sql } from 'drizzle-orm';
+import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
+import { type Indexed, type Search, unindexed } from '../db/scan.ts';
+import { contacts, memberships } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { idAt } from '../id.ts';
+import { contactIdsOfUser, normalEmail } from './contacts.ts';
+
+/** Filters of contacts. `q` is how the address begins, `name` how the first or the last name does; times in ms. */
+export interface ContactFilter {
+  q?: string | undefined;
+  name?: string | undefined;
+  userId?: string | undefined;
+  listId?: string | undefined;
+  userGroup?: string | undefined;
+  source?: string | undefined;
+  subscribed?: boolean | undefined;
+  createdSince?: number | undefined;
+  createdUntil?: number | undefined;
+}
+
+const SLACK_MS = 86_400_000; // an id may be later than its row's time, where the clock stepped back: by less than this
+const LAST = '\u{10ffff}';
+
+const asciiLower = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
+const begins = (expression: SQL, prefix: string) => sql`substr(${expression}, 1, ${[...prefix].length}) = ${prefix}`; // no index: inside a window it would read all of a prefix
+const between = (expression: SQL, prefix: string) =>
+  sql`${expression} >= ${prefix} and ${expression} < ${prefix + LAST}`;
+
+/** One filter: what it says, and the index that answers it. */
+interface Part {
+  where: SQL | undefined;
+  index: Indexed;
+}
+
+const own = (where: SQL | undefined, ordered: boolean): Indexed => ({
+  from: contacts,
+  id: contacts.id,
+  where,
+  ordered,
+});
+const equal = (column: SQLiteColumn, value: string): Part => ({
+  where: eq(unindexed(column), value),
+  index: own(eq(column, value), true),
+});
+const flag = (subscribed: boolean): Part => ({
+  where: sql`+${contacts.subscribed} = ${Number(subscribed)}`, // + as in `unindexed`, for a number
+  index: own(eq(contacts.subscribed, subscribed), true),
+});
+
+function named(name: string): Part {
+  const first = sql`lower(${contacts.firstName})`;
+  const last = sql`lower(${contacts.lastName})`;
+  return {
+    where: or(begins(first, name), begins(last, name)),
+    index: own(
+      or(
+        and(sql`${contacts.firstName} is not null`, between(first, name)),
+        and(sql`${contacts.lastName} is not null`, between(last, name)),
+      ),
+      false,
+    ),
+  };
+}
+
+function onList(tx: Tx, listId: string): Part {
+  const onIt = eq(memberships.listId, listId);
+  const member = tx
+    .select({ one: sql`1` })
+    .from(memberships)
+    .where(and(eq(memberships.contactId, contacts.id), onIt));
+  return { where: exists(member), index: { from: memberships, id: memberships.contactId, where: onIt, ordered: true } };
+}
+
+async function ofUser(tx: Tx, userId: string): Promise<Part> {
+  const ids = await contactIdsOfUser(tx, userId);
+  const where = ids.length ? inArray(contacts.id, ids) : sql`1 = 0`;
+  return { where, index: own(where, true) };
+}
+
+/** The filter as a search. */
+export async function contactSearch(tx: Tx, filter: ContactFilter): Promise<Search> {
+  const { userId, listId, userGroup, source, subscribed, createdSince, createdUntil } = filter;
+  const email = normalEmail(filter.q ?? '');
+  const name = asciiLower(filter.name ?? '');
+  const column = sql`${contacts.email}`;
+  const parts: Part[] = [
+    ...(userId === undefined ? [] : [await ofUser(tx, userId)]),
+    ...(email ? [{ where: begins(column, email), index: own(between(column, email), false) }] : []),
+    ...(name ? [named(name)] : []),
+    ...(listId === undefined ? [] : [onList(tx, listId)]),
+    ...(userGroup === undefined ? [] : [equal(contacts.userGroup, userGroup)]),
+    ...(source === undefined ? [] : [equal(contacts.source, source)]),
+    ...(subscribed === undefined ? [] : [flag(subscribed)]),
+  ];
+  const since = createdSince === undefined ? undefined : gte(contacts.createdAt, createdSince);
+  const until = createdUntil === undefined ? undefined : lte(contacts.createdAt, createdUntil);
+  const indexes = parts.map(part => part.index);
+  return {
+    where: and(...parts.map(part => part.where), since, until),
+    indexes,
+    alone: since || until || indexes.length > 1 ? undefined : (indexes[0] ?? own(undefined, true)),
+    floor: createdSince === undefined ? undefined : idAt('con', createdSince),
+    ceiling: createdUntil === undefined ? undefined : idAt('con', createdUntil + SLACK_MS),
+  };
+}

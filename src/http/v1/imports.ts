@@ -1,0 +1,178 @@
+import { z } from 'zod';
+import { exportCsv } from '../../audience/export.ts';
+import {
+  CHUNK_BYTES,
+  getImport,
+  importSearch,
+  removeImport,
+  reportOf,
+  storeImport,
+  viewImports,
+} from '../../audience/import/imports.ts';
+import { contactSearch } from '../../audience/search.ts';
+import { imports } from '../../db/schema.ts';
+import { invalid } from '../../errors.ts';
+import { blocksOf } from '../body.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { filters } from './contacts.ts';
+import * as example from './examples.ts';
+import { time } from './shapes.ts';
+
+const tag = 'Import and export';
+const PATH = '/api/v1/contacts';
+const MAX_FILE = 268_435_456; // bytes
+const flag = (otherwise: boolean) =>
+  z
+    .enum(['true', 'false'])
+    .transform(text => text === 'true')
+    .default(otherwise);
+
+const importView = z.object({
+  id: z.string(),
+  state: z.enum(['queued', 'running', 'done', 'failed']),
+  dryRun: z.boolean(),
+  columns: z.record(z.string(), z.string().nullable()).describe('What each column means; null: passed over'),
+  mailingLists: z.array(z.string()),
+  rows: z.number().describe('Read so far: created, updated, unchanged and failed together'),
+  created: z.number(),
+  updated: z.number(),
+  unchanged: z.number(),
+  failed: z.number().describe('The report says why'),
+  bytes: z.number(),
+  bytesDone: z.number(),
+  error: z.string().nullable().describe('Why the rest of the file was not read'),
+  createdAt: time,
+  finishedAt: time.nullable(),
+});
+
+const mapping = z.record(z.string().max(500), z.string().max(200).nullable());
+
+/** The `columns` parameter. @throws AppError invalid */
+function columnsOf(text: string | undefined): Record<string, string | null> {
+  if (text === undefined) return {};
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw invalid('columns: must be JSON such as {"E-mail":"email","Notes":null}.');
+  }
+  if (typeof json === 'object' && json !== null && Object.hasOwn(json, '__proto__'))
+    throw invalid('columns: __proto__ is no column of ours.');
+  const parsed = mapping.safeParse(json);
+  if (!parsed.success) throw invalid('columns: must be an object of texts and nulls, by header.');
+  return parsed.data;
+}
+
+/** CSV as it is made; whoever reads it sets the pace. */
+function download(pieces: AsyncGenerator<string>, name: string): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const next = await pieces.next();
+      if (next.done) controller.close();
+      else controller.enqueue(encoder.encode(next.value));
+    },
+    cancel: async () => void (await pieces.return(undefined)),
+  });
+  const headers = {
+    'content-type': 'text/csv; charset=utf-8',
+    'content-disposition': `attachment; filename="${name}"`,
+  };
+  return new Response(body, { headers });
+}
+
+export const importRoutes: Route[] = [
+  route('GET', `${PATH}/export`, {
+    summary: 'Contacts as CSV',
+    description:
+      'With the filters of the search, newest first, in UTF-8, as it is read from the database. A text that a spreadsheet would run as a formula has an apostrophe before it; the import takes it off again.',
+    tag,
+    query: z.strictObject(filters),
+    download: true,
+    response: z.string(),
+    answer: example.csv,
+    handle: async ({ ctx, query }) => {
+      const search = await ctx.store.read(tx => contactSearch(tx, query));
+      return download(exportCsv(ctx.store, search), 'contacts.csv');
+    },
+  }),
+  route('POST', `${PATH}/import`, {
+    summary: 'Create or update contacts from a CSV file',
+    description: `The body is the file itself, up to ${MAX_FILE / 1_048_576} MiB: UTF-8, a header row, separated by comma, semicolon or tab. It is stored, then applied in the background by the rules of PUT /contacts/update; workflows and webhooks hear nothing of it. An empty cell says nothing; subscribed true counts for new contacts only. Headers as in an export of Inlet or Loops are understood.`,
+    tag,
+    upload: true,
+    query: z.strictObject({
+      columns: z
+        .string()
+        .max(20_000)
+        .optional()
+        .describe(
+          'JSON: header → email, firstName, lastName, userId, source, userGroup, subscribed, mailingLists, providerIds, a provider (stripe, clerk, supabase, polar) for its person ids, or a property such as planName or seats:number. null passes a column over',
+        ),
+      mailingLists: z.string().max(2000).optional().describe('Ids of lists for everybody, separated by commas'),
+      createProperties: flag(true).describe('false passes columns over that are no property yet'),
+      dryRun: flag(false).describe('Counts and reports, changes nothing'),
+    }),
+    example: 'email,firstName,planName,stripe\r\nkatherine@example.com,Katherine,pro,cus_Katherine\r\n',
+    response: importView,
+    status: 201,
+    answer: example.importing,
+    handle: async ({ ctx, query, request }) => {
+      const options = {
+        columns: columnsOf(query.columns),
+        mailingLists: (query.mailingLists ?? '').split(',').flatMap(id => id.trim() || []),
+        createProperties: query.createProperties,
+        dryRun: query.dryRun,
+      };
+      const { id } = await storeImport(ctx.store, blocksOf(request, CHUNK_BYTES, MAX_FILE), options, ctx.now());
+      ctx.wake();
+      return ctx.store.read(tx => getImport(tx, id));
+    },
+  }),
+  route('GET', '/api/v1/imports', {
+    summary: 'Imports, newest first',
+    tag,
+    query: z.strictObject(pageQuery),
+    response: pageOf(importView),
+    answer: example.pageWith(example.importing),
+    handle: ({ ctx, query: { perPage, cursor } }) => {
+      const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/imports`, filters: {} };
+      return page(ctx.store, imports, importSearch(), request, ids => ctx.store.read(tx => viewImports(tx, ids)));
+    },
+  }),
+  route('GET', '/api/v1/imports/:id', {
+    summary: 'How far an import is',
+    tag,
+    errors: [404],
+    response: importView,
+    answer: example.importing,
+    handle: ({ ctx, params }) => ctx.store.read(tx => getImport(tx, params.id ?? '')),
+  }),
+  route('GET', '/api/v1/imports/:id/report', {
+    summary: 'Rows that could not be applied, as CSV',
+    description: 'Row, column and reason, then the row itself; at most 10,000 rows. Mended, it can be imported again.',
+    tag,
+    errors: [404],
+    download: true,
+    response: z.string(),
+    answer: example.report,
+    handle: async ({ ctx, params }) => {
+      const { id } = await ctx.store.read(tx => getImport(tx, params.id ?? ''));
+      return download(reportOf(ctx.store, id), 'import-report.csv');
+    },
+  }),
+  route('DELETE', '/api/v1/imports/:id', {
+    summary: 'End an import, and remove its file and report',
+    description: 'What it did to contacts stays.',
+    tag,
+    errors: [404],
+    response: z.object({ success: z.literal(true) }),
+    answer: example.done,
+    handle: async ({ ctx, params }) => {
+      const { id } = await ctx.store.read(tx => getImport(tx, params.id ?? ''));
+      await removeImport(ctx.store, id);
+      return { success: true };
+    },
+  }),
+];

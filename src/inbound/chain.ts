@@ -1,0 +1,77 @@
+import { and, asc, eq, gte, inArray } from 'drizzle-orm';
+import { type Effect, events, mails, runs, webhookCalls } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { idAt } from '../id.ts';
+
+const MOST = 50; // of each kind
+
+const iso = (ms: number) => new Date(ms).toISOString();
+
+/** What came of a delivery, up to 50 of each: the events it fired, the runs they started, the mails of those and the outgoing calls. */
+export async function chainOf(
+  tx: Tx,
+  delivery: { id: string; contactId: string | null; receivedAt: number; effects: Effect[] },
+) {
+  const contactId = delivery.contactId ?? '';
+  const fired = await tx
+    .select()
+    .from(events)
+    .where(
+      and(
+        eq(events.contactId, contactId),
+        gte(events.id, idAt('evt', delivery.receivedAt)),
+        eq(events.deliveryId, delivery.id),
+      ),
+    )
+    .orderBy(asc(events.id))
+    .limit(MOST);
+  const started = await tx
+    .select()
+    .from(runs)
+    .where(
+      and(
+        eq(runs.contactId, contactId),
+        gte(runs.id, idAt('run', delivery.receivedAt)),
+        eq(runs.deliveryId, delivery.id),
+      ),
+    )
+    .orderBy(asc(runs.id))
+    .limit(MOST);
+  const ofRuns = inArray(mails.workflowRunId, [...started.map(run => run.id), '']);
+  const sent = await tx
+    .select({
+      id: mails.id,
+      runId: mails.workflowRunId,
+      subject: mails.subject,
+      state: mails.state,
+      at: mails.createdAt,
+    })
+    .from(mails)
+    .where(and(eq(mails.contactId, contactId), gte(mails.id, idAt('mail', delivery.receivedAt)), ofRuns))
+    .orderBy(asc(mails.id))
+    .limit(MOST);
+  const callIds = delivery.effects.flatMap(({ callId }) => (typeof callId === 'string' ? [callId] : [])).slice(0, MOST);
+  const called = await tx
+    .select({
+      id: webhookCalls.id,
+      subscriptionId: webhookCalls.subscriptionId,
+      eventName: webhookCalls.eventName,
+      state: webhookCalls.state,
+      at: webhookCalls.createdAt,
+    })
+    .from(webhookCalls)
+    .where(inArray(webhookCalls.id, [...callIds, '']))
+    .orderBy(asc(webhookCalls.id));
+  return {
+    events: fired.map(({ id, eventName, createdAt }) => ({ id, eventName, at: iso(createdAt) })),
+    runs: started.map(({ id, workflowId, eventId, status, createdAt }) => ({
+      id,
+      workflowId,
+      eventId,
+      status,
+      at: iso(createdAt),
+    })),
+    mails: sent.map(({ at, ...mail }) => ({ ...mail, at: iso(at) })),
+    calls: called.map(({ at, ...call }) => ({ ...call, at: iso(at) })),
+  };
+}
