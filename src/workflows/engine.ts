@@ -84,7 +84,9 @@ export class Engine {
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') return settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
     const person = await personOf(tx, run.contactId, run.eventId);
-    const walked = walk(workflow, run, person, now);
+    // Who heard of it may not have known a graph that was put in place meanwhile.
+    const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
+    const walked = walk(workflow, from, person, now);
     await record(tx, run, walked, now);
     for (const { visit, nodeId, emailMessageId } of walked.mails) {
       const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
