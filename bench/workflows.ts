@@ -142,8 +142,9 @@ while (
   (await many.query(`select 1 from runs where status = 'active' and due_at < ${Date.now() + 60_000} limit 1`)).length
 )
   await Bun.sleep(50);
+const dueAt = `(${from} + cast(substr(id, 9) as integer) * ${apart})`;
 const [late] = await many.query(
-  'select max(ended_at - due_at) as worst, avg(ended_at - due_at) as mean from runs where ended_at is not null',
+  `select max(ended_at - ${dueAt}) as worst, avg(ended_at - ${dueAt}) as mean from runs where ended_at is not null`,
 );
 row('woken after its time', `mean ${ms(Number(late?.mean))}, worst ${ms(Number(late?.worst))}`);
 await many.query(`update runs set due_at = ${Date.now()} where status = 'active'`);

@@ -135,13 +135,64 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
 }
 
 /** Writes what became of a leased run. @throws Error when the lease is somebody else's by now: nothing of it may stay */
-export async function settleRun(tx: Tx, { id, attempts }: RunRow, set: Partial<RunRow>): Promise<void> {
-  const rows = await tx
-    .update(runs)
-    .set(set)
-    .where(and(eq(runs.id, id), eq(runs.status, 'active'), eq(runs.attempts, attempts)))
-    .returning({ id: runs.id });
-  if (!rows.length) throw new LeaseLost(id);
+export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Promise<void> {
+  const rows = await prepare(tx, 'run=', t =>
+    t
+      .update(runs)
+      .set({
+        status: sql.placeholder('status') as never, // drizzle's types know placeholders in `values` only
+        nodeId: sql.placeholder('nodeId') as never,
+        waiting: sql.placeholder('waiting') as never,
+        visits: sql.placeholder('visits') as never,
+        guards: sql.placeholder('guards') as never,
+        dueAt: sql.placeholder('dueAt') as never,
+        since: sql.placeholder('since') as never,
+        attempts: sql.placeholder('attempts') as never,
+        reason: sql.placeholder('reason') as never,
+        endedAt: sql.placeholder('endedAt') as never,
+      })
+      .where(
+        and(
+          eq(runs.id, sql.placeholder('id')),
+          sql`${runs.status} = 'active'`,
+          eq(runs.attempts, sql.placeholder('leased')),
+        ),
+      )
+      .returning({ id: runs.id })
+      .prepare(),
+  ).all({ ...run, ...set, leased: run.attempts });
+  if (!rows.length) throw new LeaseLost(run.id);
+}
+
+/** Writes one step. */
+export async function addStep(tx: Tx, step: typeof steps.$inferInsert): Promise<void> {
+  await prepare(tx, 'step+', t =>
+    t
+      .insert(steps)
+      .values({
+        runId: sql.placeholder('runId'),
+        visit: sql.placeholder('visit'),
+        workflowId: sql.placeholder('workflowId'),
+        nodeId: sql.placeholder('nodeId'),
+        typeName: sql.placeholder('typeName'),
+        outcome: sql.placeholder('outcome'),
+        detail: sql.placeholder('detail'),
+        at: sql.placeholder('at'),
+        doneAt: sql.placeholder('doneAt'),
+      })
+      .prepare(),
+  ).run({ ...step });
+}
+
+/** The timer of a step is over. */
+export async function endWait(tx: Tx, runId: string, visit: number, now: number): Promise<void> {
+  await prepare(tx, 'step=', t =>
+    t
+      .update(steps)
+      .set({ outcome: 'waited', doneAt: sql.placeholder('now') as never })
+      .where(and(eq(steps.runId, sql.placeholder('runId')), eq(steps.visit, sql.placeholder('visit'))))
+      .prepare(),
+  ).run({ runId, visit, now });
 }
 
 /** Somebody else goes on with the run, or ended it. */
