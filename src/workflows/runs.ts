@@ -1,4 +1,4 @@
-import { and, asc, count, eq, gt, gte, inArray, isNotNull, isNull, lt, lte, ne, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, gte, inArray, isNull, lte, ne, sql } from 'drizzle-orm';
 import { type Effect, runs, steps } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -293,24 +293,4 @@ export async function mergeRuns(tx: Tx, from: string, to: string): Promise<void>
     .set({ entry: sql`${runs.entry} || ':' || ${runs.id}` })
     .where(and(eq(runs.contactId, from), inArray(sql`${runs.workflowId} || ' ' || ${runs.entry}`, theirs)));
   await tx.update(runs).set({ contactId: to }).where(eq(runs.contactId, from));
-}
-
-/**
- * Removes some runs that ended before a time, with their steps; how many. Who may enter only once keeps the row, which tells that it
- * was so, without the steps.
- */
-export async function pruneRuns(tx: Tx, before: number, limit: number): Promise<number> {
-  const old = await tx
-    .select({ id: runs.id, entry: runs.entry })
-    .from(runs)
-    .where(and(isNotNull(runs.endedAt), sql`${runs.pruned} = 0`, lt(runs.endedAt, before)))
-    .orderBy(asc(runs.endedAt))
-    .limit(limit);
-  const ids = old.map(row => row.id);
-  if (!ids.length) return 0;
-  await tx.delete(steps).where(inArray(steps.runId, ids));
-  const kept = old.flatMap(row => (row.entry === '' ? [row.id] : []));
-  if (kept.length) await tx.update(runs).set({ pruned: 1 }).where(inArray(runs.id, kept));
-  await tx.delete(runs).where(and(inArray(runs.id, ids), ne(runs.entry, '')));
-  return ids.length;
 }

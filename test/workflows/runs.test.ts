@@ -4,6 +4,7 @@ import { runs, steps } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { idAt, newId } from '../../src/id.ts';
 import { countsOf } from '../../src/workflows/counts.ts';
+import { pruneRuns } from '../../src/workflows/retention.ts';
 import {
   anyRunDue,
   claimRuns,
@@ -12,7 +13,6 @@ import {
   MAX_AN_HOUR,
   mergeRuns,
   openRuns,
-  pruneRuns,
   releaseSome,
   startRun,
 } from '../../src/workflows/runs.ts';
