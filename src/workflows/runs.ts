@@ -203,11 +203,14 @@ export class LeaseLost extends Error {
   }
 }
 
-/** After a restart nobody holds a lease. One process per database only. */
+/**
+ * After a restart nobody holds a lease. A start that a kill cut off does not count: a step is short and bounded, and whoever is first
+ * in line would be given up after some restarts in a row. One process per database only.
+ */
 export async function freeRuns(tx: Tx, now: number): Promise<void> {
   await tx
     .update(runs)
-    .set({ dueAt: now })
+    .set({ dueAt: now, attempts: sql`${runs.attempts} - 1` })
     .where(and(due(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
 }
 
