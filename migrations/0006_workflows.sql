@@ -30,13 +30,17 @@ create table runs (
   delivery_id text,
   reason text,
   created_at bigint not null,
-  ended_at bigint
+  ended_at bigint,
+  pruned integer not null default 0
 );
 create unique index runs_entry on runs (workflow_id, contact_id, entry);
 create index runs_due on runs (due_at, id) where status = 'active';
 create index runs_open on runs (workflow_id, node_id) where ended_at is null;
 create index runs_held on runs (workflow_id, due_at) where status = 'held';
 create index runs_contact on runs (contact_id, id);
+create index runs_since on runs (since) where status = 'active';
+create index runs_status on runs (workflow_id, status, id);
+create index runs_ended on runs (ended_at) where ended_at is not null and pruned = 0;
 
 create table steps (
   run_id text not null,
@@ -50,4 +54,4 @@ create table steps (
   done_at bigint,
   primary key (run_id, visit)
 );
-create index steps_node on steps (workflow_id, node_id, outcome);
+create index steps_node on steps (workflow_id, node_id, outcome, run_id, visit);

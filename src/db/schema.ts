@@ -444,6 +444,7 @@ export const runs = sqliteTable(
     reason: text('reason'),
     createdAt: time('created_at').notNull(),
     endedAt: time('ended_at'),
+    pruned: integer('pruned').notNull().default(0), // 1: ended long ago, kept only to tell that the contact entered once
   },
   t => [
     uniqueIndex('runs_entry').on(t.workflowId, t.contactId, t.entry),
@@ -451,6 +452,9 @@ export const runs = sqliteTable(
     index('runs_open').on(t.workflowId, t.nodeId).where(sql`ended_at is null`),
     index('runs_held').on(t.workflowId, t.dueAt).where(sql`status = 'held'`),
     index('runs_contact').on(t.contactId, t.id),
+    index('runs_since').on(t.since).where(sql`status = 'active'`),
+    index('runs_status').on(t.workflowId, t.status, t.id),
+    index('runs_ended').on(t.endedAt).where(sql`ended_at is not null and pruned = 0`),
   ],
 );
 
@@ -467,7 +471,10 @@ export const steps = sqliteTable(
     at: time('at').notNull(),
     doneAt: time('done_at'), // null: a timer still runs
   },
-  t => [primaryKey({ columns: [t.runId, t.visit] }), index('steps_node').on(t.workflowId, t.nodeId, t.outcome)],
+  t => [
+    primaryKey({ columns: [t.runId, t.visit] }),
+    index('steps_node').on(t.workflowId, t.nodeId, t.outcome, t.runId, t.visit),
+  ],
 );
 
 /** What a column of an imported file means. `property`: a custom one, with its type. */

@@ -4,6 +4,7 @@ import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
+import { retainRuns } from '../workflows/retention.ts';
 import { kinds } from './kinds.ts';
 import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJobs } from './queue.ts';
 
@@ -200,5 +201,6 @@ export class Worker {
     if (!this.alone) await this.ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
     await retain(this.ctx);
     await retainCalls(this.ctx);
+    await retainRuns(this.ctx);
   }
 }

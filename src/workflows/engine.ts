@@ -1,10 +1,20 @@
-import { and, eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { contacts, events, memberships, steps, workflows } from '../db/schema.ts';
-import { StoreUnavailable, type Tx } from '../db/store.ts';
+import { contacts, events, memberships, workflows } from '../db/schema.ts';
+import { prepare, StoreUnavailable, type Tx } from '../db/store.ts';
 import { queueMail } from '../mail/mails.ts';
 import type { Person } from './conditions.ts';
-import { anyRunDue, claimRuns, followClock, freeRuns, LeaseLost, type RunRow, settleRun } from './runs.ts';
+import {
+  addStep,
+  anyRunDue,
+  claimRuns,
+  endWait,
+  followClock,
+  freeRuns,
+  LeaseLost,
+  type RunRow,
+  settleRun,
+} from './runs.ts';
 import { type Walk, walk } from './walk.ts';
 import { REMOVED, STOPPED, type WorkflowRow } from './workflows.ts';
 
@@ -13,15 +23,45 @@ const MAX_STARTS = 5;
 const STEP_MS = 1000; // a clock set back by less is waited out
 const BACK_OFF_MS = 10_000; // doubled with each failure
 
+const workflowOf = (tx: Tx) =>
+  prepare(tx, 'runWorkflow', t =>
+    t
+      .select()
+      .from(workflows)
+      .where(eq(workflows.id, sql.placeholder('workflowId')))
+      .prepare(),
+  );
+const contactOf = (tx: Tx) =>
+  prepare(tx, 'runContact', t =>
+    t
+      .select()
+      .from(contacts)
+      .where(eq(contacts.id, sql.placeholder('contactId')))
+      .prepare(),
+  );
+const listsOf = (tx: Tx) =>
+  prepare(tx, 'runLists', t =>
+    t
+      .select({ id: memberships.listId })
+      .from(memberships)
+      .where(eq(memberships.contactId, sql.placeholder('contactId')))
+      .prepare(),
+  );
+const eventOf = (tx: Tx) =>
+  prepare(tx, 'runEvent', t =>
+    t
+      .select({ properties: events.eventProperties })
+      .from(events)
+      .where(eq(events.id, sql.placeholder('eventId')))
+      .prepare(),
+  );
+
 /** The contact of a run as conditions and mails see it; null: gone. */
 export async function personOf(tx: Tx, contactId: string, eventId: string | null): Promise<Person | null> {
-  const [row] = await tx.select().from(contacts).where(eq(contacts.id, contactId));
+  const row = await contactOf(tx).get({ contactId });
   if (!row) return null;
-  const on = await tx.select({ id: memberships.listId }).from(memberships).where(eq(memberships.contactId, contactId));
-  const [event] =
-    eventId === null
-      ? []
-      : await tx.select({ properties: events.eventProperties }).from(events).where(eq(events.id, eventId));
+  const on = await listsOf(tx).all({ contactId });
+  const event = eventId === null ? null : await eventOf(tx).get({ eventId });
   const { id, email, userId, firstName, lastName, source, userGroup, subscribed } = row;
   return {
     ...{ id, email, subscribed },
@@ -78,13 +118,15 @@ export class Engine {
   }
 
   private async step(tx: Tx, run: RunRow, now: number): Promise<void> {
-    const [workflow] = (await tx.select().from(workflows).where(eq(workflows.id, run.workflowId))) as WorkflowRow[];
+    const workflow = (await workflowOf(tx).get({ workflowId: run.workflowId })) as WorkflowRow | undefined;
     const exit = (reason: string) => settleRun(tx, run, { status: 'exited', reason, endedAt: now });
     if (!workflow) return exit(REMOVED);
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') return settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
     const person = await personOf(tx, run.contactId, run.eventId);
-    const walked = walk(workflow, run, person, now);
+    // Who heard of it may not have known a graph that was put in place meanwhile.
+    const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
+    const walked = walk(workflow, from, person, now);
     await record(tx, run, walked, now);
     for (const { visit, nodeId, emailMessageId } of walked.mails) {
       const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
@@ -96,19 +138,22 @@ export class Engine {
 
 /** Writes the steps of a walk and where it came to rest. */
 async function record(tx: Tx, run: RunRow, { steps: done, position, rest, waited }: Walk, now: number): Promise<void> {
-  if (waited)
-    await tx
-      .update(steps)
-      .set({ outcome: 'waited', doneAt: now })
-      .where(and(eq(steps.runId, run.id), eq(steps.visit, run.visits - 1)));
-  for (const each of done)
-    await tx.insert(steps).values({
-      ...each,
+  if (waited) await endWait(tx, run.id, run.visits - 1, now);
+  for (const { visit, nodeId, typeName, outcome, detail } of done) {
+    const doneAt = outcome === 'waiting' ? null : now;
+    const step = {
       runId: run.id,
+      visit,
       workflowId: run.workflowId,
+      nodeId,
+      typeName,
+      outcome,
+      detail,
       at: now,
-      doneAt: each.outcome === 'waiting' ? null : now,
-    });
+      doneAt,
+    };
+    await addStep(tx, step);
+  }
   const resting =
     'dueAt' in rest ? { dueAt: rest.dueAt, since: now } : { status: rest.status, reason: rest.reason, endedAt: now };
   await settleRun(tx, run, { ...position, ...resting, attempts: 0 });

@@ -39,7 +39,7 @@ export class Automation {
         if (entry === null) continue;
         const { id: workflowId, rootNodeId } = workflow;
         const eventId = happening.kind === 'event' ? happening.eventId : null;
-        const start = { workflowId, rootNodeId, contact: happening.contact, entry, held: state === 'paused', eventId };
+        const start = { workflowId, rootNodeId, contact: happening.contact, entry, eventId };
         const effect = await startRun(tx, start, cause, now);
         if (effect) effects.push(effect);
       }

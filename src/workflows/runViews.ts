@@ -1,4 +1,4 @@
-import { and, asc, count, eq, inArray } from 'drizzle-orm';
+import { and, asc, eq, inArray } from 'drizzle-orm';
 import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -76,21 +76,4 @@ export async function getRun(tx: Tx, id: string) {
       detail: { ...each.detail, ...mailOf(each.visit) },
     })),
   };
-}
-
-/** How often each node came to what outcome: `{ nodeId: { waiting: 3, sent: 12 } }`, and runs by status. */
-export async function countsOf(tx: Tx, workflowId: string) {
-  const byNode = await tx
-    .select({ nodeId: steps.nodeId, outcome: steps.outcome, n: count() })
-    .from(steps)
-    .where(eq(steps.workflowId, workflowId))
-    .groupBy(steps.nodeId, steps.outcome);
-  const byStatus = await tx
-    .select({ status: runs.status, n: count() })
-    .from(runs)
-    .where(eq(runs.workflowId, workflowId))
-    .groupBy(runs.status);
-  const nodes: Record<string, Record<string, number>> = {};
-  for (const { nodeId, outcome, n } of byNode) nodes[nodeId] = { ...nodes[nodeId], [outcome]: Number(n) };
-  return { runs: Object.fromEntries(byStatus.map(({ status, n }) => [status, Number(n)])), nodes };
 }

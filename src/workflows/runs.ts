@@ -1,17 +1,19 @@
-import { and, asc, count, eq, gt, gte, inArray, isNull, lte, sql } from 'drizzle-orm';
-import { type Effect, runs } from '../db/schema.ts';
+import { and, asc, count, eq, gt, gte, inArray, isNull, lte, ne, sql } from 'drizzle-orm';
+import { type Effect, runs, steps } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Cause, Who } from '../happenings.ts';
-import { newId } from '../id.ts';
+import { idAt, newId } from '../id.ts';
 
 export type RunRow = typeof runs.$inferSelect;
 
 const HOUR_MS = 3_600_000;
 /** Runs that one contact may start within an hour: cuts workflows that start each other. */
 export const MAX_AN_HOUR = 20;
+const CUT = 'cut:'; // begins the entry of a run that was not started
 const LEASE_MS = 60_000;
 const CHUNK = 500; // rows of one step of bulk work
+export const COUNTED_RUNS = 100_000;
 
 export interface Start {
   workflowId: string;
@@ -19,43 +21,83 @@ export interface Start {
   contact: Who;
   /** '' where a contact enters once for ever, else what started it. */
   entry: string;
-  /** Its workflow is paused: it waits for the resume. */
-  held: boolean;
   eventId: string | null;
 }
 
-/** Starts a run, once per entry. Gives what to show of it, null when it was started before. */
+/** Runs of the last hour that were not cut, up to the limit; found by id, however many there were before. */
+async function startedLately(tx: Tx, contactId: string, now: number): Promise<number> {
+  const rows = await prepare(tx, 'runsLately', t =>
+    t
+      .select({ id: runs.id })
+      .from(runs)
+      .where(
+        and(
+          eq(runs.contactId, sql.placeholder('contactId')),
+          gte(runs.id, sql.placeholder('from')),
+          gte(runs.createdAt, sql.placeholder('since')), // ids stay ahead after the clock was set back
+          ne(runs.status, 'cut'),
+        ),
+      )
+      .limit(MAX_AN_HOUR)
+      .prepare(),
+  ).all({ contactId, from: idAt('run', now - HOUR_MS), since: now - HOUR_MS });
+  return rows.length;
+}
+
+const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
+  prepare(tx, 'runEntered', t =>
+    t
+      .select({ id: runs.id })
+      .from(runs)
+      .where(
+        and(
+          eq(runs.workflowId, sql.placeholder('workflowId')),
+          eq(runs.contactId, sql.placeholder('contactId')),
+          eq(runs.entry, sql.placeholder('entry')),
+        ),
+      )
+      .prepare(),
+  ).get({ workflowId, contactId: contact.id, entry });
+
+/** Starts a run, once per entry. Gives what to show of it, null when it was started before. A cut one does not use its entry up. */
 export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
   const { workflowId, contact, entry } = start;
-  const [recent] = await tx
-    .select({ n: count() })
-    .from(runs)
-    .where(and(eq(runs.contactId, contact.id), gte(runs.createdAt, now - HOUR_MS)));
-  const cut = Number(recent?.n ?? 0) >= MAX_AN_HOUR;
+  const cut = (await startedLately(tx, contact.id, now)) >= MAX_AN_HOUR;
+  if (cut && (await entered(tx, start))) return null;
   const id = newId('run', now);
-  const made = await tx
-    .insert(runs)
-    .values({
-      id,
-      workflowId,
-      contactId: contact.id,
-      entry,
-      status: cut ? 'cut' : start.held ? 'held' : 'active',
-      nodeId: start.rootNodeId,
-      waiting: false,
-      visits: 0,
-      guards: [],
-      dueAt: now,
-      since: now,
-      attempts: 0,
-      eventId: start.eventId,
-      deliveryId: cause.deliveryId,
-      reason: cut ? `more than ${MAX_AN_HOUR} runs of this contact within an hour` : null,
-      createdAt: now,
-      endedAt: cut ? now : null,
-    })
-    .onConflictDoNothing()
-    .returning({ id: runs.id });
+  const made = await prepare(tx, 'run+', t =>
+    t
+      .insert(runs)
+      .values({
+        id: sql.placeholder('id'),
+        workflowId: sql.placeholder('workflowId'),
+        contactId: sql.placeholder('contactId'),
+        entry: sql.placeholder('entry'),
+        status: sql.placeholder('status'),
+        nodeId: sql.placeholder('nodeId'),
+        waiting: false,
+        visits: 0,
+        guards: [],
+        dueAt: sql.placeholder('now'),
+        since: sql.placeholder('now'),
+        attempts: 0,
+        eventId: sql.placeholder('eventId'),
+        deliveryId: sql.placeholder('deliveryId'),
+        reason: sql.placeholder('reason'),
+        createdAt: sql.placeholder('now'),
+        endedAt: sql.placeholder('endedAt'),
+      })
+      .onConflictDoNothing()
+      .returning({ id: runs.id })
+      .prepare(),
+  ).all({
+    ...{ id, workflowId, now, contactId: contact.id, nodeId: start.rootNodeId },
+    ...{ eventId: start.eventId, deliveryId: cause.deliveryId },
+    entry: cut ? `${CUT}${id}` : entry,
+    status: cut ? 'cut' : 'active',
+    reason: cut ? `more than ${MAX_AN_HOUR} runs of this contact within an hour` : null,
+    endedAt: cut ? now : null,
+  });
   if (!made.length) return null;
   return { kind: cut ? 'workflow.cut' : 'workflow.started', workflowId, runId: id };
 }
@@ -93,13 +135,64 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
 }
 
 /** Writes what became of a leased run. @throws Error when the lease is somebody else's by now: nothing of it may stay */
-export async function settleRun(tx: Tx, { id, attempts }: RunRow, set: Partial<RunRow>): Promise<void> {
-  const rows = await tx
-    .update(runs)
-    .set(set)
-    .where(and(eq(runs.id, id), eq(runs.status, 'active'), eq(runs.attempts, attempts)))
-    .returning({ id: runs.id });
-  if (!rows.length) throw new LeaseLost(id);
+export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Promise<void> {
+  const rows = await prepare(tx, 'run=', t =>
+    t
+      .update(runs)
+      .set({
+        status: sql.placeholder('status') as never, // drizzle's types know placeholders in `values` only
+        nodeId: sql.placeholder('nodeId') as never,
+        waiting: sql.placeholder('waiting') as never,
+        visits: sql.placeholder('visits') as never,
+        guards: sql.placeholder('guards') as never,
+        dueAt: sql.placeholder('dueAt') as never,
+        since: sql.placeholder('since') as never,
+        attempts: sql.placeholder('attempts') as never,
+        reason: sql.placeholder('reason') as never,
+        endedAt: sql.placeholder('endedAt') as never,
+      })
+      .where(
+        and(
+          eq(runs.id, sql.placeholder('id')),
+          sql`${runs.status} = 'active'`,
+          eq(runs.attempts, sql.placeholder('leased')),
+        ),
+      )
+      .returning({ id: runs.id })
+      .prepare(),
+  ).all({ ...run, ...set, leased: run.attempts });
+  if (!rows.length) throw new LeaseLost(run.id);
+}
+
+/** Writes one step. */
+export async function addStep(tx: Tx, step: typeof steps.$inferInsert): Promise<void> {
+  await prepare(tx, 'step+', t =>
+    t
+      .insert(steps)
+      .values({
+        runId: sql.placeholder('runId'),
+        visit: sql.placeholder('visit'),
+        workflowId: sql.placeholder('workflowId'),
+        nodeId: sql.placeholder('nodeId'),
+        typeName: sql.placeholder('typeName'),
+        outcome: sql.placeholder('outcome'),
+        detail: sql.placeholder('detail'),
+        at: sql.placeholder('at'),
+        doneAt: sql.placeholder('doneAt'),
+      })
+      .prepare(),
+  ).run({ ...step });
+}
+
+/** The timer of a step is over. */
+export async function endWait(tx: Tx, runId: string, visit: number, now: number): Promise<void> {
+  await prepare(tx, 'step=', t =>
+    t
+      .update(steps)
+      .set({ outcome: 'waited', doneAt: sql.placeholder('now') as never })
+      .where(and(eq(steps.runId, sql.placeholder('runId')), eq(steps.visit, sql.placeholder('visit'))))
+      .prepare(),
+  ).run({ runId, visit, now });
 }
 
 /** Somebody else goes on with the run, or ended it. */
@@ -110,37 +203,44 @@ export class LeaseLost extends Error {
   }
 }
 
-/** After a restart nobody holds a lease. One process per database only. */
+/**
+ * After a restart nobody holds a lease. A start that a kill cut off does not count: a step is short and bounded, and whoever is first
+ * in line would be given up after some restarts in a row. One process per database only.
+ */
 export async function freeRuns(tx: Tx, now: number): Promise<void> {
   await tx
     .update(runs)
-    .set({ dueAt: now })
+    .set({ dueAt: now, attempts: sql`${runs.attempts} - 1` })
     .where(and(due(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
 }
 
 /** The clock was set back: waits that began in what is the future now keep their length. True when there may be more. */
 export async function followClock(tx: Tx, now: number): Promise<boolean> {
   const ahead = await tx
-    .select({ id: runs.id, since: runs.since, dueAt: runs.dueAt })
+    .select({ id: runs.id })
     .from(runs)
     .where(and(due(), gt(runs.since, now)))
     .limit(CHUNK);
-  for (const { id, since, dueAt } of ahead)
+  const ids = ahead.map(row => row.id);
+  if (ids.length)
     await tx
       .update(runs)
-      .set({ since: now, dueAt: dueAt - (since - now) })
-      .where(eq(runs.id, id));
-  return ahead.length === CHUNK;
+      .set({ since: now, dueAt: sql`${runs.dueAt} - (${runs.since} - ${now})` })
+      .where(inArray(runs.id, ids));
+  return ids.length === CHUNK;
 }
 
-/** Runs that are under way, at any node or at some. */
+/** Runs that are under way, at any node or at some; counted up to `COUNTED_RUNS`, which takes an index a few ms. */
 export async function openRuns(tx: Tx, workflowId: string, nodeIds: string[] | null): Promise<number> {
   if (nodeIds?.length === 0) return 0;
   const at = nodeIds === null ? undefined : inArray(runs.nodeId, nodeIds);
-  const [row] = await tx
-    .select({ n: count() })
+  const some = tx
+    .select({ nodeId: runs.nodeId })
     .from(runs)
-    .where(and(eq(runs.workflowId, workflowId), isNull(runs.endedAt), at));
+    .where(and(eq(runs.workflowId, workflowId), isNull(runs.endedAt), at))
+    .limit(COUNTED_RUNS)
+    .as('some');
+  const [row] = await tx.select({ n: count() }).from(some);
   return Number(row?.n ?? 0);
 }
 
@@ -182,11 +282,18 @@ export async function releaseSome(tx: Tx, what: { workflowId: string }): Promise
   return ids.length === CHUNK ? what : null;
 }
 
-/** Two contacts became one: their runs are the survivor's. Where both entered the same workflow, both runs stay. */
+/**
+ * Two contacts became one: their runs are the survivor's, and who entered once for ever stays entered. Where both entered the same
+ * workflow, both runs stay.
+ */
 export async function mergeRuns(tx: Tx, from: string, to: string): Promise<void> {
-  for (const { id, entry } of await tx.select().from(runs).where(eq(runs.contactId, from)))
-    await tx
-      .update(runs)
-      .set({ contactId: to, entry: `${entry}:${id}` })
-      .where(eq(runs.id, id));
+  const theirs = tx
+    .select({ taken: sql`${runs.workflowId} || ' ' || ${runs.entry}` })
+    .from(runs)
+    .where(eq(runs.contactId, to));
+  await tx
+    .update(runs)
+    .set({ entry: sql`${runs.entry} || ':' || ${runs.id}` })
+    .where(and(eq(runs.contactId, from), inArray(sql`${runs.workflowId} || ' ' || ${runs.entry}`, theirs)));
+  await tx.update(runs).set({ contactId: to }).where(eq(runs.contactId, from));
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { runs } from '../../db/schema.ts';
-import { countsOf, getRun, runSearch, viewRuns } from '../../workflows/runViews.ts';
+import { countsOf } from '../../workflows/counts.ts';
+import { getRun, runSearch, viewRuns } from '../../workflows/runViews.ts';
 import { workflowById } from '../../workflows/workflows.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
@@ -38,11 +39,10 @@ export const runRoutes: Route[] = [
     errors: [404],
     response: counts,
     answer: example.counts,
-    handle: ({ ctx, params }) =>
-      ctx.store.read(async tx => {
-        const { id } = await workflowById(tx, params.id ?? '');
-        return countsOf(tx, id);
-      }),
+    handle: async ({ ctx, params }) => {
+      const { id } = await ctx.store.read(tx => workflowById(tx, params.id ?? ''));
+      return countsOf(ctx.store, id);
+    },
   }),
   route('GET', '/api/v1/runs/:id', {
     summary: 'One run with its steps, times, outcomes and mails',
