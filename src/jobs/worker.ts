@@ -3,6 +3,7 @@ import { StoreUnavailable } from '../db/store.ts';
 import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
+import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { kinds } from './kinds.ts';
 import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJobs } from './queue.ts';
@@ -200,5 +201,6 @@ export class Worker {
     if (!this.alone) await this.ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
     await retain(this.ctx);
     await retainCalls(this.ctx);
+    await retainMails(this.ctx);
   }
 }
