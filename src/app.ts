@@ -6,9 +6,10 @@ import { keys, meta } from './db/schema.ts';
 import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
-import { guardedFetch } from './fetch.ts';
+import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
 import { createHttp } from './http/app.ts';
+import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
@@ -21,6 +22,8 @@ import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
+import { Engine } from './workflows/engine.ts';
+import { Automation } from './workflows/live.ts';
 
 /** What a test may put in place of the real edges. */
 export interface Seams {
@@ -83,6 +86,7 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
+  const automation = new Automation(store, () => worker.wake());
   const subscribed = new Subscribed(() => worker.wake());
   const resolve = seams.resolve ?? systemResolve;
   const ctx: Context = {
@@ -92,17 +96,19 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now: seams.now ?? Date.now,
-    fetch: seams.fetch ?? guardedFetch,
+    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
-    tell: tellAll([subscribed.hear]),
+    tell: tellAll([automation.hear, subscribed.hear]),
+    automation,
     subscribed,
     resolve,
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
   };
+  const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
   const mailer = new Mailer(ctx);
-  const worker = new Worker(ctx, [outgoing.duty, mailer.duty]);
+  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty, new Engine(ctx).duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -136,6 +142,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async stop() {
       clearInterval(watch);
       if (server) await closed(server);
+      stopping.abort();
       await worker.stop();
       await mailer.stop();
       await outgoing.stop();

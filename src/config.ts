@@ -22,7 +22,7 @@ export interface Config {
   retentionDays: number;
   /** `web` answers and `worker` works, `all` does both. */
   role: 'all' | 'web' | 'worker';
-  /** Outgoing webhooks may go to private networks and this machine. */
+  /** Outgoing webhooks and API bases may lead to private networks and this machine. */
   allowPrivateTargets: boolean;
   /** Null: mails are rendered and held. */
   smtp: SmtpServer | null;

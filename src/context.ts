@@ -8,6 +8,7 @@ import type { Subscribed } from './outgoing/listen.ts';
 import type { Resolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
+import type { Automation } from './workflows/live.ts';
 
 /** What the parts of a running Inlet share. Made in `app.ts` only; tests pass their own clock. */
 export interface Context {
@@ -26,6 +27,8 @@ export interface Context {
   careful: Careful;
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
+  /** Which workflows listen to what. */
+  automation: Automation;
   /** Which outgoing webhook subscriptions want what; `emit` queues calls of what is no contact's happening (mail). */
   subscribed: Subscribed;
   /** Tells the worker that something is due. */

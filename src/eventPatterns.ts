@@ -1,7 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import { endpoints, events, type Scalar } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
-import { notFound } from './errors.ts';
+import { AppError } from './errors.ts';
 
 export interface EventPattern {
   id: string;
@@ -19,7 +19,7 @@ const idOf = (name: string) => `evp_${new Bun.CryptoHasher('sha256').update(name
 
 /** Names that events have, each with its first event: one seek of the index per name, however many events there are. */
 const seen = (tx: Tx) =>
-  tx.all<[string, string] | { name: string; first: string }>(sql`
+  tx.all<[name: string, first: string]>(sql`
     with recursive names(name) as (
       select min(event_name) from events
       union all
@@ -47,22 +47,25 @@ async function triggers(tx: Tx): Promise<Trigger[]> {
 
 /** Every event name that was seen or that an endpoint triggers, the newest name first. */
 export async function eventPatterns(tx: Tx): Promise<EventPattern[]> {
-  const firsts = new Map<string, string>();
-  for (const row of await seen(tx)) {
-    const [name, first] = Array.isArray(row) ? row : [row.name, row.first];
-    firsts.set(name, first);
-  }
-  const platforms = new Map<string, Set<string>>();
-  for (const { name, provider } of await triggers(tx)) {
-    platforms.set(name, (platforms.get(name) ?? new Set()).add(provider));
-    if (!firsts.has(name)) firsts.set(name, '~'); // not seen yet
-  }
+  const firsts = new Map(await seen(tx));
+  const set = await triggers(tx);
+  for (const { name } of set) if (!firsts.has(name)) firsts.set(name, '~'); // not seen yet
   return [...firsts]
     .sort(([a, x], [b, y]) => (x === y ? (a < b ? -1 : 1) : x > y ? -1 : 1))
-    .map(([name]) => {
-      const [platform = null, other] = [...(platforms.get(name) ?? [])];
-      return { id: idOf(name), eventName: name, incomingWebhookPlatform: other === undefined ? platform : null };
-    });
+    .map(([name]) => patternOf(name, set));
+}
+
+function patternOf(name: string, set: Trigger[]): EventPattern {
+  const providers = new Set(set.filter(each => each.name === name).map(each => each.provider));
+  const [platform = null] = providers.size === 1 ? providers : [];
+  return { id: idOf(name), eventName: name, incomingWebhookPlatform: platform };
+}
+
+/** By its name it is found however many names there are. */
+async function nameOf(tx: Tx, by: { id: string } | { name: string }, set: Trigger[]): Promise<string | undefined> {
+  if ('id' in by) return (await eventPatterns(tx)).find(each => each.id === by.id)?.eventName;
+  const [row] = await tx.select({ id: events.id }).from(events).where(eq(events.eventName, by.name)).limit(1);
+  return row || set.some(each => each.name === by.name) ? by.name : undefined;
 }
 
 type PropertyType = 'string' | 'number' | 'boolean' | 'date';
@@ -71,20 +74,20 @@ const typeOf = (value: Scalar): PropertyType =>
 
 /** One pattern with the properties its newest events had, and those its triggers set. @throws AppError notFound */
 export async function eventPattern(tx: Tx, by: { id: string } | { name: string }) {
-  const all = await eventPatterns(tx);
-  const found = all.find(each => ('id' in by ? each.id === by.id : each.eventName === by.name));
-  if (!found) throw notFound('Event pattern');
+  const set = await triggers(tx);
+  const eventName = await nameOf(tx, by, set);
+  if (eventName === undefined) throw new AppError('notFound', 'Event pattern not found.');
   const types = new Map<string, PropertyType>();
   const newest = await tx
     .select({ properties: events.eventProperties })
     .from(events)
-    .where(eq(events.eventName, found.eventName))
+    .where(eq(events.eventName, eventName))
     .orderBy(desc(events.id))
     .limit(LOOKED_AT);
   for (const { properties } of newest)
     for (const [name, value] of Object.entries(properties)) if (!types.has(name)) types.set(name, typeOf(value));
-  for (const { name, properties } of await triggers(tx))
-    if (name === found.eventName) for (const each of properties) if (!types.has(each)) types.set(each, 'string');
+  for (const { name, properties } of set)
+    if (name === eventName) for (const each of properties) if (!types.has(each)) types.set(each, 'string');
   const eventProperties = [...types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, type]) => ({ name, type }));
-  return { ...found, eventProperties };
+  return { ...patternOf(eventName, set), eventProperties };
 }

@@ -55,10 +55,21 @@ export interface NewEvent {
   deliveryId: string | null;
 }
 
+const eventOf = (tx: Tx) =>
+  prepare(tx, 'event?', t =>
+    t
+      .select({ id: events.id })
+      .from(events)
+      .where(eq(events.effectKey, sql.placeholder('effectKey')))
+      .prepare(),
+  );
+
 /** Records an event. Null: it was recorded before. */
 export async function recordEvent(tx: Tx, event: NewEvent, now: number): Promise<Happening | null> {
   const { contact, eventName, eventProperties, effectKey, deliveryId } = event;
-  const [row] = await prepare(tx, 'event+', t =>
+  if (await eventOf(tx).get({ effectKey })) return null;
+  const id = newId('evt', now);
+  await prepare(tx, 'event+', t =>
     t
       .insert(events)
       .values({
@@ -71,11 +82,9 @@ export async function recordEvent(tx: Tx, event: NewEvent, now: number): Promise
         deliveryId: sql.placeholder('deliveryId'),
         createdAt: sql.placeholder('now'),
       })
-      .onConflictDoNothing()
-      .returning({ id: events.id })
       .prepare(),
-  ).all({
-    id: newId('evt', now),
+  ).run({
+    id,
     effectKey,
     eventName,
     contactId: contact.id,
@@ -84,5 +93,5 @@ export async function recordEvent(tx: Tx, event: NewEvent, now: number): Promise
     deliveryId,
     now,
   });
-  return row ? { kind: 'event', contact, eventId: row.id, eventName, eventProperties } : null;
+  return { kind: 'event', contact, eventId: id, eventName, eventProperties };
 }

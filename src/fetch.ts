@@ -1,28 +1,50 @@
-import { AppError } from './errors.ts';
+import { AppError, invalid } from './errors.ts';
 import type { Fetch } from './providers/provider.ts';
 
-const ALLOWED_HOSTS = new Set(['api.stripe.com']);
+const ALLOWED_HOSTS =
+  /^(api\.stripe\.com|api\.clerk\.com|api\.polar\.sh|sandbox-api\.polar\.sh|[a-z0-9-]{1,63}\.supabase\.co)$/;
 const DEADLINE_MS = 15_000; // connecting, headers and body together
-const MAX_ANSWER_BYTES = 1_048_576;
+const MAX_ANSWER_BYTES = 8_388_608; // a page of a hundred customers with all the metadata there can be takes 3 MB
+const KEPT_HEADERS = ['content-type', 'retry-after', 'x-total-count'];
+
+interface Options {
+  /** Also http, and hosts that are not a provider's own: a proxy, a self-hosted installation. */
+  anywhere?: boolean;
+  deadlineMs?: number;
+}
 
 /**
- * The one way out to the network: https to providers' API hosts only, no redirects, one deadline, a bounded answer, no inflation.
- * @throws AppError unavailable when the host is not one of them, answers too much or too late
+ * The one way out to the providers' APIs: https to their own hosts only, no redirects, one deadline, a bounded answer, no inflation.
+ * The fetch it gives throws AppError: invalid when the host is not one of them, unavailable when it answers too much.
  */
-export const guardedFetch: Fetch = async (url, init = {}) => {
-  const target = new URL(url);
-  if (target.protocol !== 'https:' || !ALLOWED_HOSTS.has(target.host)) {
-    throw new AppError('unavailable', `Inlet does not call ${target.host}`);
-  }
-  const headers = new Headers(init.headers);
-  headers.set('accept-encoding', 'identity');
-  const response = await fetch(url, {
-    ...init,
-    headers,
-    redirect: 'manual',
-    signal: AbortSignal.timeout(DEADLINE_MS),
-    decompress: false,
-  });
+export const guarded = ({ anywhere = false, deadlineMs = DEADLINE_MS }: Options = {}): Fetch => {
+  return async (url, init = {}) => {
+    const target = new URL(url);
+    const own = target.protocol === 'https:' && ALLOWED_HOSTS.test(target.host);
+    if (!own && !(anywhere && /^https?:$/.test(target.protocol)))
+      throw invalid(
+        `Inlet does not call ${target.host}: it is not a host of the provider's API. For a proxy or a self-hosted installation set INLET_ALLOW_PRIVATE_TARGETS=true.`,
+      );
+    const headers = new Headers(init.headers);
+    headers.set('accept-encoding', 'identity');
+    const deadline = AbortSignal.timeout(deadlineMs);
+    const response = await fetch(url, {
+      ...init,
+      headers,
+      redirect: 'manual',
+      signal: init.signal ? AbortSignal.any([init.signal, deadline]) : deadline,
+      decompress: false,
+    });
+    const kept = KEPT_HEADERS.flatMap(name => {
+      const value = response.headers.get(name);
+      return value === null ? [] : [[name, value] as [string, string]];
+    });
+    const body = await bounded(response, target.host);
+    return new Response(body.length ? body : null, { status: response.status, headers: kept });
+  };
+};
+
+async function bounded(response: Response, host: string): Promise<Buffer<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = response.body?.getReader();
@@ -32,12 +54,9 @@ export const guardedFetch: Fetch = async (url, init = {}) => {
     size += value.length;
     if (size > MAX_ANSWER_BYTES) {
       await reader.cancel();
-      throw new AppError('unavailable', `${target.host} answered more than ${MAX_ANSWER_BYTES} bytes`);
+      throw new AppError('unavailable', `${host} answered more than ${MAX_ANSWER_BYTES} bytes.`);
     }
     chunks.push(value);
   }
-  return new Response(Buffer.concat(chunks), {
-    status: response.status,
-    headers: { 'content-type': response.headers.get('content-type') ?? '' },
-  });
-};
+  return Buffer.concat(chunks);
+}

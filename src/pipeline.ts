@@ -14,7 +14,10 @@ export interface Origin {
   provider: string;
   class: Exclude<IdentityClass, 'address'>;
   source: string;
-  deliveryId: string;
+  /** Null: from no delivery, such as a back-fill. */
+  deliveryId: string | null;
+  /** What the keys of its effects begin with: the delivery's id, or what else tells it from others. */
+  key: string;
   externalId: string;
   /** How often the delivery was replayed with `repeatEffects`. */
   replays: number;
@@ -34,8 +37,8 @@ export interface Taken {
   identityId: string;
   message: string;
   effects: Effect[];
-  /** Deliveries that waited for this person are due now. */
-  released: boolean;
+  /** How many deliveries waited for this person and are due now. */
+  released: number;
 }
 
 /**
@@ -75,16 +78,16 @@ export async function take(tx: Tx, fact: Fact, origin: Origin, now: number, tell
       identityId: id,
       message: waitingMessage(fact),
       effects,
-      released: false,
+      released: 0,
     };
   }
   const { happenings } = settled;
   const event = await trigger(tx, fact, origin, contactId, settled, now, effects);
   if (event) happenings.push(event);
   const message = sentence(fact, settled, effects);
-  const cause = { key: `${origin.deliveryId}:${origin.replays}`, deliveryId: origin.deliveryId };
+  const cause = { key: `${origin.key}:${origin.replays}`, deliveryId: origin.deliveryId };
   effects.push(...(await tell(tx, happenings, cause, now)));
-  return { status: 'processed', contactId, identityId: id, message, effects, released: woken > 0 };
+  return { status: 'processed', contactId, identityId: id, message, effects, released: woken };
 }
 
 function deletionEffects(joining: Joining, settled: Settled): Effect[] {
@@ -93,7 +96,12 @@ function deletionEffects(joining: Joining, settled: Settled): Effect[] {
   const done = settled.effects.some(effect => effect.kind === 'contact.unsubscribed');
   return done
     ? []
-    : [{ kind: 'contact.kept', reason: 'another identity of this person is live, or it was unsubscribed before' }];
+    : [
+        {
+          kind: 'contact.kept',
+          reason: 'another identity of this person is live, the API made the contact, or it was unsubscribed before',
+        },
+      ];
 }
 
 /** Records the event that a type's settings trigger. Its key (delivery, kind, target) lets it happen once. */
@@ -119,7 +127,7 @@ async function trigger(
   const event = await recordEvent(
     tx,
     {
-      effectKey: `${origin.deliveryId}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
+      effectKey: `${origin.key}:event:${eventName}${origin.replays ? `:${origin.replays}` : ''}`,
       contact: { id: contactId, email, userId },
       eventName,
       eventProperties: origin.eventProperties,

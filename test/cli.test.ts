@@ -68,6 +68,7 @@ test('commands never make a data folder by a mistyped name', async () => {
     ['endpoints', 'remove', 'x'],
     ['endpoints', 'reset-secrets'],
     ['send-test', 'x', 'customer.created'],
+    ['backfill', 'x'],
     ['backup', join(dataDir, 'x')],
   ];
   for (const words of lines) {

@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, exists, gte, inArray, lt, sql } from 'drizzle-orm';
 import type { Search } from '../db/scan.ts';
 import { contacts, deliveries, events, identities, links, memberships } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { prepare, type Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { email as plausible } from '../providers/pick.ts';
 import type { Registers } from './registers.ts';
@@ -11,25 +11,21 @@ export type By = { email: string } | { userId: string } | { id: string };
 
 export const normalEmail = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
 
-/** Contacts that have or had an address. */
-export async function contactIdsOfEmail(tx: Tx, email: string): Promise<string[]> {
-  const rows = await tx
-    .select({ id: identities.contactId })
-    .from(links)
-    .innerJoin(identities, eq(identities.id, links.identityId))
-    .where(eq(links.value, `email:${normalEmail(email)}`));
+/** Contacts that an address or a user id leads to, former ones included. */
+async function contactIdsOf(tx: Tx, value: `email:${string}` | `user:${string}`): Promise<string[]> {
+  const rows = await prepare(tx, 'contacts of a link', t =>
+    t
+      .select({ id: identities.contactId })
+      .from(links)
+      .innerJoin(identities, eq(identities.id, links.identityId))
+      .where(eq(links.value, sql.placeholder('value')))
+      .prepare(),
+  ).all({ value });
   return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
 }
 
-/** Contacts that a user id of the user's own product names, those beside the shown one included. */
-async function contactIdsOfUser(tx: Tx, userId: string): Promise<string[]> {
-  const rows = await tx
-    .select({ id: identities.contactId })
-    .from(links)
-    .innerJoin(identities, eq(identities.id, links.identityId))
-    .where(eq(links.value, `user:${userId}`));
-  return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
-}
+/** Contacts that have or had an address. */
+export const contactIdsOfEmail = (tx: Tx, email: string) => contactIdsOf(tx, `email:${normalEmail(email)}`);
 
 /** An address as it is stored. @throws AppError invalid */
 export function emailOf(text: string): string {
@@ -38,10 +34,17 @@ export function emailOf(text: string): string {
   return email;
 }
 
-const rowBy = async (tx: Tx, column: typeof contacts.email | typeof contacts.userId | typeof contacts.id, v: string) =>
-  (
-    await tx.select().from(contacts).where(eq(column, v)).orderBy(asc(contacts.createdAt), asc(contacts.id)).limit(1)
-  )[0];
+type Column = 'id' | 'email' | 'userId';
+const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | undefined> =>
+  prepare(tx, `contact by ${column}`, t =>
+    t
+      .select()
+      .from(contacts)
+      .where(eq(contacts[column], sql.placeholder('value')))
+      .orderBy(asc(contacts.createdAt), asc(contacts.id))
+      .limit(1)
+      .prepare(),
+  ).get({ value });
 
 /** The contact that shows the address or the user id, else the one that did formerly. */
 export async function nowOrFormerly(
@@ -49,17 +52,17 @@ export async function nowOrFormerly(
   column: 'email' | 'userId',
   value: string,
 ): Promise<ContactRow | undefined> {
-  const shown = await rowBy(tx, contacts[column], value);
+  const shown = await rowBy(tx, column, value);
   if (shown) return shown;
-  const ids = await (column === 'email' ? contactIdsOfEmail : contactIdsOfUser)(tx, value);
+  const ids = await contactIdsOf(tx, column === 'email' ? `email:${value}` : `user:${value}`);
   const [first] = ids.sort();
-  return first === undefined ? undefined : rowBy(tx, contacts.id, first);
+  return first === undefined ? undefined : rowBy(tx, 'id', first);
 }
 
 /** The contact that shows an address, has or had a user id, or is that row. @throws AppError invalid for a bad address */
 export async function contactBy(tx: Tx, by: By): Promise<ContactRow | undefined> {
-  if ('id' in by) return rowBy(tx, contacts.id, by.id);
-  return 'email' in by ? rowBy(tx, contacts.email, emailOf(by.email)) : nowOrFormerly(tx, 'userId', by.userId);
+  if ('id' in by) return rowBy(tx, 'id', by.id);
+  return 'email' in by ? rowBy(tx, 'email', emailOf(by.email)) : nowOrFormerly(tx, 'userId', by.userId);
 }
 
 /** What a caller gave of address and user id, of which exactly one is wanted. @throws AppError invalid */

@@ -36,6 +36,12 @@ function strength(identity: Identity, value: string): number {
   return isPerson(identity) && !isLive(identity) ? 1 : 2;
 }
 
+/** An auth provider's user, or one that the API named by an id that no auth provider has: two of these are never one person. */
+function isUser({ registers: { class: of, personId } }: Identity, all: Identity[]): boolean {
+  if (of !== 'api' || personId === null) return of === 'auth';
+  return !all.some(i => i.registers.class === 'auth' && i.registers.personId === personId);
+}
+
 /**
  * Splits connected identities into persons. Edges are joined strongest first; one that would put two users of the same auth
  * provider together is refused, so an address both had goes to the one that claims it now. Depends on the set only.
@@ -67,7 +73,7 @@ export function partition(identities: Identity[]): Group[] {
     parent.set(node, at);
     return at;
   };
-  for (const i of identities) users.set(`#${i.id}`, new Set(i.registers.class === 'auth' ? [i.provider] : []));
+  for (const i of identities) users.set(`#${i.id}`, new Set(isUser(i, identities) ? [i.provider] : []));
   for (const { identity, value } of edges) {
     const a = root(`#${identity.id}`);
     const b = root(value);

@@ -1,15 +1,14 @@
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import { type Effect, lists, type Scalar } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { prepare, type Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { type Listener, nobody, type Who } from '../happenings.ts';
-import { providerById } from '../providers/index.ts';
 import { type By, type ContactRow, contactBy, emailOf, nowOrFormerly } from './contacts.ts';
-import { component, type Lesson, releaseWaiting, teach } from './identities.ts';
-import type { Identity } from './partition.ts';
+import { component } from './identities.ts';
 import { coerceProperties } from './properties.ts';
-import { emptyRegisters, factKey, joinLinks, joinWord, type K, type Word } from './registers.ts';
-import { type Settled, settle } from './settle.ts';
+import type { K, Word } from './registers.ts';
+import type { Settled } from './settle.ts';
+import { applyWord, isOfAddress, keyAfter, ofAddress, ofUser, requireRoom, speakerOf, tieOf } from './word.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId, in the caller's transaction. */
 export interface ContactWrite {
@@ -48,65 +47,15 @@ const MAX_LISTS = 100;
 export const NO_CONTACT = 'Contact not found.';
 const missing = () => new AppError('notFound', NO_CONTACT);
 
-/**
- * Joins one API write into the registers of its identity and writes the contact that follows. It never refuses:
- * what may be written is decided before, so that the same writes in any order give the same contacts.
- */
-export async function applyWord(
-  tx: Tx,
-  id: string,
-  word: Word,
-  now: number,
-  known?: Map<string, Identity>,
-  aliases: string[] = [],
-): Promise<Settled & { released: number }> {
-  const all = known ?? (await component(tx, [id, ...aliases], Object.keys(word.links)));
-  const join: Lesson['join'] = had => joinWord(had ?? emptyRegisters('api', null), word);
-  await teach(tx, all, { id, provider: 'api', links: word.links, join });
-  for (const alias of aliases) await teach(tx, all, aliasLesson(alias, word));
-  const settled = await settle(tx, [...all.values()], id, now);
-  const due = settled.why === 'deleted' ? [...all.keys()] : settled.known;
-  let released = 0;
-  for (const each of due) released += await releaseWaiting(tx, each);
-  return { ...settled, released };
-}
-
-/** A provider's person who is this contact, though nothing came from the provider yet. @throws AppError invalid */
-function aliasLesson(alias: string, { k, links }: Word): Lesson {
-  const [, provider = '', personId = ''] = /^([a-z]+):(.{1,255})$/.exec(alias) ?? [];
-  const of = providerById(provider)?.class;
-  if (!of) throw invalid(`${alias.slice(0, 60)}: not a provider's id such as stripe:cus_123.`);
-  const ties = Object.fromEntries(Object.keys(links).map(value => [value, value.startsWith('email:') ? '' : k]));
-  if (of === 'auth') ties[`user:${personId}`] = k;
-  return {
-    id: alias,
-    provider,
-    links: ties,
-    join: had => {
-      const r = had ?? emptyRegisters(of, personId);
-      joinLinks(r, ties);
-      if (k < r.first) r.first = k;
-      if (k > r.last) r.last = k;
-      return r;
-    },
-  };
-}
-
-/** A key newer than all that is known here: who writes has seen it, whatever a provider's clock says. */
-function keyAfter(all: Map<string, Identity>, key: string, now: number): K {
-  let newest = now - 1;
-  for (const { registers: r } of all.values())
-    for (const k of [r.last, r.buried?.k, r.said?.erased])
-      if (k) newest = Math.max(newest, Number(k.slice(0, k.indexOf('.'))));
-  return factKey(newest + 1, 2, key);
-}
-
 /** @throws AppError invalid when address and user id are of two contacts */
 async function whom(tx: Tx, email: string | undefined, userId: string | undefined): Promise<ContactRow | undefined> {
   const byEmail = email === undefined ? undefined : await nowOrFormerly(tx, 'email', email);
   const byUser = userId === undefined ? undefined : await nowOrFormerly(tx, 'userId', userId);
-  // An address that somebody else had before may be taken over.
-  if (byEmail && byUser && byEmail.id !== byUser.id && byEmail.email === email) throw twoContacts();
+  if (byEmail && byEmail.email !== email && userId !== undefined) {
+    // A former address of somebody with a user id of their own: this user takes it over.
+    return byUser ?? (byEmail.userId === null ? byEmail : undefined);
+  }
+  if (byEmail && byUser && byEmail.id !== byUser.id) throw twoContacts();
   return byUser ?? byEmail;
 }
 const twoContacts = () => invalid('Multiple contacts found for the given criteria');
@@ -121,16 +70,15 @@ async function requireLists(tx: Tx, given: Record<string, boolean>): Promise<voi
   const ids = Object.keys(given);
   if (ids.length > MAX_LISTS) throw invalid(`mailingLists: at most ${MAX_LISTS} at once.`);
   for (const id of ids) {
-    const [row] = await tx.select({ id: lists.id }).from(lists).where(eq(lists.id, id));
+    const row = await prepare(tx, 'list?', t =>
+      t
+        .select({ id: lists.id })
+        .from(lists)
+        .where(eq(lists.id, sql.placeholder('id')))
+        .prepare(),
+    ).get({ id });
     if (!row) throw invalid(`mailingLists.${id.slice(0, 60)}: no such list. GET /api/v1/lists shows the ids.`);
   }
-}
-
-/** The identity by which the API speaks of a contact: its user id where it has one, else its address. */
-function identityOf(email: string | undefined, userId: string | null | undefined): { id: string; value: string } {
-  return userId
-    ? { id: `api:user:${userId}`, value: `user:${userId}` }
-    : { id: `api:@${email}`, value: `email:${email}` };
 }
 
 /**
@@ -154,14 +102,21 @@ export async function writeContact(
   if (!found && email === undefined) throw invalid(NO_CONTACT);
   await requireLists(tx, write.mailingLists ?? {});
   const properties = await coerceProperties(tx, write.properties ?? {}, now);
-  const speaker = identityOf(email ?? found?.email, found?.userId ?? write.userId);
   const claim = email !== undefined && (!found || write.userId !== undefined);
-  const values = [speaker.value, ...(email === undefined ? [] : [`email:${email}`])];
-  if (claim && write.userId !== undefined) values.push(`user:${write.userId}`);
   const aliases = origin.aliases ?? [];
-  const all = await component(tx, [speaker.id, ...aliases], values);
+  const own = email ?? found?.email ?? '';
+  const user = found?.userId ?? write.userId;
+  const starts = user === undefined ? [ofAddress(own)] : [ofUser(user)];
+  const given = [
+    ...(email === undefined ? [] : [`email:${email}`]),
+    ...(write.userId === undefined ? [] : [`user:${write.userId}`]),
+  ];
+  const all = await component(tx, [...starts, ...aliases], [...starts.map(tieOf), ...given]);
+  const speaker = speakerOf(all, found, write.userId, own);
+  const values = [...new Set([tieOf(speaker), ...given])];
+  requireRoom(all, speaker, values);
   const k = keyAfter(all, origin.key, now);
-  const named = speaker.id.startsWith('api:@') || claim;
+  const named = isOfAddress(speaker) || claim;
   const word: Word = {
     k,
     links: Object.fromEntries(values.map(value => [value, value.startsWith('email:') && !named ? '' : k])),
@@ -178,12 +133,12 @@ export async function writeContact(
     lists: write.mailingLists ?? {},
     erase: false,
   };
-  const settled = await applyWord(tx, speaker.id, word, now, all, aliases);
+  const settled = await applyWord(tx, speaker, word, now, all, aliases);
   const { contactId: contact, email: shown, userId } = settled;
   if (contact === null || shown === null) throw new Error('a write left no contact');
-  const own = settled.effects.filter(effect => effect.contactId === undefined);
-  if (!aliases.length && own.some(effect => effect.kind === 'contact.merged')) throw twoContacts();
-  const created = own.some(effect => effect.kind === 'contact.created');
+  const done = settled.effects.filter(effect => effect.contactId === undefined);
+  if (!aliases.length && done.some(effect => effect.kind === 'contact.merged')) throw twoContacts();
+  const created = done.some(effect => effect.kind === 'contact.created');
   return { ...(await finish(tx, { id: contact, email: shown, userId }, settled, origin, now, tell)), created };
 }
 
@@ -209,17 +164,18 @@ async function speakOf(
   now: number,
   tell: Listener,
 ): Promise<Written> {
-  const speaker = identityOf(found.email, found.userId);
   const email = `email:${found.email}`;
-  const all = await component(tx, [speaker.id], [speaker.value, email]);
+  const starts = [ofAddress(found.email), ...(found.userId === null ? [] : [ofUser(found.userId)])];
+  const all = await component(tx, starts, starts.map(tieOf));
+  const speaker = speakerOf(all, found, undefined, found.email);
   const k = keyAfter(all, origin.key, now);
   const users = [...all.values()]
     .filter(i => i.contactId === found.id)
     .flatMap(i => Object.keys(i.registers.links).filter(value => value.startsWith('user:')));
-  const ties = [...new Set([speaker.value, ...users])].map(value => [value, k]);
+  const ties = [...new Set([tieOf(speaker), ...users])].map(value => [value, k]);
   const links = Object.fromEntries([[email, ''], ...ties]) as Record<string, K>;
   const word: Word = { k, links, claim: false, origin: '', properties: {}, lists: {}, ...said };
-  const settled = await applyWord(tx, speaker.id, word, now, all);
+  const settled = await applyWord(tx, speaker, word, now, all);
   return finish(tx, { id: found.id, email: found.email, userId: found.userId }, settled, origin, now, tell);
 }
 

@@ -67,6 +67,20 @@ export const COMMANDS: Command[] = [
     run: async i => (await import('./sendTest.ts')).sendTest(i),
   },
   {
+    name: 'backfill',
+    summary: 'read everybody the provider has already; run again, find what webhooks missed',
+    args: ['ENDPOINT_ID'],
+    options: {
+      'dry-run': { help: 'only count what would be done' },
+      'trigger-events': { help: "fire the type's event for people the provider never told of" },
+      'key-file': { value: 'FILE', help: 'read the API key from FILE; - is standard input' },
+      'project-url': { value: 'URL', help: 'of the Supabase project' },
+    },
+    details:
+      'Asks for an API key that may read customers or users when none is stored, without echo. The running server does the\nwork; without one this command does. Stopped anywhere, it goes on where it was.',
+    run: async i => (await import('./backfill.ts')).backfill(i),
+  },
+  {
     name: 'keys create',
     summary: 'make an API key and show it, this once',
     args: ['NAME'],

@@ -34,23 +34,24 @@ async function ask(question: string): Promise<string> {
 }
 
 /** Trimmed text of `file`, `-` being standard input. @throws AppError invalid */
-export async function secretFrom(file: string): Promise<string> {
+export async function secretFrom(file: string, flag = '--secret-file'): Promise<string> {
   let text: string;
   try {
     text = file === '-' ? await Bun.stdin.text() : readFileSync(file, 'utf8');
   } catch {
-    throw invalid('--secret-file: this file can not be read. Check that it exists and that you may read it.');
+    throw invalid(`${flag}: this file can not be read. Check that it exists and that you may read it.`);
   }
   const secret = text.trim();
-  if (!secret || secret.length > MAX_BYTES)
-    throw invalid('--secret-file: there must be one signing secret in it, and nothing else.');
+  if (!secret || secret.length > MAX_BYTES) throw invalid(`${flag}: there must be one secret in it, and nothing else.`);
   return secret;
 }
 
-/** From `--secret-file`, else asked for without echo. @throws UsageError where there is no terminal to ask on */
-export async function readSecret(file: string | undefined): Promise<string> {
-  if (file !== undefined) return secretFrom(file);
+const SIGNING = { question: 'Signing secret (not shown): ', flag: '--secret-file' };
+
+/** From the flag's file, else asked for without echo. @throws UsageError where there is no terminal to ask on */
+export async function readSecret(file: string | undefined, { question, flag } = SIGNING): Promise<string> {
+  if (file !== undefined) return secretFrom(file, flag);
   if (!process.stdin.isTTY)
-    throw new UsageError('No terminal to ask for the secret. Use --secret-file FILE (- reads standard input).');
-  return (await ask('Signing secret (not shown): ')).trim();
+    throw new UsageError(`No terminal to ask for the secret. Use ${flag} FILE (- reads standard input).`);
+  return (await ask(question)).trim();
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { SQL } from 'bun';
 import { AppError, invalid } from '../errors.ts';
 import { migratePostgres, requireSchema } from './migrate.ts';
-import { PostgresStore, postgresCode, type Watch } from './postgres.ts';
+import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
 
 export interface Connection {
   /** For Bun.SQL. */
@@ -15,6 +15,7 @@ export interface Connection {
 }
 
 const WHOLE = /^[1-9]\d{0,6}$/;
+const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'];
 
 /**
  * Splits what is ours off `postgres://…?pool=10&statement_timeout=30000&sslmode=verify-full&sslrootcert=/path/ca.pem`.
@@ -34,6 +35,9 @@ export function connectionOf(databaseUrl: string): Connection {
   };
   const pool = number('pool', 10, 200);
   const statementTimeout = number('statement_timeout', 30_000, 600_000);
+  const mode = url.searchParams.get('sslmode');
+  if (mode !== null && !TLS_MODES.includes(mode))
+    throw invalid(`INLET_DATABASE_URL: sslmode must be one of ${TLS_MODES.join(', ')}.`);
   const root = url.searchParams.get('sslrootcert');
   url.searchParams.delete('sslrootcert');
   let tls: Connection['tls'] = null;
@@ -47,52 +51,79 @@ export function connectionOf(databaseUrl: string): Connection {
   return { url: url.href, pool, statementTimeout, tls };
 }
 
-/** A pool to a server that answers. @throws AppError invalid or unavailable, never repeating the URL */
-export async function connect(databaseUrl: string): Promise<SQL> {
+const LOCK_MS = 10_000;
+const MARGIN_MS = 5000;
+/** Other databases that speak the protocol, and neither need nor have the lock by which instances write in turns. */
+const NO_TURNS = /CockroachDB|Yugabyte/i;
+
+/** A pool to a server that answers, and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
+export async function connect(databaseUrl: string): Promise<Server> {
   const { url, pool, statementTimeout, tls } = connectionOf(databaseUrl);
   const settings = {
     application_name: 'inlet',
     statement_timeout: String(statementTimeout),
     idle_in_transaction_session_timeout: '60000', // a process that hangs must not hold its locks
-    lock_timeout: '10000',
+    lock_timeout: String(LOCK_MS),
   };
-  const sql = new SQL({
-    url,
-    max: pool,
-    connectionTimeout: 10,
-    idleTimeout: 0,
-    connection: settings,
-    ...(tls && { tls }),
-  });
+  const open = () =>
+    new SQL({
+      url,
+      max: pool,
+      connectionTimeout: 10,
+      idleTimeout: 0,
+      connection: settings,
+      ...(tls && { tls }),
+    });
+  const sql = open();
   try {
-    await sql.unsafe('select 1');
-    return sql;
+    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding, version() as version`);
+    if (server.encoding !== 'UTF8')
+      throw new AppError(
+        'conflict',
+        'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
+      );
+    return { sql, open, turns: !NO_TURNS.test(server.version), deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
-    throw new AppError(
-      'unavailable',
-      `The PostgreSQL server of INLET_DATABASE_URL ${whyNot(postgresCode(error))}`,
-      error,
-    );
+    throw refusal(error);
   }
 }
 
+/** Why the server could not be used, said without the URL and without the server's own words. Other errors as they are. */
+function refusal(error: unknown): unknown {
+  if (error instanceof AppError || !(error instanceof Error && 'code' in error)) return error;
+  const why = whyNot(postgresCode(error) || String(error.code));
+  return new AppError('unavailable', `The PostgreSQL server of INLET_DATABASE_URL ${why}`, error);
+}
+
 function whyNot(code: string): string {
-  if (/^28/.test(code)) return 'refuses this user or password. Check both, and pg_hba.conf on the server.';
+  if (/^28/.test(code)) return 'refuses this user or password. Check both, sslmode, and pg_hba.conf on the server.';
   if (code === '3D000') return 'has no such database. Create it first: createdb inlet';
   if (code === '53300') return 'has no connection left. Lower ?pool= or raise max_connections.';
-  if (/TLS|SSL/.test(code)) return 'and Inlet can not agree on TLS. Check sslmode and sslrootcert in the URL.';
+  if (code === '57P03') return 'is starting or stopping. Try again in a moment.';
+  if (code === '42501' || code === '3F000')
+    return 'does not let this user make tables there. Give Inlet a database of its own: createdb -O USER inlet';
+  if (code === '25006') return 'only reads (a standby?). Point the URL at the one that writes.';
+  if (/^(42704|22023|0A000|08P01)$/.test(code))
+    return 'does not take a parameter of the URL. Remove what is after the ?';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return 'has a certificate for another host name. Use a name that is in it.';
+  if (/CERT|SIGNATURE|INVALID_CA/.test(code))
+    return 'has a certificate that can not be verified. Check that sslrootcert names the CA that signed it.';
+  if (/TLS|SSL|CHANNEL_BINDING/.test(code))
+    return 'and Inlet can not agree on TLS. Check sslmode and sslrootcert in the URL.';
+  if (/^[0-9A-Z]{5}$/.test(code)) return `answers with the error ${code}, which appendix A of its manual explains.`;
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
 /** Connects, and migrates unless it runs beside servers. `pool` connections in all, one of them to write. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
-  const sql = await connect(databaseUrl);
+  const server = await connect(databaseUrl);
   try {
-    await (migrate ? migratePostgres(sql) : requireSchema(sql));
+    await (migrate ? migratePostgres(server.sql) : requireSchema(server.sql));
   } catch (error) {
-    await sql.close();
-    throw error;
+    await server.sql.close();
+    throw refusal(error);
   }
-  return new PostgresStore(sql, watch);
+  return new PostgresStore(server, watch);
 }

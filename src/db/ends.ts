@@ -53,10 +53,10 @@ function openFile(file: string): End {
 
 /** The pool is closed again: what is asked here must be known before anything is migrated. */
 async function askServer<T>(url: string, fn: (version: number, store: Store) => Promise<T>): Promise<T> {
-  const sql = await connect(url);
-  const store = new PostgresStore(sql);
+  const server = await connect(url);
+  const store = new PostgresStore(server);
   try {
-    return await fn(await postgresVersion(sql), store);
+    return await fn(await postgresVersion(server.sql), store);
   } finally {
     await store.close();
   }

@@ -13,9 +13,10 @@ const placeholders = new Map<string, string>();
 const MAX_TEXTS = 2000;
 /**
  * Instances write in turns. Serialisable transactions would be as right without, but PostgreSQL finds a conflict wherever two insert
- * into the same page of an index, and then most of the work is done twice. Held for a batch; a lost connection frees it.
+ * into the same page of an index, and then most of the work is done twice. This statement, unlike others, does not yet fix what the
+ * transaction sees, and not getting the lock ends the transaction (PostgreSQL manual, LOCK).
  */
-const TURN = '7595465298';
+const TURN = 'lock table inlet_migrations in share row exclusive mode';
 const MOST_ROWS = 64; // of one insert; a power of two, so that few texts have to be prepared
 
 /** `?` becomes `$1`, `$2`, … outside of quotes. */
@@ -91,7 +92,10 @@ export class Lane {
   private readonly rehearsal: Tx;
   private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
 
-  constructor(private readonly pool: SQL) {
+  constructor(
+    private readonly pool: SQL,
+    private readonly turns: boolean,
+  ) {
     this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
     this.rehearsal = over((text, params, rows) => this.note(numbered(text), encodeAll(params), rows));
   }
@@ -102,8 +106,8 @@ export class Lane {
     this.failed = null;
     this.pending = [];
     try {
-      this.later('select pg_advisory_lock($1)', [TURN]); // before the transaction, whose first statement fixes what it sees
       this.later('begin isolation level serializable', []);
+      if (this.turns) this.later(TURN, []);
       const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
       const values: unknown[] = [];
       for (const [i, fn] of fns.entries()) {
@@ -116,7 +120,6 @@ export class Lane {
       }
       this.flush();
       this.later('commit', []);
-      this.later('select pg_advisory_unlock($1)', [TURN]);
       await Promise.all(this.pending);
       return values;
     } catch (error) {
@@ -186,6 +189,11 @@ export class Lane {
   }
 
   private gather(text: string, shape: Group['shape'], params: unknown[]): void {
+    for (const [other, group] of this.groups) {
+      if (other === text || group.shape.table !== shape.table) continue;
+      this.send(group); // another kind of insert into this table may not pass
+      this.groups.delete(other);
+    }
     const group = this.groups.get(text);
     const at = shape.key === null ? -1 : (shape.set.get(shape.key) ?? -1);
     const twice = at >= 0 && group?.rows.some(row => row[at] === params[at]); // one statement may not update a row twice
@@ -239,7 +247,6 @@ export class Lane {
     await Promise.allSettled(this.pending);
     try {
       await this.connection?.unsafe('rollback');
-      await this.connection?.unsafe('select pg_advisory_unlock_all()');
     } catch {
       this.drop();
     }

@@ -3,13 +3,15 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync } from '
 import type { ReservedSQL, SQL } from 'bun';
 import init from '../../migrations/0001_init.sql' with { type: 'text' };
 import audience from '../../migrations/0002_audience.sql' with { type: 'text' };
+import backfill from '../../migrations/0004_backfill.sql' with { type: 'text' };
 import mail from '../../migrations/0005_mail.sql' with { type: 'text' };
+import workflows from '../../migrations/0006_workflows.sql' with { type: 'text' };
 import outgoing from '../../migrations/0007_outgoing.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init, audience, mail, outgoing];
+export const MIGRATIONS: string[] = [init, audience, backfill, mail, workflows, outgoing];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 
@@ -62,6 +64,8 @@ export function migrateSqlite(db: Database, file: string): void {
   }
 }
 
+const EXISTS = '42P07';
+const NO_COLUMN = '42703';
 const RACE = /^(23505|42P07|42P06)$/; // another instance made the same thing at the same moment
 const MAX_TRIES = 100;
 
@@ -75,12 +79,25 @@ async function versionOf(sql: SQL | ReservedSQL): Promise<number> {
   return Number(row?.version ?? 0);
 }
 
+const notOurs = (cause: unknown) =>
+  new AppError(
+    'conflict',
+    'The PostgreSQL database has tables that are not of Inlet. Give Inlet a database of its own.',
+    cause,
+  );
+
+/** The version of the schema, 0 in a new database, where the table of versions is made in passing. */
+async function versionOrNew(sql: ReservedSQL): Promise<number> {
+  const [found] = await sql.unsafe(`select to_regclass('inlet_migrations')::text as name`);
+  if (found.name === null) await sql.unsafe('create table inlet_migrations (version integer primary key)');
+  return versionOf(sql);
+}
+
 /** Runs the next migration, if any, in one transaction with its number, whose key lets only one instance through. */
 async function migrateOne(sql: ReservedSQL): Promise<boolean> {
-  await sql.unsafe('create table if not exists inlet_migrations (version integer primary key)');
   await sql.unsafe('begin isolation level serializable');
   try {
-    const version = await versionOf(sql);
+    const version = await versionOrNew(sql);
     if (version > MIGRATIONS.length) {
       throw new AppError(
         'conflict',
@@ -90,13 +107,18 @@ async function migrateOne(sql: ReservedSQL): Promise<boolean> {
     const next = MIGRATIONS[version];
     if (next !== undefined) {
       await sql.unsafe('insert into inlet_migrations (version) values ($1)', [String(version + 1)]);
-      await sql.unsafe(forPostgres(next)).simple();
+      await sql
+        .unsafe(forPostgres(next))
+        .simple()
+        .catch(error => {
+          throw postgresCode(error) === EXISTS ? notOurs(error) : error;
+        });
     }
     await sql.unsafe('commit');
     return next !== undefined;
   } catch (error) {
-    await sql.unsafe('rollback');
-    throw error;
+    await sql.unsafe('rollback').catch(() => {}); // the connection is gone: so is the transaction
+    throw postgresCode(error) === NO_COLUMN ? notOurs(error) : error;
   }
 }
 
@@ -128,17 +150,12 @@ export async function migratePostgres(pool: SQL): Promise<void> {
       try {
         if (!(await migrateOne(sql))) return;
       } catch (error) {
+        if (error instanceof AppError) throw error;
         const code = postgresCode(error);
         if ((LOST.test(code) || RACE.test(code)) && ++tries < MAX_TRIES) {
           await Bun.sleep(Math.random() * 50);
           continue;
         }
-        if (code === '42P07')
-          throw new AppError(
-            'conflict',
-            'The PostgreSQL database has tables that are not of Inlet. Give Inlet a database of its own.',
-            error,
-          );
         throw error;
       }
     }

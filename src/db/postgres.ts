@@ -26,10 +26,35 @@ export function postgresCode(error: unknown): string {
 /** Lost to a concurrent transaction: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
 export const LOST = /^(40001|40P01|CR000)$/;
 /** The server can't be reached, is shutting down, is a standby, is full, or took too long. */
-const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55P03|XX)/;
+const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55000|55P03|XX)/;
+/** Codes of Node and OpenSSL for connections that can't be made. */
+const UNREACHED = /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_|ERR_SSL_|E[A-Z]{3,}$)/;
+
+/** Our own error, also where drizzle wrapped it. */
+function unavailable(error: unknown): StoreUnavailable | null {
+  for (let e = error; e instanceof Error; e = e.cause) {
+    if (e instanceof StoreUnavailable) return e;
+    const unreached = 'code' in e && typeof e.code === 'string' && UNREACHED.test(e.code);
+    if (unreached) return new StoreUnavailable('the database server could not be reached', error);
+  }
+  return null;
+}
 
 const failureOf = (error: unknown) =>
-  CANNOT.test(postgresCode(error)) ? new StoreUnavailable('the database server could not be used', error) : error;
+  CANNOT.test(postgresCode(error))
+    ? new StoreUnavailable('the database server could not be used', error)
+    : (unavailable(error) ?? error);
+
+/** A server that was reached. */
+export interface Server {
+  sql: SQL;
+  /** Another pool to the same place. */
+  open(): SQL;
+  /** Whether instances write in turns (lane.ts). */
+  turns: boolean;
+  /** ms after which the server is taken for dead, whatever it was asked. */
+  deadlineMs: number;
+}
 
 export interface Watch {
   /** Told the outcome of commits, for health. */
@@ -41,23 +66,25 @@ export class PostgresStore implements Store {
   readonly kind = 'postgres';
   private readonly inside = new AsyncLocalStorage<true>();
   private readonly readTx: Tx;
-  private readonly lane: Lane;
+  private pool: SQL;
+  private lane: Lane;
   private waiting: Waiting[] = [];
   private working: Promise<void> | null = null;
   private closed = false;
   private trouble = false;
 
   constructor(
-    private readonly pool: SQL,
+    private readonly server: Server,
     private readonly watch: Watch = {},
   ) {
+    this.pool = server.sql;
     this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
-    this.lane = new Lane(pool);
+    this.lane = new Lane(server.sql, server.turns);
   }
 
   private async ask(text: string, params: unknown[]): Promise<unknown[][]> {
     try {
-      const rows = (await this.pool.unsafe(text, params as any[]).values()) as unknown[][];
+      const rows = (await this.within(this.pool.unsafe(text, params as any[]).values())) as unknown[][];
       if (this.trouble) this.report(null);
       return rows;
     } catch (error) {
@@ -68,7 +95,11 @@ export class PostgresStore implements Store {
   }
 
   async read<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
-    return fn(this.readTx);
+    try {
+      return await fn(this.readTx);
+    } catch (error) {
+      throw unavailable(error) ?? error;
+    }
   }
 
   write<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
@@ -106,7 +137,7 @@ export class PostgresStore implements Store {
   private async commit(batch: Waiting[]): Promise<void> {
     if (batch.length > 1) {
       try {
-        const values = await this.lane.transact(batch.map(write => write.fn));
+        const values = await this.within(this.lane.transact(batch.map(write => write.fn)));
         this.report(null);
         for (const [i, write] of batch.entries()) write.resolve(values[i]);
         return;
@@ -125,7 +156,7 @@ export class PostgresStore implements Store {
   private async alone(write: Waiting): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        const [value] = await this.lane.transact([write.fn]);
+        const [value] = await this.within(this.lane.transact([write.fn]));
         this.report(null);
         return write.resolve(value);
       } catch (error) {
@@ -138,6 +169,29 @@ export class PostgresStore implements Store {
         if (failure instanceof StoreUnavailable) this.report(failure);
         return write.reject(failure);
       }
+    }
+  }
+
+  /**
+   * A server that is gone without a word (network cut, machine frozen) must not hold us for ever: after the deadline all connections are
+   * given up and new ones made. @throws StoreUnavailable
+   */
+  private async within<T>(work: Promise<T>): Promise<T> {
+    const { pool } = this;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      if (this.pool === pool && !this.closed) {
+        this.pool = this.server.open();
+        this.lane = new Lane(this.pool, this.server.turns);
+        pool.close({ timeout: 0 }).catch(() => {});
+      }
+      reject(new StoreUnavailable('the database server did not answer in time'));
+    }, this.server.deadlineMs);
+    work.catch(() => {}); // nobody may be waiting for it any more
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -199,6 +199,49 @@ export const jobs = sqliteTable(
   t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
 );
 
+export interface BackfillCounts {
+  read: number;
+  created: number;
+  updated: number;
+  known: number;
+  /** Without an address so far. */
+  waiting: number;
+  skipped: number;
+  /** Waiting deliveries that became due. */
+  released: number;
+}
+
+/** Reading everybody from a provider, page by page; the rows are their own queue. */
+export const backfills = sqliteTable(
+  'backfills',
+  {
+    id: text('id').primaryKey(),
+    endpointId: text('endpoint_id').notNull(),
+    provider: text('provider').notNull(),
+    state: text('state').$type<'queued' | 'running' | 'done' | 'failed' | 'cancelled'>().notNull(),
+    dryRun: integer('dry_run', { mode: 'boolean' }).notNull(),
+    triggerEvents: integer('trigger_events', { mode: 'boolean' }).notNull(),
+    requestsPerSecond: integer('requests_per_second').notNull(),
+    cursor: text('cursor'), // the page under way, in the provider's words; null: the first
+    pageDone: text('page_done'), // the last one applied of that page
+    pages: integer('pages').notNull(),
+    total: integer('total'), // as the provider says, where it does
+    counts: json<BackfillCounts>('counts').notNull(),
+    reasons: json<Record<string, number>>('reasons').notNull(), // why skipped → how many
+    tries: integer('tries').notNull(), // starts since it last got on
+    error: text('error'),
+    dueAt: time('due_at').notNull(), // while leased: when the lease runs out
+    lease: text('lease'),
+    createdAt: time('created_at').notNull(),
+    startedAt: time('started_at'),
+    finishedAt: time('finished_at'),
+  },
+  t => [
+    uniqueIndex('backfills_open').on(t.endpointId).where(sql`state in ('queued', 'running')`),
+    index('backfills_endpoint').on(t.endpointId, t.id),
+  ],
+);
+
 /** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
 export const suppressions = sqliteTable('suppressions', {
   email: text('email').primaryKey(),
@@ -360,4 +403,74 @@ export const mails = sqliteTable(
     index('mails_recipient').on(t.recipient, t.id),
     index('mails_kept').on(t.id).where(sql`html is not null or data <> '{}'`),
   ],
+);
+
+export type WorkflowState = 'draft' | 'running' | 'paused' | 'stopped';
+
+export const workflows = sqliteTable(
+  'workflows',
+  {
+    id: text('id').primaryKey(),
+    name: text('name').notNull(),
+    description: text('description'),
+    mailingListId: text('mailing_list_id'),
+    state: text('state').$type<WorkflowState>().notNull(),
+    revisionId: text('revision_id'), // null: as it was made
+    graph: json<unknown>('graph').notNull(), // workflows/graph.ts
+    rootNode: json<unknown>('root_node').notNull(), // the graph's trigger, read alone by those who match
+    pausedAt: time('paused_at'),
+    createdAt: time('created_at').notNull(),
+    updatedAt: time('updated_at').notNull(),
+  },
+  t => [index('workflows_listening').on(t.state, t.id).where(sql`state in ('running', 'paused')`)],
+);
+
+/** `held`: came due while its workflow was paused. `cut`: not started, its contact had started too many. */
+export type RunStatus = 'active' | 'held' | 'completed' | 'exited' | 'failed' | 'cut';
+
+/** One contact's way through a workflow. */
+export const runs = sqliteTable(
+  'runs',
+  {
+    id: text('id').primaryKey(),
+    workflowId: text('workflow_id').notNull(),
+    contactId: text('contact_id').notNull(),
+    entry: text('entry').notNull(), // '' where a contact enters once, else what started it: a trigger starts one run
+    status: text('status').$type<RunStatus>().notNull(),
+    nodeId: text('node_id').notNull(), // where it stands
+    waiting: integer('waiting', { mode: 'boolean' }).notNull(), // in the timer it stands at; else it is about to enter
+    visits: integer('visits').notNull(), // steps so far
+    guards: json<string[]>('guards').notNull(), // filters behind it that are checked at all following nodes
+    dueAt: time('due_at').notNull(), // while leased: the lease's end
+    since: time('since').notNull(), // when the wait for dueAt began
+    attempts: integer('attempts').notNull(), // starts since the last step that worked
+    eventId: text('event_id'),
+    deliveryId: text('delivery_id'),
+    reason: text('reason'),
+    createdAt: time('created_at').notNull(),
+    endedAt: time('ended_at'),
+  },
+  t => [
+    uniqueIndex('runs_entry').on(t.workflowId, t.contactId, t.entry),
+    index('runs_due').on(t.dueAt, t.id).where(sql`status = 'active'`),
+    index('runs_open').on(t.workflowId, t.nodeId).where(sql`ended_at is null`),
+    index('runs_held').on(t.workflowId, t.dueAt).where(sql`status = 'held'`),
+    index('runs_contact').on(t.contactId, t.id),
+  ],
+);
+
+export const steps = sqliteTable(
+  'steps',
+  {
+    runId: text('run_id').notNull(),
+    visit: integer('visit').notNull(),
+    workflowId: text('workflow_id').notNull(),
+    nodeId: text('node_id').notNull(),
+    typeName: text('type_name').notNull(),
+    outcome: text('outcome').notNull(),
+    detail: json<Record<string, unknown>>('detail').notNull(),
+    at: time('at').notNull(),
+    doneAt: time('done_at'), // null: a timer still runs
+  },
+  t => [primaryKey({ columns: [t.runId, t.visit] }), index('steps_node').on(t.workflowId, t.nodeId, t.outcome)],
 );

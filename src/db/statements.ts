@@ -174,6 +174,13 @@ function onlyKey(write: Write, params: Values, select: Entry['shape']): string |
 
 /** Whether the rows that an entry holds, or would hold when read again, may be changed by this write. */
 function touches(write: Write, params: Values, entry: Entry): boolean {
+  // An upsert keeps columns of the row that was there: whether that is one that the entry asks for can't be told.
+  if (
+    write.kind === 'insert' &&
+    write.key !== null &&
+    (entry.shape.where.size > 1 || !entry.shape.where.has(write.key))
+  )
+    return true;
   const key = write.kind === 'update' ? write.key : null;
   const keyValue = write.kind === 'update' ? params[write.at] : undefined;
   let joins = true; // the written row may be one that the entry asks for

@@ -36,6 +36,14 @@ const GUARDS = Object.entries({
 const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
 
+const RATE_LIMIT = 'x-ratelimit-limit';
+
+/** Clients read it off every answer, errors included. */
+function showRate(answer: Response, limit: number, left: number): void {
+  answer.headers.set(RATE_LIMIT, String(limit));
+  answer.headers.set('x-ratelimit-remaining', String(left));
+}
+
 /** The answer to a failure: our own messages as they are, anything else blank, with the cause in the log. */
 function failure(ctx: Context, error: unknown, requestId: string): Response {
   if (error instanceof AppError) {
@@ -118,10 +126,7 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
             message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
           })
         : await elysia.handle(inner(request, url, requestId));
-    if (left !== null) {
-      answer.headers.set('x-ratelimit-limit', String(limit));
-      answer.headers.set('x-ratelimit-remaining', String(Math.max(0, left)));
-    }
+    if (left !== null) showRate(answer, limit, Math.max(0, left));
     return answer;
   };
 
@@ -137,6 +142,9 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
       } catch (error) {
         response = failure(ctx, error, requestId);
       }
+      const { rateLimit } = ctx.config;
+      if (rateLimit > 0 && url?.pathname.startsWith('/api/') && !response.headers.has(RATE_LIMIT))
+        showRate(response, rateLimit, response.status === 429 ? 0 : rateLimit); // refused before anything was spent
       for (const [name, value] of GUARDS) if (!response.headers.has(name)) response.headers.set(name, value);
       response.headers.set('x-request-id', requestId);
       return request.method === 'HEAD' ? new Response(null, response) : response;
@@ -193,6 +201,7 @@ async function answer(ctx: Context, each: Route, request: Request, params: Recor
   const query = queryOf(new URL(request.url).searchParams);
   const result = await each.run(ctx, params, query, body, request.headers);
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
+  if (each.status === 204) return new Response(null, { status: 204 });
   return json(unwell ? 503 : each.status, result);
 }
 

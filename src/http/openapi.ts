@@ -140,6 +140,7 @@ const webhookPath = {
 
 const TAGS = [
   { name: 'Endpoints', description: 'A URL for one provider account: settings, secrets, what each event type does' },
+  { name: 'Back-fills', description: 'Reading the people a provider has already, and finding what webhooks missed' },
   { name: 'Deliveries', description: 'The webhook log: what arrived, what it did, why it was refused; replay' },
   { name: 'Contacts', description: 'The audience' },
   { name: 'Lists', description: 'Mailing lists' },

@@ -20,15 +20,17 @@ export class Careful {
   private until = Number.NEGATIVE_INFINITY; // on the monotonic clock, ms
   private beats = 0;
   private readonly heard = new Map<string, { value: string; at: number }>();
+  private beatAt = Number.NEGATIVE_INFINITY;
   private timer: Timer | undefined;
+  private beating: Promise<void> = Promise.resolve();
 
   now(): boolean {
     return performance.now() < this.until;
   }
 
-  /** Be careful from now on; tests ask for it too. */
-  begin(): void {
-    this.until = performance.now() + AFTER_CRASH_MS;
+  /** Be careful, for a crash so many ms ago; tests ask for it too. */
+  begin(ago = 0): void {
+    this.until = Math.max(this.until, performance.now() + AFTER_CRASH_MS - ago);
   }
 
   /** Finds out whether the last one ended well. Alone (SQLite), a mark that is there is a dead one's. */
@@ -41,18 +43,20 @@ export class Careful {
         .where(like(meta.key, `${MARK}%`))
         .returning();
       await set(tx, this.mark, '0');
-      return left.length > 0;
+      return left.length > 0 ? 0 : null;
     });
-    if (crashed) this.begin();
+    if (crashed !== null) this.begin(crashed);
     if (alone) return;
-    const beat = () => this.beat(store, now()).catch(failed);
     await this.beat(store, now());
-    this.timer = setInterval(beat, BEAT_MS);
+    this.timer = setInterval(() => {
+      this.beating = this.beat(store, now()).catch(failed);
+    }, BEAT_MS);
   }
 
   /** @throws StoreUnavailable: then the next start is careful */
   async stop(store: Store): Promise<void> {
     clearInterval(this.timer);
+    await this.beating; // it would bring the mark back
     await store.write(tx => tx.delete(meta).where(eq(meta.key, this.mark)));
   }
 
@@ -69,8 +73,10 @@ export class Careful {
         crashed: await recentCrash(tx, now),
       };
     });
-    if (crashed) this.begin();
+    if (crashed !== null) this.begin(crashed);
     const at = performance.now();
+    if (at - this.beatAt > 2 * BEAT_MS) this.heard.clear(); // nobody could beat, or we were not listening
+    this.beatAt = at;
     const silent: string[] = [];
     for (const { key, value } of marks) {
       const last = this.heard.get(key);
@@ -112,9 +118,11 @@ export async function marksOf(store: Store): Promise<string> {
   return rows.map(row => `${row.key}=${row.value}`).join(' ');
 }
 
-async function recentCrash(tx: Tx, now: number): Promise<boolean> {
+/** ms since the last crash that was noted, null when it is long ago. */
+async function recentCrash(tx: Tx, now: number): Promise<number | null> {
   const [row] = await tx.select().from(meta).where(eq(meta.key, CRASHED));
-  return row !== undefined && now - Number(row.value) < AFTER_CRASH_MS;
+  const ago = row === undefined ? AFTER_CRASH_MS : Math.max(0, now - Number(row.value));
+  return ago < AFTER_CRASH_MS ? ago : null;
 }
 
 async function set(tx: Tx, key: string, value: string): Promise<void> {

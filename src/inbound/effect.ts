@@ -40,7 +40,8 @@ export function effectOf(tell: Listener, live: Live, row: Source, body: unknown,
   };
 }
 
-function originOf(live: Live, row: Source, body: unknown, fact: Fact) {
+/** Where a fact comes from, and the paths of a person that its type's update watches. */
+export function originOf(live: Live, row: Source, body: unknown, fact: Fact) {
   const { provider } = live;
   const settings = live.events[fact.settingsType ?? row.type]!;
   const update = provider.types.find(t => t.silentWhenUnchanged)?.type;
@@ -53,6 +54,7 @@ function originOf(live: Live, row: Source, body: unknown, fact: Fact) {
     class: provider.class,
     source: `${provider.name} webhook`,
     deliveryId: row.id,
+    key: row.id,
     externalId: seenOf(row).externalId,
     replays: row.replays,
     settings,

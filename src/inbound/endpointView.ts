@@ -60,7 +60,7 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
       expiresAt: iso(each.expiresAt),
       lastUsedAt: iso(each.lastUsedAt),
     })),
-    settings: { ...row.settings, ...(provider.lookup && { apiKeySet: row.sealedApiKey !== null }) },
+    settings: { ...row.settings, ...(provider.backfill && { apiKeySet: row.sealedApiKey !== null }) },
     events,
     state,
     lastReceivedAt: iso(row.lastReceivedAt),

@@ -60,7 +60,7 @@ const whyOf = (issue: z.core.$ZodIssue | undefined) =>
 /** Parsed settings without the API key, and the key apart. @throws AppError naming the field */
 function parseSettings(provider: Provider, given: Record<string, unknown>) {
   const { apiKeySet: _, ...rest } = given; // shown among the settings, so it may come back with them
-  const parsed = provider.settings.safeParse(provider.lookup ? rest : given);
+  const parsed = provider.settings.safeParse(provider.backfill ? rest : given);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw invalid(
@@ -68,7 +68,7 @@ function parseSettings(provider: Provider, given: Record<string, unknown>) {
     );
   }
   const { apiKey, ...settings } = parsed.data as Record<string, unknown>;
-  if (typeof apiKey === 'string' && !/^\S{8,300}$/.test(apiKey))
+  if (typeof apiKey === 'string' && !/^[\x21-\x7e]{8,300}$/.test(apiKey))
     throw invalid('settings.apiKey: does not look like an API key.');
   return { settings, apiKey: typeof apiKey === 'string' ? apiKey : undefined };
 }
@@ -169,6 +169,10 @@ export interface EndpointPatch {
   events?: EventPatch | undefined;
 }
 
+/** A key is for one place: whoever changes where it would be sent must bring it along. */
+const movesApi = (was: Record<string, unknown>, is: Record<string, unknown>) =>
+  was.apiBase !== is.apiBase || was.projectUrl !== is.projectUrl;
+
 /** Changes the named parts. Settings: named keys only, null restores the default. Resuming makes what waited due. */
 export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: EndpointPatch): Promise<EndpointRow> {
   const row = await getEndpoint(tx, id);
@@ -180,7 +184,7 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
     const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));
     set.settings = settings;
     if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, id);
-    else if (patch.settings.apiKey === null) set.sealedApiKey = null;
+    else if (patch.settings.apiKey === null || movesApi(row.settings, settings)) set.sealedApiKey = null;
   }
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
   if (patch.paused !== undefined) set.paused = patch.paused;

@@ -74,7 +74,7 @@ export async function log(tx: Tx, d: NewDelivery, effect?: Effect): Promise<Logg
     dedupeGroup: d.dedupe,
   });
   await insertPayload(tx).run({ id: d.id, body: d.body, headers: d.headers });
-  return { id: d.id, status, result, message, work: status === 'queued' || taken?.released === true };
+  return { id: d.id, status, result, message, work: status === 'queued' || (taken?.released ?? 0) > 0 };
 }
 
 const newestOfGroup = async (tx: Tx, endpointId: string, group: string) =>

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
 import { invalid } from '../errors.ts';
+import { apiKey, apiUrl, getJson, listOf, PER_PAGE } from './api.ts';
 import { at, email, id, msOfNumber, own, text } from './pick.ts';
-import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
+import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
 
 const settings = z.object({
   verifiedOnly: z.boolean().default(false).describe('Take only addresses that Clerk has verified'),
   skipTestUsers: z.boolean().default(false).describe('Ignore addresses with +clerk_test'),
+  apiKey: apiKey('Secret key (sk_…) of the instance, for back-fills'),
+  apiBase: apiUrl.describe('Where the API is, instead of https://api.clerk.com'),
 });
 type Settings = z.infer<typeof settings>;
 
@@ -43,6 +46,7 @@ const setup = [
   'Subscribe to user.created, user.updated, user.deleted, waitlistEntry.created and waitlistEntry.updated → Create.',
   "Copy the Signing Secret (whsec_…) from the endpoint's page and bring it back to Inlet.",
   'The other instance needs an endpoint of its own: it has another secret.',
+  "Optional: set the instance's secret key (Configure → API keys) as settings.apiKey, so that a back-fill can read the users you have already.",
 ];
 
 /** Svix: HMAC-SHA256 over `id.timestamp.body`, the key is what follows `whsec_`, base64-decoded (docs.svix.com/receiving). */
@@ -105,6 +109,36 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     userId,
     deletion,
   };
+}
+
+/**
+ * GET /v1/users, oldest first, by offset (clerk.com/docs/reference/backend/user/get-user-list). The cursor is `offset:id:trusted`: a page
+ * begins with the last user of the one before. When it does not, somebody before was deleted and others moved into what was read:
+ * a page back, and no second look on the same way. That users of one instant keep their order is inferred, and does not matter then.
+ */
+const backfill: Backfill<Settings> = {
+  type: 'user.created',
+  key: 'the secret key (sk_…) of this instance',
+  needs: [],
+  async page({ key, settings: set, cursor, fetch }) {
+    const [from = '0', last = '', trusted = '0'] = (cursor ?? '0').split(':');
+    const offset = Number(from);
+    const query = `limit=${PER_PAGE}&offset=${offset}&order_by=%2Bcreated_at`;
+    const base = set.apiBase ?? 'https://api.clerk.com';
+    const { json } = await getJson(fetch, `${base}/v1/users?${query}`, { authorization: `Bearer ${key}` });
+    const users = listOf(json);
+    const follows = last !== '' && own(users[0], 'id') === last;
+    if (last !== '' && !follows && offset > Number(trusted))
+      return { items: [], next: `${Math.max(0, offset - PER_PAGE)}::${offset}`, total: null };
+    const fresh = follows ? users.slice(1) : users;
+    const next = `${offset + users.length - 1}:${id(own(users.at(-1), 'id')) ?? ''}:${trusted}`;
+    return { items: fresh.map(listed), next: fresh.length ? next : null, total: null };
+  },
+};
+
+function listed(user: unknown) {
+  const at = msOfNumber(own(user, 'updated_at')) ?? msOfNumber(own(user, 'created_at')) ?? 0;
+  return { id: id(own(user, 'id')), at, body: { object: 'event', type: 'user.created', timestamp: at, data: user } };
 }
 
 function sample(type: string, address: string, now: number): unknown {
@@ -173,6 +207,7 @@ export const clerk = {
   redact,
   read,
   previous: () => null,
+  backfill,
   sample,
   sign: (body: string, secret: string, _settings: Settings, now: number) => {
     if (!fromBase64(secret.replace(/^whsec_/, '')))

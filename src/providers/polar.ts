@@ -1,12 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
+import { ApiTrouble, apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
 import { signStandard } from './clerk.ts';
-import { email, id, msOfText, own, splitName, text } from './pick.ts';
-import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
+import { at, email, id, msOfText, own, splitName, text } from './pick.ts';
+import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
 
-const settings = z.object({});
+const settings = z.object({
+  apiKey: apiKey('Organization access token with the scope customers:read, for back-fills'),
+  apiBase: apiUrl.describe(
+    'Where the API is, instead of https://api.polar.sh; the sandbox: https://sandbox-api.polar.sh',
+  ),
+});
 type Settings = z.infer<typeof settings>;
 
 const types: EventType[] = [
@@ -69,6 +75,7 @@ const setup = [
   'URL {url}, format Raw, newest API version; tick the events you want → Create.',
   "Press Copy Secret on the endpoint's page and bring it back to Inlet.",
   'The sandbox needs an endpoint and secret of its own.',
+  'Optional: set an organization access token with the scope customers:read as settings.apiKey, so that a back-fill can read the customers you have already. For the sandbox also settings.apiBase https://sandbox-api.polar.sh.',
 ];
 
 /**
@@ -116,6 +123,30 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
     userId: id(own(customer, 'external_id')),
     deletion,
   };
+}
+
+/** GET /v1/customers/, oldest first, `{items, pagination: {total_count, max_page}}` (polar.sh/docs/api-reference/customers/list). */
+const backfill: Backfill<Settings> = {
+  type: 'customer.created',
+  key: 'an organization access token with the scope customers:read',
+  needs: [],
+  async page({ key, settings: set, cursor, fetch }) {
+    const { page, before } = pageOf(cursor);
+    const query = `page=${page}&limit=${PER_PAGE}&sorting=created_at`;
+    const base = set.apiBase ?? 'https://api.polar.sh';
+    const { json } = await getJson(fetch, `${base}/v1/customers/?${query}`, { authorization: `Bearer ${key}` });
+    const customers = listOf(own(json, 'items'));
+    const total = at(json, 'pagination.total_count');
+    const pages = at(json, 'pagination.max_page');
+    if (typeof total !== 'number' || typeof pages !== 'number') throw new ApiTrouble(0);
+    return { items: customers.map(listed), next: nextPage(page, before, total, page < pages), total };
+  },
+};
+
+function listed(customer: unknown) {
+  const changed = own(customer, 'modified_at') ?? own(customer, 'created_at');
+  const body = { type: 'customer.created', timestamp: changed, data: customer };
+  return { id: id(own(customer, 'id')), at: msOfText(changed) ?? 0, body };
 }
 
 function sample(type: string, address: string, now: number): unknown {
@@ -166,6 +197,7 @@ export const polar = {
   redact: (body: unknown) => body,
   read,
   previous: () => null,
+  backfill,
   sample,
   sign: (body: string, secret: string, _settings: Settings, now: number) =>
     signStandard('webhook', new Webhook(secret, { format: 'raw' }), randomUUID(), body, now),

@@ -88,6 +88,36 @@ export interface EventType {
 
 export type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
 
+/** One object of a provider's list, shaped as a body of the back-fill's event type. `at`: when it last changed, ms. */
+export interface Listed {
+  /** Null: it has none, and is passed over. */
+  id: string | null;
+  at: number;
+  body: unknown;
+}
+
+export interface ListPage {
+  items: Listed[];
+  /** What to ask for next; null: this is the last page. Never a secret. */
+  next: string | null;
+  /** How many there are in all, where the provider says. */
+  total: number | null;
+}
+
+/** How to read all persons of a provider, page by page. */
+export interface Backfill<S = unknown> {
+  /** The event type that each of them is read as and whose settings apply. */
+  type: string;
+  /** Objects that do not say when they last changed: what differs from what is known is taken to be as of the reading. */
+  undated?: true;
+  /** What the API key must be, for messages. */
+  key: string;
+  /** Settings that must be there beside the key. */
+  needs: (keyof S & string)[];
+  /** @throws ApiTrouble, AppError */
+  page(ask: { key: string; settings: S; cursor: string | null; fetch: Fetch }): Promise<ListPage>;
+}
+
 /** One provider, in one file: pure translation from bytes and headers to Facts. No database, no clock, no environment. */
 export interface Provider<S = unknown> {
   id: string;
@@ -120,6 +150,8 @@ export interface Provider<S = unknown> {
   dedupe?(body: unknown): { group: string; hash: string } | null;
   /** One call to the provider's API for an event that holds only an id. Null: that person can't be looked up. */
   lookup?(body: unknown, fact: Fact, settings: S, fetch: Fetch): Promise<Fact | null>;
+  /** Reads everybody there is already. */
+  backfill?: Backfill<S>;
   /** A real-shaped body of this type for `send-test`, with this address, a fresh id and `now` in ms. */
   sample(type: string, email: string, now: number): unknown;
   /** Signs a sample as the provider would: the headers to send beside `body`. `now` in ms. */

@@ -102,7 +102,7 @@ function reencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
 }
 
 /** Why the bytes must not be parsed, or null. One pass: JavaScript's parser itself has no limit on depth. */
-function tooMuch(bytes: Uint8Array): string | null {
+function tooMuch(bytes: Uint8Array, maxTokens: number): string | null {
   let depth = 0;
   let tokens = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -115,7 +115,7 @@ function tooMuch(bytes: Uint8Array): string | null {
       if (++depth > MAX_DEPTH) return `nested deeper than ${MAX_DEPTH} levels`;
     } else if (c === 0x7d || c === 0x5d) depth--;
     else if (c === 0x2c || c === 0x3a) tokens++;
-    if (tokens > MAX_TOKENS) return `more than ${MAX_TOKENS} values`;
+    if (tokens > maxTokens) return `more than ${maxTokens} values`;
   }
   return null;
 }
@@ -125,8 +125,9 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** JSON of verified bytes, bounded in depth and tokens. `problem` says why there is none. Never throws. */
 export function parseJson(
   bytes: Uint8Array,
+  maxTokens = MAX_TOKENS,
 ): { json: unknown; problem?: undefined } | { json?: undefined; problem: string } {
-  const much = tooMuch(bytes);
+  const much = tooMuch(bytes, maxTokens);
   if (much) return { problem: `the JSON is ${much}` };
   try {
     return { json: JSON.parse(strict.decode(bytes)) as unknown };

@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import Stripe from 'stripe';
 import { z } from 'zod';
+import { apiKey, apiUrl } from './api.ts';
 import { at, email, id, own, splitName, text } from './pick.ts';
 import {
   type EventType,
   type Fact,
-  type Fetch,
   type Ignored,
   type Provider,
   type Rank,
@@ -15,6 +14,7 @@ import {
   Unverified,
 } from './provider.ts';
 import { examined, findSigner, fromHex, hmacSha256, oneHeader, parseJson, unixSeconds } from './signatures.ts';
+import { backfill, idOf, lookup } from './stripeApi.ts';
 import { stripeSample } from './stripeSamples.ts';
 
 const settings = z.object({
@@ -23,7 +23,8 @@ const settings = z.object({
     .boolean()
     .default(false)
     .describe("Apply events of connected accounts: these are the connected accounts' customers"),
-  apiKey: z.string().optional().describe('Restricted key with read access to Customers and Charges; write-only'),
+  apiKey: apiKey('Restricted key with read access to Customers and Charges, for look-ups and back-fills'),
+  apiBase: apiUrl.describe('Where the API is, instead of https://api.stripe.com'),
 });
 type Settings = z.infer<typeof settings>;
 
@@ -116,7 +117,7 @@ const setup = [
   'Scope "Your account", payload style "Snapshot" (thin payloads hold no address), default API version.',
   'Tick the event types you want → Continue → "Webhook endpoint" → paste {url} → create.',
   "Reveal the signing secret (whsec_…) on the destination's page and bring it back to Inlet.",
-  'Optional: make a restricted key with read access to Customers and Charges and set it as settings.apiKey, so that subscriptions, quotes and disputes are looked up at once.',
+  'Optional: make a restricted key with read access to Customers and Charges and set it as settings.apiKey, so that subscriptions, quotes and disputes are looked up at once, and a back-fill can read the customers you have already.',
 ];
 
 /** `t=…,v1=…[,v1=…]`: HMAC-SHA256 over `t.body`, the whole `whsec_…` text as key (docs.stripe.com/webhooks/signature). */
@@ -161,8 +162,6 @@ function redact(body: unknown): unknown {
     key === 'client_secret' ? undefined : value,
   ) as unknown;
 }
-
-const idOf = (value: unknown): string | null => id(value) ?? id(own(value, 'id'));
 
 function names(type: string, object: unknown) {
   if (type.startsWith('customer.')) return splitName(text(own(object, 'individual_name')) ?? own(object, 'name'));
@@ -249,35 +248,6 @@ function overlaid(now: unknown, before: unknown): unknown {
   return Object.fromEntries(entries);
 }
 
-/** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. */
-async function lookup(body: unknown, fact: Fact, set: Settings, fetch: Fetch): Promise<Fact | null> {
-  if (!set.apiKey) return null;
-  const account = id(own(body, 'account'));
-  const client = new Stripe(set.apiKey, {
-    httpClient: Stripe.createFetchHttpClient(fetch as typeof globalThis.fetch),
-    maxNetworkRetries: 0, // the delivery itself is retried
-    telemetry: false,
-  });
-  const options = account ? { stripeAccount: account } : {};
-  const bare = (value: string) => (account ? value.slice(account.length + 1) : value);
-  const scoped = (value: string) => (account ? `${account}/${value}` : value);
-  const customer = async (customerId: string): Promise<Fact | null> => {
-    const found = await client.customers.retrieve(customerId, {}, options);
-    if (found.deleted || email(found.email) === null) return null;
-    return { ...fact, personId: scoped(customerId), email: email(found.email), ...splitName(found.name) };
-  };
-  if (fact.personId !== null) return bare(fact.personId).startsWith('cus_') ? customer(bare(fact.personId)) : null;
-  const charge = idOf(at(body, 'data.object.charge'));
-  if (charge === null) return null;
-  const found = await client.charges.retrieve(charge, {}, options);
-  const owner = idOf(found.customer);
-  const known = owner === null ? null : await customer(owner);
-  const guest = email(found.billing_details?.email) ?? email(found.receipt_email);
-  return (
-    known ?? (guest === null ? null : { ...fact, email: guest, aliases: [], ...splitName(found.billing_details?.name) })
-  );
-}
-
 function sign(body: string, secret: string, _settings: Settings, now: number): Record<string, string> {
   const t = Math.floor(now / 1000);
   return { 'stripe-signature': `t=${t},v1=${Buffer.from(hmacSha256(secret, `${t}.${body}`)).toString('hex')}` };
@@ -298,6 +268,7 @@ export const stripe = {
   read,
   previous,
   lookup,
+  backfill,
   sample: (type: string, address: string, now: number) =>
     stripeSample(type, address, now, randomUUID().replaceAll('-', '').slice(0, 24)),
   sign,

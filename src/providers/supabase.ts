@@ -1,7 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
+import { apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
 import { at, email, id, msOfText, own, splitName, text } from './pick.ts';
 import {
+  type Backfill,
   type EventType,
   type Fact,
   type Ignored,
@@ -26,6 +28,8 @@ const settings = z.object({
     )
     .default(HEADER)
     .describe('Header that carries the secret'),
+  projectUrl: apiUrl.describe('https://….supabase.co, for back-fills'),
+  apiKey: apiKey('Secret key (sb_secret_…) or service_role key of the project, for back-fills'),
 });
 type Settings = z.infer<typeof settings>;
 
@@ -51,6 +55,7 @@ const setup = [
   'Table "auth users"; tick Insert, Update and Delete.',
   'Type "HTTP Request", method POST, URL {url}, timeout 5000 ms or more.',
   'Under HTTP Headers add {secretHeader} and keep Content-type: application/json.',
+  'Optional: set settings.projectUrl (https://….supabase.co) and the secret or service_role key as settings.apiKey. Supabase never sends a webhook twice; a back-fill finds what was missed.',
 ];
 
 /** Supabase signs nothing: the only proof is a header with a secret of ours (supabase.com/docs/guides/database/webhooks). */
@@ -164,6 +169,38 @@ function dedupe(body: unknown) {
   return row === null ? null : { group: row, hash: createHash('sha256').update(canonical(body)).digest('hex') };
 }
 
+/**
+ * GET /auth/v1/admin/users by page, `{users, aud}` and X-Total-Count (supabase.com/docs/reference/javascript/auth-admin-listusers; that it
+ * can be sorted is read in supabase/auth, internal/api/sorting.go). Its users are the rows under other names.
+ */
+const backfill: Backfill<Settings> = {
+  type: 'INSERT',
+  key: 'the secret (sb_secret_…) or service_role key of the project',
+  needs: ['projectUrl'],
+  async page({ key, settings: set, cursor, fetch }) {
+    const { page, before } = pageOf(cursor);
+    const query = `page=${page}&per_page=${PER_PAGE}&sort=created_at%20asc`;
+    const headers = { apikey: key, authorization: `Bearer ${key}` };
+    const answer = await getJson(fetch, `${set.projectUrl}/auth/v1/admin/users?${query}`, headers);
+    const users = listOf(own(answer.json, 'users'));
+    const counted = answer.headers.get('x-total-count') ?? '';
+    const total = /^\d{1,12}$/.test(counted) ? Number(counted) : null;
+    const more = users.length > 0 && (total === null || page * users.length < total);
+    return { items: users.map(listed), next: nextPage(page, before, total, more), total };
+  },
+};
+
+function listed(user: unknown) {
+  const record = {
+    ...Object(user),
+    raw_user_meta_data: own(user, 'user_metadata'),
+    raw_app_meta_data: own(user, 'app_metadata'),
+  };
+  const time = msOfText(own(user, 'updated_at')) ?? msOfText(own(user, 'created_at')) ?? 0;
+  const body = { type: 'INSERT', table: 'users', schema: 'auth', record, old_record: null };
+  return { id: id(own(user, 'id')), at: time, body };
+}
+
 function sample(type: string, address: string, now: number): unknown {
   const time = new Date(now).toISOString().replace('Z', '000+00:00');
   const row = {
@@ -205,6 +242,7 @@ export const supabase = {
   read,
   previous,
   dedupe,
+  backfill,
   sample,
   sign: (_body: string, secret: string, set: Settings) => ({ [set.headerName]: secret }),
 } satisfies Provider<Settings>;

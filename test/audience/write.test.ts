@@ -80,6 +80,31 @@ eachBackend('API writes', open => {
       expect((await s.api({ userId: 'u1', lastName: 'L' })).contactId).toBe(contactId);
       expect(await s.all()).toMatchObject([{ userId: 'u2', lastName: 'L' }]);
     });
+    test('a former address goes to the next user who comes with it, and both stay two contacts', async () => {
+      const s = await scene(open);
+      const first = await s.api({ email: 'a@x.co', userId: 'u1', firstName: 'One' });
+      await s.api({ email: 'b@x.co', userId: 'u1' });
+      const second = await s.api({ email: 'a@x.co', userId: 'u2', firstName: 'Two' }, 'create');
+      expect(second).toMatchObject({ created: true });
+      expect((await s.api({ email: 'a@x.co', lastName: 'L2' })).contactId).toBe(second.contactId);
+      expect((await s.api({ userId: 'u1', lastName: 'L1' })).contactId).toBe(first.contactId);
+      await s.hook('stripe', { personId: 'cus_1', email: 'b@x.co', formerEmail: 'a@x.co' });
+      expect(await s.all()).toMatchObject([
+        { email: 'a@x.co', userId: 'u2', firstName: 'Two', lastName: 'L2' },
+        { email: 'b@x.co', userId: 'u1', firstName: 'One', lastName: 'L1' },
+      ]);
+    });
+    test('what can never be one person is refused before it costs too much', async () => {
+      const s = await scene(open);
+      await s.store.write(async tx => {
+        for (let i = 0; i < 98; i++)
+          await writeContact(tx, 'upsert', { email: `a${i}@x.co`, userId: 'u1' }, { ...origin() }, NOW + i);
+      });
+      await s.api({ email: 'a98@x.co', userId: 'u1' });
+      await expect(s.api({ email: 'a99@x.co', userId: 'u1' })).rejects.toMatchObject({ code: 'invalid' });
+      await s.api({ userId: 'u1', firstName: 'A' });
+      expect(await s.all()).toMatchObject([{ email: 'a98@x.co', firstName: 'A' }]);
+    });
     test('an address and a user id of two contacts are refused, and nothing changes', async () => {
       const s = await scene(open);
       await s.api({ email: 'a@x.co' });
@@ -272,6 +297,16 @@ eachBackend('API writes', open => {
       await s.erase({ id: made.contactId });
       await s.hook('stripe', { personId: 'cus_7', email: 'a@x.co' });
       expect(await s.all()).toMatchObject([{ email: 'a@x.co', userId: null, source: 'stripe webhook' }]);
+    });
+    test('the next user of the API with a deleted one’s address starts afresh, whoever had it', async () => {
+      const s = await scene(open);
+      await s.api({ email: 'a@x.co', userId: 'u1', properties: { plan: 'pro' } });
+      await s.hook('stripe', { personId: 'cus_1', email: 'a@x.co', lastName: 'Old' });
+      await s.hook('polar', { authority: 'copy', email: 'a@x.co', lastName: 'Guest' });
+      await s.erase({ userId: 'u1' });
+      await s.api({ email: 'a@x.co', userId: 'u2' }, 'create');
+      await s.hook('stripe', { personId: 'cus_1', email: 'a@x.co', lastName: 'Old', rank: 1 });
+      expect(await s.all()).toMatchObject([{ userId: 'u2', lastName: null, properties: {} }]);
     });
     test('the next person with a deleted user’s address is not touched by that deletion', async () => {
       const s = await scene(open);

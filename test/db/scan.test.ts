@@ -5,7 +5,7 @@ import { type Aged, COUNTED, counted, newest, type Search } from '../../src/db/s
 import { contacts, deliveries, events } from '../../src/db/schema.ts';
 import { eventSearch } from '../../src/events.ts';
 import { searchOf } from '../../src/inbound/deliveries.ts';
-import { TestApp } from '../support/app.ts';
+import { onPostgres, TestApp } from '../support/app.ts';
 
 const ROWS = 13_000; // several windows, and more than is counted exactly
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
       with recursive n(i) as (select 0 union all select i + 1 from n where i < ${ROWS - 1})
       insert into deliveries (id, endpoint_id, provider, type, status, message, received_at, due_at, leased, attempts, crashes,
         duplicates, contact_id, response, effects, replays)
-      select 'dlv_' || printf('%013d', i), case when i % 2 then 'ep_busy' else 'ep_other' end, 'stripe',
+      select 'dlv_' || substr(cast(10000000000000 + i as text), 2), case when i % 2 = 1 then 'ep_busy' else 'ep_other' end, 'stripe',
         case when i % 3000 = 0 then 'rare' else 'usual' end, case when i % 500 = 0 then 'dead' else 'processed' end, '', i, 0, 0,
         1, 0, 0, case when i % 1000 = 7 then 'con_few' else 'con_many' end, '{"status":200}', '[]', 0 from n`),
   );
@@ -83,30 +83,33 @@ async function planOf(table: Aged, search: Search): Promise<string> {
 }
 
 // On 1 M rows an index of the filter's own, read again in every window, held the thread for 2.7 s.
-test('inside a window every filter is read by the range of ids, whatever other index there is', async () => {
-  const searches: [Aged, Search][] = await store().read(async tx => {
-    const logged = [
-      { endpointId: 'a' },
-      { endpointId: 'a', status: 'dead' as const, type: 't', since: 1, until: 2 },
-      { status: 'rejected' as const },
-      { contactId: 'c' },
-      { contactId: 'c', endpointId: 'a' },
-    ];
-    const people = [
-      { q: 'a' },
-      { q: 'a', listId: 'l', subscribed: true },
-      { listId: 'l' },
-      { userGroup: 'g', source: 's' },
-    ];
-    const fired = [{ name: 'n' }, { contactId: 'c' }, { name: 'n', contactId: 'c' }];
-    const out: [Aged, Search][] = people.map(filter => [contacts, contactSearch(tx, filter)]);
-    for (const filter of logged) out.push([deliveries, await searchOf(tx, filter)]);
-    for (const filter of fired) out.push([events, await eventSearch(tx, filter)]);
-    return out;
-  });
-  for (const [table, search] of searches) {
-    const plan = await planOf(table, search);
-    expect(plan).toMatch(/SEARCH (deliveries|contacts|events) USING [A-Z ]*INDEX \w+ \([^)]*id>\? AND id<\?\)/);
-    expect(plan).not.toContain('ORDER BY');
-  }
-});
+test.skipIf(onPostgres)(
+  'inside a window every filter is read by the range of ids, whatever other index there is',
+  async () => {
+    const searches: [Aged, Search][] = await store().read(async tx => {
+      const logged = [
+        { endpointId: 'a' },
+        { endpointId: 'a', status: 'dead' as const, type: 't', since: 1, until: 2 },
+        { status: 'rejected' as const },
+        { contactId: 'c' },
+        { contactId: 'c', endpointId: 'a' },
+      ];
+      const people = [
+        { q: 'a' },
+        { q: 'a', listId: 'l', subscribed: true },
+        { listId: 'l' },
+        { userGroup: 'g', source: 's' },
+      ];
+      const fired = [{ name: 'n' }, { contactId: 'c' }, { name: 'n', contactId: 'c' }];
+      const out: [Aged, Search][] = people.map(filter => [contacts, contactSearch(tx, filter)]);
+      for (const filter of logged) out.push([deliveries, await searchOf(tx, filter)]);
+      for (const filter of fired) out.push([events, await eventSearch(tx, filter)]);
+      return out;
+    });
+    for (const [table, search] of searches) {
+      const plan = await planOf(table, search);
+      expect(plan).toMatch(/SEARCH (deliveries|contacts|events) USING [A-Z ]*INDEX \w+ \([^)]*id>\? AND id<\?\)/);
+      expect(plan).not.toContain('ORDER BY');
+    }
+  },
+);

@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
 import { isSuppressed, suppress } from '../../src/audience/suppressions.ts';
+import { idempotencyKeys } from '../../src/db/schema.ts';
+import { retain } from '../../src/inbound/retention.ts';
 import { type Answer, stripeEvent, TestApp } from '../support/app.ts';
 
 const LONG = 'x'.repeat(501);
@@ -600,6 +602,10 @@ describe('what is accepted', () => {
     expect(await count()).toBe(3);
     app.time += 24 * 3_600_000 + 1;
     expect((await send(event, 'k1')).status).toBe(200);
+    const keys = () => app.app.ctx.store.read(async tx => (await tx.select().from(idempotencyKeys)).length);
+    expect(await keys()).toBe(3);
+    await retain(app.app.ctx);
+    expect(await keys()).toBe(1);
   });
   test('suppression: shown, lifted once, within the quota', async () => {
     const { id } = (await app.api('POST', '/contacts/create', { email: 'a@x.co', userId: 'u1' })).body;
@@ -664,6 +670,31 @@ describe('what is accepted', () => {
       'An email or userId is required.',
     );
     expect((await app.fetch('/api/v1/contacts/suppression?userId=x', { method: 'DELETE', headers })).status).toBe(404);
+  });
+  test('the rate limit is told on every answer, errors included, and what is over it is a 429', async () => {
+    await app.stop();
+    app = await TestApp.open({}, { rateLimit: 20 });
+    const calls: [string, string, unknown?, string?][] = [
+      ['GET', '/api-key'],
+      ['POST', '/contacts/create', {}],
+      ['GET', '/contacts/suppression?email=no@x.co'],
+      ['PATCH', '/contacts/create', {}],
+      ['GET', '/nowhere'],
+      ['GET', '/api-key', undefined, 'wrong-key-0123456789abcdefghij'],
+    ];
+    const statuses: number[] = [];
+    for (const [method, path, body, key] of calls) {
+      const { status, headers } = await app.api(method, path, body, key);
+      statuses.push(status);
+      expect([path, headers.get('x-ratelimit-limit')]).toEqual([path, '20']);
+      expect(Number(headers.get('x-ratelimit-remaining') ?? 'none')).toBeWithin(0, 21);
+    }
+    expect(statuses).toEqual([200, 400, 404, 405, 404, 401]);
+    const many = await Promise.all(Array.from({ length: 40 }, () => app.api('GET', '/api-key')));
+    const over = many.filter(each => each.status === 429);
+    expect(over.length).toBeGreaterThan(10);
+    expect(over[0]).toMatchObject({ body: { success: false, message: expect.stringContaining('Rate limit of 20') } });
+    expect(over[0]?.headers.get('x-ratelimit-remaining')).toBe('0');
   });
   test('a hundred writes at once to one contact and to many: each answered, one contact each', async () => {
     const answers = await Promise.all(

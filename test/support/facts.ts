@@ -54,6 +54,7 @@ export function tell(tx: Tx, told: Told, now = NOW): Promise<Taken | null> {
     class: auth ? 'auth' : 'payment',
     source: `${told.provider} webhook`,
     deliveryId: `dlv_${told.id}`,
+    key: `dlv_${told.id}`,
     externalId: told.id,
     replays: 0,
     settings: { ...DEFAULTS, ...told.settings },

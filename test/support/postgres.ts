@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { chmod, cp, mkdtemp, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
@@ -71,6 +71,10 @@ export class Postgres {
     );
     if (init.exitCode !== 0) throw new Error(`initdb failed: ${init.stderr}`);
     const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings, env);
+    process.on('exit', () => {
+      server.child?.kill('SIGQUIT');
+      rmSync(folder, { recursive: true, force: true });
+    });
     await server.run();
     return server;
   }
@@ -81,8 +85,9 @@ export class Postgres {
     return url.href;
   }
 
-  /** Starts it again after `stop`, and waits until it answers. */
+  /** Starts it again after `stop`, and waits until it answers. Does nothing while it runs. */
   async run(): Promise<void> {
+    if (this.child?.exitCode === null && this.child.signalCode === null) return;
     const { port } = new URL(this.base);
     const settings = [
       `port=${port}`,
@@ -94,7 +99,7 @@ export class Postgres {
       cwd: this.data.replace(/\/data$/, ''),
       env: { ...process.env, ...this.env },
       stdout: 'ignore',
-      stderr: Bun.file(join(tmpdir(), `inlet-pg-${port}.log`)),
+      stderr: Bun.file(join(dirname(this.data), 'server.log')),
     });
     for (let i = 0; ; i++) {
       try {

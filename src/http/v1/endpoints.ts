@@ -55,6 +55,10 @@ const providerView = z.object({
   ),
   settings: z.record(z.string(), z.unknown()).describe('JSON Schema'),
   setup: z.array(z.string()),
+  backfill: z
+    .object({ eventType: z.string(), apiKey: z.string(), needs: z.array(z.string()) })
+    .nullable()
+    .describe('What a back-fill needs: the key as settings.apiKey, and other settings. Null: there is none'),
 });
 
 /** `receive`: the real path of a webhook, for test deliveries. */
@@ -66,7 +70,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: z.array(providerView),
       answer: [example.provider],
       handle: async () =>
-        allProviders.map(({ id, name, types, settings, setup }) => ({
+        allProviders.map(({ id, name, types, settings, setup, backfill }) => ({
           id,
           name,
           eventTypes: types.map(({ type, description, carriesEmail, deletion }) => ({
@@ -77,6 +81,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
           })),
           settings: z.toJSONSchema(settings, { io: 'input', unrepresentable: 'any' }),
           setup,
+          backfill: backfill ? { eventType: backfill.type, apiKey: backfill.key, needs: backfill.needs } : null,
         })),
     }),
     route('POST', PATH, {

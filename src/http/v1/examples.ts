@@ -8,6 +8,7 @@ const ids = {
   event: 'evt_0mwt0c8w00003t6u7v8w9x0y',
   list: 'list_0mwt0c8w00004z1a2b3c4d5e',
   key: 'key_0mwt0c8w00005f6g7h8j9k0m',
+  backfill: 'bf_0mwt0c8w00006n7p8q9r0s1t',
 };
 
 export const done = { success: true };
@@ -67,6 +68,11 @@ export const provider = {
   ],
   settings: { type: 'object', properties: { mode: { enum: ['any', 'live', 'test'], default: 'any' } } },
   setup: ['In the Stripe dashboard add an event destination with the URL {url}.'],
+  backfill: {
+    eventType: 'customer.created',
+    apiKey: 'a restricted key (rk_…) with read access to Customers',
+    needs: [],
+  },
 };
 
 export const delivery = {
@@ -147,6 +153,33 @@ export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = {
   ...{ status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null },
   ...{ mailTrouble: null, backlog: 0 },
+};
+
+export const backfill = {
+  id: ids.backfill,
+  endpointId: ids.endpoint,
+  provider: 'stripe',
+  state: 'done',
+  dryRun: false,
+  triggerEvents: false,
+  requestsPerSecond: 5,
+  pages: 13,
+  total: null,
+  read: 1204,
+  created: 1130,
+  updated: 11,
+  known: 60,
+  waiting: 1,
+  skipped: 2,
+  skippedBecause: {
+    'Ignored: a test event, and this endpoint takes live events only (settings.mode).': 2,
+  },
+  released: 8,
+  cursor: null,
+  error: null,
+  createdAt: at,
+  startedAt: at,
+  finishedAt: at,
 };
 
 export const subscription = {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
 import { type Route, route } from '../route.ts';
+import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { messageRoutes } from './emailMessages.ts';
@@ -10,8 +11,10 @@ import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes } from './mails.ts';
+import { runRoutes } from './runs.ts';
 import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
+import { workflowRoutes } from './workflows.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
 export const apiRoutes = (
@@ -19,6 +22,7 @@ export const apiRoutes = (
   forget: () => void,
 ): Route[] => [
   ...endpointRoutes(receive),
+  ...backfillRoutes,
   ...deliveryRoutes,
   ...loopsContactRoutes,
   ...contactRoutes,
@@ -27,6 +31,8 @@ export const apiRoutes = (
   ...messageRoutes,
   ...transactionalRoutes,
   ...mailRoutes,
+  ...workflowRoutes,
+  ...runRoutes,
   ...keyRoutes(forget),
   ...webhookSubscriptionRoutes,
 ];

@@ -103,6 +103,32 @@ export const endpointView = z.object({
     .describe('Shown this once, for providers whose secret Inlet makes'),
 });
 
+const amount = z.number();
+export const backfillView = z.object({
+  id: z.string(),
+  endpointId: z.string(),
+  provider: z.string(),
+  state: z.enum(['queued', 'running', 'done', 'failed', 'cancelled']),
+  dryRun: z.boolean(),
+  triggerEvents: z.boolean(),
+  requestsPerSecond: z.number(),
+  pages: amount.describe('Pages read so far'),
+  total: amount.nullable().describe('How many people the provider has, where it says'),
+  read: amount.describe('People read so far: created, updated, known, waiting and skipped together'),
+  created: amount.describe('New contacts'),
+  updated: amount.describe('Contacts that changed'),
+  known: amount.describe('Contacts that were as they are'),
+  waiting: amount.describe('Without an address so far'),
+  skipped: amount,
+  skippedBecause: z.record(z.string(), z.number()).describe('Reasons, and how many were skipped for each'),
+  released: amount.describe('Deliveries that had waited for these people'),
+  cursor: z.string().nullable().describe("The page under way, in the provider's words; null: the first, or none"),
+  error: z.string().nullable(),
+  createdAt: time,
+  startedAt: time.nullable(),
+  finishedAt: time.nullable(),
+});
+
 export const subscriptionView = z.object({
   id: z.string(),
   name: z.string(),

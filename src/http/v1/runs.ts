@@ -1,0 +1,55 @@
+import { z } from 'zod';
+import { runs } from '../../db/schema.ts';
+import { countsOf, getRun, runSearch, viewRuns } from '../../workflows/runViews.ts';
+import { workflowById } from '../../workflows/workflows.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { pageWith } from './examples.ts';
+import { counts, example, RUN_STATUSES, run, wholeRun } from './workflowShapes.ts';
+
+const tag = 'Workflows';
+const PATH = '/api/v1/workflows/:id';
+
+export const runRoutes: Route[] = [
+  route('GET', `${PATH}/runs`, {
+    summary: 'Who went through a workflow, newest first',
+    tag,
+    errors: [404],
+    query: z.strictObject({
+      ...pageQuery,
+      status: z.enum(RUN_STATUSES).optional(),
+      contactId: z.string().max(64).optional(),
+    }),
+    response: pageOf(run),
+    answer: pageWith(example.run),
+    handle: async ({ ctx, params, query: { perPage, cursor, ...filters } }) => {
+      const workflowId = params.id ?? '';
+      await ctx.store.read(tx => workflowById(tx, workflowId));
+      const url = `${ctx.config.publicUrl}/api/v1/workflows/${workflowId}/runs`;
+      const search = runSearch({ workflowId, ...filters });
+      return page(ctx.store, runs, search, { perPage, cursor, url, filters }, ids =>
+        ctx.store.read(tx => viewRuns(tx, ids)),
+      );
+    },
+  }),
+  route('GET', `${PATH}/counts`, {
+    summary: 'How often each node came to which outcome',
+    tag,
+    errors: [404],
+    response: counts,
+    answer: example.counts,
+    handle: ({ ctx, params }) =>
+      ctx.store.read(async tx => {
+        const { id } = await workflowById(tx, params.id ?? '');
+        return countsOf(tx, id);
+      }),
+  }),
+  route('GET', '/api/v1/runs/:id', {
+    summary: 'One run with its steps, times, outcomes and mails',
+    tag,
+    errors: [404],
+    response: wholeRun,
+    answer: example.wholeRun,
+    handle: ({ ctx, params }) => ctx.store.read(tx => getRun(tx, params.id ?? '')),
+  }),
+];

@@ -1,0 +1,88 @@
+import type { Effect } from '../db/schema.ts';
+import type { Store, Tx } from '../db/store.ts';
+import type { Cause, Happening } from '../happenings.ts';
+import { changed } from './conditions.ts';
+import { mergeRuns, startRun } from './runs.ts';
+import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
+
+const CHECK_EVERY_MS = 500; // another process's change is seen within a second
+
+/** Hears what happens to contacts and starts the runs that follow. Costs nothing while no workflow listens. */
+export class Automation {
+  private cached: Listening[] = [];
+  private version = -1;
+  private checkedAt = -Infinity;
+  private stale = true;
+  private changes = 0;
+
+  constructor(
+    private readonly store: Store,
+    private readonly wake: () => void,
+  ) {}
+
+  /** After a change of our own. */
+  invalidate(): void {
+    this.stale = true;
+    this.changes++;
+  }
+
+  readonly hear = async (tx: Tx, happenings: Happening[], cause: Cause, now: number): Promise<Effect[]> => {
+    for (const each of happenings) if (each.kind === 'contact.merged') await mergeRuns(tx, each.from, each.contact.id);
+    const workflows = await this.listening(tx);
+    if (!workflows.length) return [];
+    const effects: Effect[] = [];
+    for (const workflow of workflows) {
+      const { state, pausedAt } = workflow;
+      if (state === 'paused' && now >= (pausedAt ?? 0) + QUEUEING_MS) continue;
+      for (const happening of happenings) {
+        const entry = entryOf(workflow, happening, cause);
+        if (entry === null) continue;
+        const { id: workflowId, rootNodeId } = workflow;
+        const eventId = happening.kind === 'event' ? happening.eventId : null;
+        const start = { workflowId, rootNodeId, contact: happening.contact, entry, held: state === 'paused', eventId };
+        const effect = await startRun(tx, start, cause, now);
+        if (effect) effects.push(effect);
+      }
+    }
+    if (effects.length) this.wake();
+    return effects;
+  };
+
+  private async listening(tx: Tx): Promise<Listening[]> {
+    const at = performance.now();
+    if (at - this.checkedAt > CHECK_EVERY_MS) {
+      this.checkedAt = at;
+      const version = await this.store.version();
+      if (version !== this.version) this.stale = true;
+      this.version = version;
+    }
+    if (this.stale) {
+      const { changes } = this;
+      const found = await listening(tx); // may throw: then it is read again
+      if (changes === this.changes) this.stale = false; // not when something changed meanwhile
+      this.cached = found;
+    }
+    return this.cached;
+  }
+}
+
+/** What makes an entry unique, '' for once in a contact's life; null: this is not what the workflow waits for. */
+function entryOf({ trigger }: Listening, happening: Happening, { key }: Cause): string | null {
+  switch (trigger.typeName) {
+    case 'SignupTrigger':
+      return happening.kind === 'contact.created' ? '' : null;
+    case 'EventTrigger':
+      if (happening.kind !== 'event' || happening.eventName !== trigger.eventName) return null;
+      return trigger.reEligible ? happening.eventId : '';
+    case 'AddToListTrigger':
+      if (happening.kind !== 'list.subscribed' || happening.listId !== trigger.mailingListId) return null;
+      return trigger.reEligible ? `${key}:${happening.listId}` : '';
+    case 'ContactPropertyTrigger': {
+      const query = trigger.contactPropertyQuery;
+      if (happening.kind !== 'contact.changed' || !query || !changed(query, happening.was, happening.is)) return null;
+      return trigger.reEligible ? `${key}:${query.key}` : '';
+    }
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,96 @@
+import { and, asc, count, eq, inArray } from 'drizzle-orm';
+import type { Search } from '../db/scan.ts';
+import { mails, runs, steps } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { notFound } from '../errors.ts';
+import type { RunRow } from './runs.ts';
+
+export interface RunFilter {
+  workflowId: string;
+  status?: RunRow['status'] | undefined;
+  contactId?: string | undefined;
+}
+
+export function runSearch({ workflowId, status, contactId }: RunFilter): Search {
+  const where = and(
+    eq(runs.workflowId, workflowId),
+    status === undefined ? undefined : eq(runs.status, status),
+    contactId === undefined ? undefined : eq(runs.contactId, contactId),
+  );
+  return { where, narrow: contactId === undefined ? undefined : where };
+}
+
+const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+
+const viewRun = (row: RunRow) => ({
+  id: row.id,
+  workflowId: row.workflowId,
+  contactId: row.contactId,
+  status: row.status,
+  nodeId: row.nodeId,
+  eventId: row.eventId,
+  deliveryId: row.deliveryId,
+  reason: row.reason,
+  nextAt: row.status === 'active' ? iso(row.dueAt) : null,
+  createdAt: iso(row.createdAt) ?? '',
+  endedAt: iso(row.endedAt),
+});
+
+/** Runs in the order of `ids`. */
+export async function viewRuns(tx: Tx, ids: string[]) {
+  const rows = ids.length ? await tx.select().from(runs).where(inArray(runs.id, ids)) : [];
+  return ids.flatMap(id => rows.filter(row => row.id === id).map(viewRun));
+}
+
+/** One run with its steps and the mails it caused. @throws AppError notFound */
+export async function getRun(tx: Tx, id: string) {
+  const [row] = await tx.select().from(runs).where(eq(runs.id, id));
+  if (!row) throw notFound('Run');
+  const done = await tx.select().from(steps).where(eq(steps.runId, id)).orderBy(asc(steps.visit));
+  const keys = done
+    .filter(each => each.outcome === 'sent')
+    .map(each => ({ visit: each.visit, key: `${id}:${each.nodeId}:${each.visit}` }));
+  const sent = keys.length
+    ? await tx
+        .select({ id: mails.id, key: mails.mailKey, state: mails.state })
+        .from(mails)
+        .where(
+          inArray(
+            mails.mailKey,
+            keys.map(each => each.key),
+          ),
+        )
+    : [];
+  const mailOf = (visit: number) => {
+    const mail = sent.find(each => each.key === keys.find(known => known.visit === visit)?.key);
+    return mail ? { mailId: mail.id, mailState: mail.state } : {};
+  };
+  return {
+    ...viewRun(row),
+    steps: done.map(each => ({
+      nodeId: each.nodeId,
+      typeName: each.typeName,
+      outcome: each.outcome,
+      at: iso(each.at) ?? '',
+      doneAt: iso(each.doneAt),
+      detail: { ...each.detail, ...mailOf(each.visit) },
+    })),
+  };
+}
+
+/** How often each node came to what outcome: `{ nodeId: { waiting: 3, sent: 12 } }`, and runs by status. */
+export async function countsOf(tx: Tx, workflowId: string) {
+  const byNode = await tx
+    .select({ nodeId: steps.nodeId, outcome: steps.outcome, n: count() })
+    .from(steps)
+    .where(eq(steps.workflowId, workflowId))
+    .groupBy(steps.nodeId, steps.outcome);
+  const byStatus = await tx
+    .select({ status: runs.status, n: count() })
+    .from(runs)
+    .where(eq(runs.workflowId, workflowId))
+    .groupBy(runs.status);
+  const nodes: Record<string, Record<string, number>> = {};
+  for (const { nodeId, outcome, n } of byNode) nodes[nodeId] = { ...nodes[nodeId], [outcome]: Number(n) };
+  return { runs: Object.fromEntries(byStatus.map(({ status, n }) => [status, Number(n)])), nodes };
+}

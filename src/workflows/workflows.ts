@@ -1,0 +1,336 @@
+import { and, desc, eq, inArray } from 'drizzle-orm';
+import { emailMessages, events, lists, properties, type WorkflowState, workflows } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError, invalid } from '../errors.ts';
+import { newId } from '../id.ts';
+import { enqueue } from '../jobs/queue.ts';
+import { DEFAULT_PROPERTIES, type PropertyType } from './conditions.ts';
+import { EMPTY, type Graph, isTrigger, type Known, lacking, type Node, nodeOf, readGraph } from './graph.ts';
+import { type EndRuns, openRuns } from './runs.ts';
+
+export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph };
+
+/** New entrants queue for so long while a workflow is paused; later ones are not taken in. */
+export const QUEUEING_MS = 86_400_000;
+const MAX_PROBLEMS = 10;
+
+const missing = () => new AppError('notFound', 'Workflow not found.');
+
+/** @throws AppError notFound */
+export async function workflowById(tx: Tx, id: string): Promise<WorkflowRow> {
+  const [row] = await tx.select().from(workflows).where(eq(workflows.id, id));
+  if (!row) throw missing();
+  return row as WorkflowRow;
+}
+
+const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
+
+/** Our state as Loops names it. A stopped workflow sends and queues nothing, as a long paused one. */
+export function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
+  if (state !== 'paused') return LOOPS_STATUS[state];
+  return now < (pausedAt ?? 0) + QUEUEING_MS ? 'PausedAndQueueing' : 'Paused';
+}
+
+const times = (row: WorkflowRow) => ({
+  createdAt: new Date(row.createdAt).toISOString(),
+  updatedAt: new Date(row.updatedAt).toISOString(),
+});
+
+async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
+  const ids = nodes.flatMap(node =>
+    node.typeName === 'SendEmailAction' && node.emailMessageId !== null ? [node.emailMessageId] : [],
+  );
+  if (!ids.length) return new Map();
+  const rows = await tx
+    .select({ id: emailMessages.id, content: emailMessages.content })
+    .from(emailMessages)
+    .where(inArray(emailMessages.id, ids));
+  return new Map(rows.map(row => [row.id, row.content.subject]));
+}
+
+const viewNode = (node: Node, subjects: Map<string, string>) =>
+  node.typeName === 'SendEmailAction' ? { ...node, subject: subjects.get(node.emailMessageId ?? '') ?? '' } : node;
+
+/** Loops' SimplifiedWorkflow, with our state and times. */
+export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
+  const { id, state, name, description, mailingListId, revisionId: workflowRevisionId, graph } = row;
+  const subjects = await subjectsOf(tx, Object.values(graph.nodes));
+  const nodes = Object.fromEntries(Object.entries(graph.nodes).map(([key, node]) => [key, viewNode(node, subjects)]));
+  const status = loopsStatus(row, now);
+  const shown = { id, workflowRevisionId, status, state, name, description, mailingListId };
+  return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...times(row) };
+}
+
+/** Workflows in the order of `ids`, in short. */
+export async function viewWorkflows(tx: Tx, ids: string[], now: number) {
+  const rows = ids.length ? await tx.select().from(workflows).where(inArray(workflows.id, ids)) : [];
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id) as WorkflowRow | undefined;
+    return row ? [{ id, name: row.name, status: loopsStatus(row, now), state: row.state, ...times(row) }] : [];
+  });
+}
+
+/** One node as Loops' node read has it. @throws AppError notFound */
+export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
+  const row = await workflowById(tx, workflowId);
+  const node = nodeOf(row.graph, nodeId);
+  if (!node) throw new AppError('notFound', 'Workflow node not found.');
+  const seen = node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
+  const shown = viewNode(node, await subjectsOf(tx, [node]));
+  return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
+}
+
+/** Names and types as the newest event of that name had them. */
+async function propertiesOfEvent(tx: Tx, eventName: string | null) {
+  if (eventName === null) return [];
+  const [last] = await tx
+    .select({ properties: events.eventProperties })
+    .from(events)
+    .where(eq(events.eventName, eventName))
+    .orderBy(desc(events.id))
+    .limit(1);
+  return Object.entries(last?.properties ?? {}).map(([name, value]) => ({ name, type: typeof value }));
+}
+
+async function requireList(tx: Tx, id: string | null | undefined): Promise<void> {
+  if (id === null || id === undefined) return;
+  const [row] = await tx.select({ id: lists.id }).from(lists).where(eq(lists.id, id));
+  if (!row) throw invalid(`mailingListId: there is no list ${id}. GET /api/v1/lists shows them.`);
+}
+
+const rootOf = (graph: Graph) => ({ id: graph.rootNodeId, ...nodeOf(graph, graph.rootNodeId) });
+
+export interface WorkflowFields {
+  name: string;
+  description?: string | null | undefined;
+  mailingListId?: string | null | undefined;
+}
+
+/** A draft that does nothing yet. @throws AppError invalid */
+export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number): Promise<WorkflowRow> {
+  await requireList(tx, fields.mailingListId);
+  const row: WorkflowRow = {
+    id: newId('wf', now),
+    name: fields.name,
+    description: fields.description ?? null,
+    mailingListId: fields.mailingListId ?? null,
+    state: 'draft',
+    revisionId: null,
+    graph: EMPTY,
+    rootNode: rootOf(EMPTY),
+    pausedAt: null,
+    createdAt: now,
+    updatedAt: now,
+  };
+  await tx.insert(workflows).values(row);
+  return row;
+}
+
+/** @throws AppError notFound; conflict when somebody changed it meanwhile */
+async function atRevision(tx: Tx, id: string, expected: string | null | undefined): Promise<WorkflowRow> {
+  const row = await workflowById(tx, id);
+  if (expected === undefined || row.revisionId === expected) return row;
+  throw new AppError(
+    'conflict',
+    'expectedRevisionId: is stale, the workflow was changed since. Read it again and send its workflowRevisionId.',
+  );
+}
+
+async function change(tx: Tx, row: WorkflowRow, set: Partial<WorkflowRow>, now: number): Promise<WorkflowRow> {
+  const all = { ...set, updatedAt: now };
+  await tx.update(workflows).set(all).where(eq(workflows.id, row.id));
+  return { ...row, ...all };
+}
+
+/** @throws AppError notFound, conflict */
+export async function updateWorkflow(
+  tx: Tx,
+  id: string,
+  expected: string | null | undefined,
+  fields: { name?: string | undefined; description?: string | null | undefined },
+  now: number,
+): Promise<WorkflowRow> {
+  const row = await atRevision(tx, id, expected);
+  const { name = row.name, description = row.description } = fields;
+  return change(tx, row, { name, description, revisionId: newId('rev', now) }, now);
+}
+
+/** What the graph may name, as of this transaction. */
+async function knownTo(tx: Tx, nodes: Record<string, Record<string, unknown>>): Promise<Known> {
+  const typed = await tx.select({ key: properties.key, type: properties.type }).from(properties);
+  const types = new Map<string, PropertyType>([
+    ...Object.entries(DEFAULT_PROPERTIES),
+    ...typed.map(row => [row.key, row.type] as const),
+  ]);
+  const listIds = new Set((await tx.select({ id: lists.id }).from(lists)).map(row => row.id));
+  const named = Object.values(nodes).flatMap(each =>
+    typeof each.emailMessageId === 'string' ? [each.emailMessageId] : [],
+  );
+  const messages = named.length
+    ? await tx
+        .select({ id: emailMessages.id })
+        .from(emailMessages)
+        .where(inArray(emailMessages.id, named.slice(0, 300)))
+    : [];
+  const messageIds = new Set(messages.map(row => row.id));
+  return {
+    typeOf: key => types.get(key),
+    isList: id => listIds.has(id),
+    isEmailMessage: id => messageIds.has(id),
+  };
+}
+
+const listed = (problems: string[]) => {
+  const more = problems.length - MAX_PROBLEMS;
+  return `${problems.slice(0, MAX_PROBLEMS).join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
+};
+
+/** What becomes of contacts who stand at what goes away: `fail` refuses the change, `discard` lets them leave. */
+export type QueuedContactPolicy = 'fail' | 'discard';
+
+export interface GivenGraph {
+  expectedRevisionId?: string | null | undefined;
+  rootNodeId: string;
+  nodes: Record<string, Record<string, unknown>>;
+  queuedContactPolicy: QueuedContactPolicy;
+}
+
+/**
+ * Puts a whole graph in place of the present one. Runs follow it from the node they stand at.
+ * @throws AppError invalid naming each wrong node; conflict when stale, or when contacts stand at a node that goes away
+ */
+export async function putGraph(tx: Tx, id: string, given: GivenGraph, now: number): Promise<WorkflowRow> {
+  const row = await atRevision(tx, id, given.expectedRevisionId);
+  const read = readGraph(given.rootNodeId, given.nodes, await knownTo(tx, given.nodes));
+  if ('problems' in read) throw invalid(listed(read.problems));
+  const { graph } = read;
+  const lacks = row.state === 'running' || row.state === 'paused' ? lacking(graph) : [];
+  if (lacks.length) throw invalid(`The workflow is ${row.state}: ${listed(lacks)}`);
+  const gone = Object.keys(row.graph.nodes).filter(
+    key => nodeOf(graph, key)?.typeName !== nodeOf(row.graph, key)?.typeName,
+  );
+  const queued = row.state === 'draft' ? 0 : await openRuns(tx, id, gone);
+  if (queued && given.queuedContactPolicy === 'fail')
+    throw new AppError(
+      'conflict',
+      `${queued} contacts stand at nodes that this removes (${gone.slice(0, 5).join(', ')}). Keep those nodes, or send queuedContactPolicy: "discard" to let these contacts leave.`,
+    );
+  if (queued) await endRuns(tx, { workflowId: id, nodeIds: gone, reason: 'its node was removed', at: now }, now);
+  return change(tx, row, { graph, rootNode: rootOf(graph), revisionId: newId('rev', now) }, now);
+}
+
+/** Has a job end what runs there are now. */
+const endRuns = (tx: Tx, what: Omit<EndRuns, 'upTo'>, now: number) =>
+  enqueue(tx, 'workflows.end', { ...what, upTo: newId('run', now) } satisfies EndRuns, now);
+
+/** @throws AppError conflict */
+function refuse(row: WorkflowRow, what: string): never {
+  throw new AppError('conflict', `The workflow is ${row.state}; ${what}`);
+}
+
+/** Begins to listen to the trigger. Nothing happens when it runs already. @throws AppError notFound, invalid, conflict */
+export async function startWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
+  const row = await workflowById(tx, id);
+  if (row.state === 'running') return row;
+  if (row.state === 'paused') refuse(row, 'resume it.');
+  const { nodes, rootNodeId } = row.graph;
+  const read = readGraph(rootNodeId, nodes, await knownTo(tx, nodes));
+  const problems = [...('problems' in read ? read.problems : []), ...lacking(row.graph)];
+  if (problems.length) throw invalid(`It can't start yet: ${listed(problems)}`);
+  const left = row.state === 'stopped' ? await openRuns(tx, id, null) : 0;
+  if (left) refuse(row, `${left} runs of before are still being ended. Try again in a moment.`);
+  return change(tx, row, { state: 'running', pausedAt: null }, now);
+}
+
+/** Keeps everybody in place; new entrants queue for a day. @throws AppError notFound, conflict */
+export async function pauseWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
+  const row = await workflowById(tx, id);
+  if (row.state === 'paused') return row;
+  if (row.state !== 'running') refuse(row, 'only a running one can be paused.');
+  return change(tx, row, { state: 'paused', pausedAt: now }, now);
+}
+
+/** Lets everybody go on from where they are. @throws AppError notFound, conflict */
+export async function resumeWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
+  const row = await workflowById(tx, id);
+  if (row.state === 'running') return row;
+  if (row.state !== 'paused') refuse(row, 'only a paused one can be resumed. Start it.');
+  await enqueue(tx, 'workflows.release', { workflowId: id }, now);
+  return change(tx, row, { state: 'running', pausedAt: null }, now);
+}
+
+/** Lets everybody leave and takes nobody in. @throws AppError notFound, conflict */
+export async function stopWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
+  const row = await workflowById(tx, id);
+  if (row.state === 'stopped') return row;
+  if (row.state === 'draft') refuse(row, 'it was never started.');
+  await endRuns(tx, { workflowId: id, nodeIds: null, reason: STOPPED, at: now }, now);
+  return change(tx, row, { state: 'stopped', pausedAt: null }, now);
+}
+
+export const STOPPED = 'the workflow was stopped';
+export const REMOVED = 'the workflow was deleted';
+
+/** Removes it; runs stay readable. @throws AppError notFound; conflict without `confirmed` while it is in use, or stale */
+export async function deleteWorkflow(
+  tx: Tx,
+  id: string,
+  expected: string | null | undefined,
+  confirmed: boolean,
+  now: number,
+): Promise<void> {
+  const row = await atRevision(tx, id, expected);
+  const queued = row.state === 'draft' ? 0 : await openRuns(tx, id, null);
+  const inUse = queued > 0 || row.state === 'running' || row.state === 'paused';
+  if (inUse && !confirmed)
+    throw new AppError(
+      'conflict',
+      `The workflow is ${row.state} and ${queued} contacts are in it. Confirm deletion by sending a second request with confirmDelete: true.`,
+    );
+  if (queued) await endRuns(tx, { workflowId: id, nodeIds: null, reason: REMOVED, at: now }, now);
+  await tx.delete(workflows).where(eq(workflows.id, id));
+}
+
+export interface ListChange {
+  expectedRevisionId?: string | null | undefined;
+  mailingListId: string | null;
+  dryRun: boolean;
+  queuedContactPolicy: QueuedContactPolicy;
+}
+
+/** Limits a workflow to the members of a list, or to none. Loops' three answers. @throws AppError notFound, invalid, conflict */
+export async function changeList(tx: Tx, id: string, given: ListChange, now: number) {
+  const row = await atRevision(tx, id, given.expectedRevisionId);
+  const { mailingListId } = given;
+  await requireList(tx, mailingListId);
+  const queuedContactCount = row.state === 'draft' ? 0 : await openRuns(tx, id, null);
+  const counted = { mailingListId, queuedContactCount };
+  if (given.dryRun) return { status: 'dryRun' as const, ...counted };
+  if (queuedContactCount && given.queuedContactPolicy === 'fail')
+    return { status: 'queuedContactsFound' as const, ...counted };
+  if (queuedContactCount)
+    await endRuns(tx, { workflowId: id, nodeIds: null, reason: 'its mailing list was changed', at: now }, now);
+  const changed = await change(tx, row, { mailingListId, revisionId: newId('rev', now) }, now);
+  const workflow = await viewWorkflow(tx, changed, now);
+  return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, workflow };
+}
+
+/** Workflows that take somebody in, with what each waits for. */
+export async function listening(tx: Tx) {
+  const states: WorkflowState[] = ['running', 'paused'];
+  const rows = await tx
+    .select({
+      id: workflows.id,
+      state: workflows.state,
+      pausedAt: workflows.pausedAt,
+      mailingListId: workflows.mailingListId,
+      root: workflows.rootNode,
+    })
+    .from(workflows)
+    .where(and(inArray(workflows.state, states)));
+  return rows.flatMap(row => {
+    const { id: rootNodeId, ...trigger } = row.root as { id: string } & Node;
+    return isTrigger(trigger) ? [{ ...row, rootNodeId, trigger }] : [];
+  });
+}
+export type Listening = Awaited<ReturnType<typeof listening>>[number];
