@@ -6,6 +6,7 @@ import { contacts, mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { openLink } from '../mail/links.ts';
+import { tellOfMail } from '../mail/tell.ts';
 import { readBody } from './body.ts';
 
 const MAX_FORM = 4096; // bytes
@@ -41,12 +42,12 @@ const gone = () => page(200, 'You get no mails', 'Nobody is known here by this a
 
 /** The contact that a mail went to; it may have become one with another since. */
 async function contactOf(tx: Tx, named: { contactId: string; mailId: string }) {
-  const [mail] = await tx.select({ contactId: mails.contactId }).from(mails).where(eq(mails.id, named.mailId));
+  const [mail] = await tx.select().from(mails).where(eq(mails.id, named.mailId));
   const [contact] = await tx
     .select({ id: contacts.id, subscribed: contacts.subscribed })
     .from(contacts)
     .where(eq(contacts.id, mail?.contactId ?? named.contactId));
-  return contact;
+  return contact && { ...contact, mail };
 }
 
 /** GET shows a page and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
@@ -68,6 +69,10 @@ export async function unsubscribe(ctx: Context, request: Request, token: string)
   const done = await ctx.store.write(async tx => {
     const contact = await contactOf(tx, named);
     if (contact) await setSubscribed(tx, contact.id, subscribed, { key }, now, ctx.tell);
+    if (contact?.mail && contact.subscribed !== subscribed) {
+      const told = subscribed ? 'email.resubscribed' : 'email.unsubscribed';
+      await tellOfMail(ctx, tx, told, contact.mail, key, now);
+    }
     return contact !== undefined;
   });
   if (!done) return gone();

@@ -45,14 +45,14 @@ export interface Claim {
 }
 
 /**
- * Leases due mails, the longest due first; attempt and Message-ID (of `domain`) are committed before anything goes out. What is over
+ * Leases due mails, the longest due first; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
  * the limit of an hour is held.
  */
 export async function claimMails(
   tx: Tx,
   now: number,
   limit: number,
-  domain: string,
+  domain: string | null,
   maxPerHour: number | null,
 ): Promise<Claim> {
   const due = await tx
@@ -78,7 +78,9 @@ export async function claimMails(
       state: 'sending',
       attempts: sql`${mails.attempts} + 1`,
       dueAt: now + LEASE_MS,
-      messageId: sql`case when ${mails.messageId} like '%@%' then ${mails.messageId} else ${mails.messageId} || ${`@${domain}`} end`,
+      ...(domain !== null && {
+        messageId: sql`case when ${mails.messageId} like '%@%' then ${mails.messageId} else ${mails.messageId} || ${`@${domain}`} end`,
+      }),
     })
     .where(inArray(mails.id, go))
     .returning();

@@ -2,7 +2,7 @@ import { eq } from 'drizzle-orm';
 import { suppress } from '../audience/suppressions.ts';
 import { setSubscribed } from '../audience/write.ts';
 import type { Context } from '../context.ts';
-import { contacts } from '../db/schema.ts';
+import { contacts, type MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import {
@@ -21,6 +21,7 @@ import { prepare, type Update } from './letter.ts';
 import type { MailRow } from './mails.ts';
 import { nextTry } from './schedule.ts';
 import { mailSettings } from './settings.ts';
+import { tellOfMail } from './tell.ts';
 import { CONNECTIONS, Smtp } from './transport.ts';
 import type { Outcome } from './verdict.ts';
 
@@ -115,7 +116,7 @@ export class Mailer {
     if (!(await store.read(tx => anyMailDue(tx, now)))) return 0; // an idle server commits nothing
     const settings = await store.read(mailSettings);
     if (settings.paused) return 0;
-    const domain = config.mailFrom?.address.split('@')[1] ?? 'localhost';
+    const domain = (config.smtp && config.mailFrom?.address.split('@')[1]) ?? null;
     const { rows, held } = await store.write(tx => claimMails(tx, now, room, domain, settings.maxPerHour));
     this.tokens -= rows.length;
     for (const row of rows) {
@@ -155,8 +156,11 @@ export class Mailer {
     this.watch(row, outcome);
     const now = this.ctx.now();
     await store.write(async tx => {
-      const ours = await settleMail(tx, row, { ...shown, ...became(row, outcome, now) });
-      if (ours && outcome.kind === 'bounced') await this.lose(tx, letter.to, row.id, now);
+      const set = { ...shown, ...became(row, outcome, now) };
+      if (!(await settleMail(tx, row, set))) return;
+      if (outcome.kind === 'bounced') await this.lose(tx, letter.to, row.id, now);
+      const told = toldOf(outcome, set.state);
+      if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
     });
   }
 
@@ -178,6 +182,13 @@ export class Mailer {
     const [contact] = await tx.select({ id: contacts.id }).from(contacts).where(eq(contacts.email, email));
     if (contact) await setSubscribed(tx, contact.id, false, { key: `${mailId}:bounced` }, now, this.ctx.tell);
   }
+}
+
+/** What outgoing webhooks hear of it: a soft bounce is a mail given up after tries that another time might have mended. */
+function toldOf(outcome: Outcome, state: MailState | undefined) {
+  if (outcome.kind === 'sent') return 'sent';
+  if (outcome.kind === 'bounced') return 'email.hardBounced';
+  return outcome.kind === 'later' && !outcome.trouble && state === 'failed' ? 'email.softBounced' : null;
 }
 
 function became(row: MailRow, outcome: Outcome, now: number): Update {

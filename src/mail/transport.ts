@@ -98,12 +98,16 @@ export class Smtp {
     }
   }
 
-  /** Connects, logs in and leaves. @throws Error with the server's words */
-  async verify(): Promise<void> {
+  /** Connects, logs in and leaves. Gives why it can't, in the server's words without the password, or null. */
+  async verify(): Promise<string | null> {
     try {
       (await this.open()).connection.quit();
+      return null;
     } catch (error) {
-      throw new Error(reply(error as SmtpError));
+      const { user, password } = this.server;
+      const plain = Buffer.from(`\0${user}\0${password}`).toString('base64');
+      const secrets = password ? [plain, Buffer.from(password).toString('base64'), password] : [];
+      return secrets.reduce((text, secret) => text.replaceAll(secret, '…'), reply(error as SmtpError));
     }
   }
 
