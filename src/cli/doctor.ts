@@ -183,7 +183,7 @@ async function mailServer({ smtp, mailFrom }: Config): Promise<Finding> {
       `${host}:${port} takes mail${user === null ? '' : ' and the login'}; from ${mailFrom?.address}`,
     );
   const help = user === null ? '' : ', the user and password';
-  return finding('mail', 'fail', `${host}:${port}: ${cause} Check host, port${help} and TLS in INLET_SMTP_URL.`);
+  return finding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
 }
 
 function guarded(check: string, fn: () => Finding): Finding {

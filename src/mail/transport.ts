@@ -148,9 +148,9 @@ export class Smtp {
       const late = setTimeout(() => fail(new Error('no session in time')), connect + silent);
       const fail = (error: unknown) => {
         clearTimeout(late);
+        reject(error); // before closing, which is an end too
         connection.close();
         this.forget(session);
-        reject(error);
       };
       const session: Session = { connection, sent: 0, idle: undefined, cut: why => fail(new Error(why)) };
       const ready = () => {

@@ -118,8 +118,8 @@ test('doctor logs into the mail server, and names the cause but never the passwo
   expect(await found(null)).toMatchObject({ status: 'warn', message: expect.stringContaining('INLET_SMTP_URL') });
   expect((await found(works.port))?.status).toBe('ok');
   const refused = await found(refuses.port);
-  expect(refused).toMatchObject({ status: 'fail', message: expect.stringContaining('535') });
-  expect(refused?.message).not.toContain(password);
-  expect(refused?.message).not.toContain(encoded);
+  expect(refused?.status).toBe('fail');
+  expect(refused?.message).toContain('535');
+  for (const secret of [password, encoded]) expect(refused?.message).not.toContain(secret);
   expect(await found(1)).toMatchObject({ status: 'fail', message: expect.stringContaining('INLET_SMTP_URL') });
 }, 30_000);

@@ -49,6 +49,8 @@ describe('every verb goes wrong in every way', () => {
       const helo = verb === 'EHLO' && ['4xx', '5xx', 'garbage'].includes(fault);
       expect(outcome.kind).toBe(helo ? 'sent' : expected(verb, fault));
       if (outcome.kind !== 'sent') expect(outcome.error).toMatch(/^The mail server/);
+      if (verb === 'AUTH' && fault === '5xx')
+        expect(outcome).toMatchObject({ error: expect.stringContaining('550 no') });
       expect((await smtp.send(letter)).kind).toBe('sent'); // the pool gets over it
     },
   );
