@@ -27,18 +27,25 @@ create table mails (
   workflow_run_id text,
   transactional_id text,
   state text not null,
+  held_for text,
+  forced integer not null,
   message_id text not null,
   subject text,
   html text,
   plain text,
   due_at bigint not null,
   attempts integer not null,
+  failures integer not null,
+  crashes integer not null,
   error text,
   created_at bigint not null,
   sent_at bigint
 );
 create index mails_queued on mails (due_at, id) where state = 'queued';
 create index mails_sending on mails (due_at) where state = 'sending';
+create index mails_held on mails (held_for, id) where state = 'held';
 create index mails_state on mails (state, id) where state <> 'sent';
+create index mails_sent on mails (sent_at) where sent_at is not null and transactional = 0;
 create index mails_contact on mails (contact_id, id) where contact_id is not null;
 create index mails_recipient on mails (recipient, id);
+create index mails_kept on mails (id) where html is not null or data <> '{}';

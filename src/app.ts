@@ -49,7 +49,7 @@ export interface App {
 /** Puts the parts together: the only place where they meet. A SQLite file is locked for it. @throws AppError when it can't start */
 export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
   const log = seams.log ?? createLog(config);
-  const health: Health = { storeTrouble: null, clockSkewSeconds: null, backlog: async () => 0 };
+  const health: Health = { storeTrouble: null, clockSkewSeconds: null, mailTrouble: null, backlog: async () => 0 };
   const onFatal = seams.onFatal ?? stopNow;
   const opened = await openStore(config, {
     onFatal: error => {
@@ -144,7 +144,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       if (server) await closed(server);
       stopping.abort();
       await worker.stop();
-      mailer.close();
+      await mailer.stop();
       await outgoing.stop();
       if (served)
         await ctx.careful

@@ -38,6 +38,12 @@ export interface SmtpServer {
   loopback: boolean;
   user: string | null;
   password: string | null;
+  /** At once. */
+  connections?: number | undefined;
+  /** Messages per second; absent: as many as go. */
+  rate?: number | undefined;
+  /** A certificate authority of its own, PEM. */
+  ca?: string | undefined;
 }
 
 /** Values of the flags that equal a variable; a flag wins over its variable. */
@@ -77,17 +83,49 @@ const secretKey = z.string().transform((text, ctx) => {
 });
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+const SMTP_HINT = 'must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS)';
+const SMTP_EXTRAS = z.strictObject({
+  connections: whole(1, 50).optional(),
+  rate: whole(1, 1000).optional(),
+  ca: z.string().optional(),
+});
+/** `smtps://user:password@host:port?connections=5&rate=14&ca=/path/ca.pem` */
 const smtpUrl = z.string().transform((text, ctx): SmtpServer => {
+  const bad = (message: string) => {
+    ctx.addIssue(message);
+    return z.NEVER;
+  };
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url && /^smtps?:$/.test(url.protocol) && url.hostname && !url.search && !url.hash && /^\/?$/.test(url.pathname)) {
-    const secure = url.protocol === 'smtps:';
-    const port = Number(url.port || (secure ? 465 : 587));
+  if (!url || !/^smtps?:$/.test(url.protocol) || !url.hostname || url.hash || !/^\/?$/.test(url.pathname))
+    return bad(SMTP_HINT);
+  const secure = url.protocol === 'smtps:';
+  const loopback = LOOPBACK.test(url.hostname);
+  const extras = SMTP_EXTRAS.safeParse(Object.fromEntries(url.searchParams));
+  if (!extras.success)
+    return bad('may end in ?connections= (1 to 50), rate= (messages per second, 1 to 1000) and ca= (a PEM file) only');
+  try {
     const user = url.username ? decodeURIComponent(url.username) : null;
     const password = url.password ? decodeURIComponent(url.password) : null;
-    return { host: url.hostname, port, secure, loopback: LOOPBACK.test(url.hostname), user, password };
+    const { connections, rate, ca: file } = extras.data;
+    const ca = file === undefined ? undefined : readFileSync(file, 'utf8');
+    return {
+      host: url.hostname,
+      port: Number(url.port || (secure ? 465 : 587)),
+      secure,
+      loopback,
+      user,
+      password,
+      connections,
+      rate,
+      ca,
+    };
+  } catch (error) {
+    return bad(
+      error instanceof URIError
+        ? 'has a % in user or password that is not %25'
+        : 'names a ca file that can not be read',
+    );
   }
-  ctx.addIssue('must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS)');
-  return z.NEVER;
 });
 const FROM = /^(?:"?([^"<>]*?)"?\s*<)?([^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|[^\s<>@]+@localhost)>?$/;
 const mailFrom = z.string().transform((text, ctx) => {

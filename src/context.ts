@@ -42,6 +42,8 @@ export interface Health {
   storeTrouble: string | null;
   /** Seconds our clock is ahead (+) or behind (-) of the senders', after three right signatures with a wrong time. */
   clockSkewSeconds: number | null;
+  /** Why no mail goes out now; null: nothing is known against it. */
+  mailTrouble: string | null;
   /** Deliveries queued and due that no worker has taken yet. */
   backlog(): Promise<number>;
 }

@@ -7,6 +7,7 @@ import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../d
 import { meta } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
+import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { askHealth, localUrl } from './health.ts';
@@ -169,6 +170,22 @@ async function publicUrl({ publicUrl: url }: Config): Promise<Finding> {
   return finding('public URL', 'ok', `${url} answers`);
 }
 
+/** Whether the mail server can be reached and logged into. */
+async function mailServer({ smtp, mailFrom }: Config): Promise<Finding> {
+  if (!smtp)
+    return finding('mail', 'warn', 'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.');
+  const { host, port, user } = smtp;
+  const cause = await new Smtp(smtp).verify();
+  if (cause === null)
+    return finding(
+      'mail',
+      'ok',
+      `${host}:${port} takes mail${user === null ? '' : ' and the login'}; from ${mailFrom?.address}`,
+    );
+  const help = user === null ? '' : ', the user and password';
+  return finding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
+}
+
 function guarded(check: string, fn: () => Finding): Finding {
   try {
     return fn();
@@ -210,7 +227,7 @@ async function postgres(config: Config): Promise<Finding[]> {
 
 export async function examine(config: Config): Promise<Finding[]> {
   if (config.databaseUrl !== null)
-    return [...(await postgres(config)), ...(await server(config)), await publicUrl(config)];
+    return [...(await postgres(config)), ...(await server(config)), await publicUrl(config), await mailServer(config)];
   if (!hasData(config.dataDir)) {
     return [
       finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),
@@ -226,6 +243,7 @@ export async function examine(config: Config): Promise<Finding[]> {
     guarded('disk space', () => space(config)),
     ...(await server(config)),
     await publicUrl(config),
+    await mailServer(config),
   ];
 }
 

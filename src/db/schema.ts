@@ -333,9 +333,13 @@ export interface MailContent {
   /** The part before the @; the domain is that of INLET_MAIL_FROM. */
   fromEmail: string;
   replyToEmail: string;
+  /** `plain`: goes out as text only. */
+  emailFormat: 'styled' | 'plain';
   html: string;
   /** Empty: made from the HTML. */
   text: string;
+  /** Kept for Loops' clients and shown again, not sent. */
+  lmx: string;
   /** Values for variables that have none, by name. */
   contactPropertiesFallbacks: Record<string, string>;
   eventPropertiesFallbacks: Record<string, string>;
@@ -361,10 +365,11 @@ export const transactionals = sqliteTable('transactionals', {
 });
 
 export type MailState = 'queued' | 'held' | 'sending' | 'sent' | 'failed' | 'bounced' | 'suppressed';
-/** What fills a mail's variables beside the contact. */
+/** What fills a mail's variables; `contact` only of a test mail, which has none. */
 export interface MailData {
   event?: Record<string, unknown>;
   data?: Record<string, unknown>;
+  contact?: Record<string, unknown>;
 }
 
 /** One message to one recipient; a queue of its own. */
@@ -381,12 +386,16 @@ export const mails = sqliteTable(
     workflowRunId: text('workflow_run_id'),
     transactionalId: text('transactional_id'),
     state: text('state').$type<MailState>().notNull(),
+    heldFor: text('held_for').$type<'smtp' | 'contactCap' | 'hourCap'>(),
+    forced: integer('forced', { mode: 'boolean' }).notNull(), // somebody wants it sent whatever the caps say
     messageId: text('message_id').notNull(), // RFC 5322, the same at every attempt
     subject: text('subject'), // rendered, with the two below
     html: text('html'),
     plain: text('plain'),
     dueAt: time('due_at').notNull(), // while sending: when the lease runs out
-    attempts: integer('attempts').notNull(), // counted before each start
+    attempts: integer('attempts').notNull(), // counted before each start, never back: fences the outcome
+    failures: integer('failures').notNull(), // attempts that failed by the mail's own fault
+    crashes: integer('crashes').notNull(), // attempts in a row that ended with the process
     error: text('error'),
     createdAt: time('created_at').notNull(),
     sentAt: time('sent_at'),
@@ -394,9 +403,12 @@ export const mails = sqliteTable(
   t => [
     index('mails_queued').on(t.dueAt, t.id).where(sql`state = 'queued'`),
     index('mails_sending').on(t.dueAt).where(sql`state = 'sending'`),
+    index('mails_held').on(t.heldFor, t.id).where(sql`state = 'held'`),
     index('mails_state').on(t.state, t.id).where(sql`state <> 'sent'`),
+    index('mails_sent').on(t.sentAt).where(sql`sent_at is not null and transactional = 0`),
     index('mails_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
     index('mails_recipient').on(t.recipient, t.id),
+    index('mails_kept').on(t.id).where(sql`html is not null or data <> '{}'`),
   ],
 );
 

@@ -1,49 +1,81 @@
+import { createHash } from 'node:crypto';
 import { eq } from 'drizzle-orm';
 import { setSubscribed } from '../audience/write.ts';
 import type { Context } from '../context.ts';
-import { contacts } from '../db/schema.ts';
+import { contacts, mails } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { newId } from '../id.ts';
 import { openLink } from '../mail/links.ts';
+import { tellOfMail } from '../mail/tell.ts';
 import { readBody } from './body.ts';
 
 const MAX_FORM = 4096; // bytes
-export const UNSUBSCRIBE = /^\/unsubscribe\/([A-Za-z0-9._-]{20,400})$/;
+export const UNSUBSCRIBE = /^\/unsubscribe\/([A-Za-z0-9._-]{1,400})$/;
 
-const page = (status: number, title: string, text: string, button: { action: string; label: string } | null) =>
+const STYLE =
+  'body{font:1.1em/1.5 system-ui,sans-serif;max-width:30em;margin:15vh auto;padding:0 1em;text-align:center}button{font:inherit;padding:.6em 1.4em}';
+const CSP = [
+  "default-src 'none'",
+  `style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`,
+  "form-action 'self'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+interface Button {
+  action: string;
+  label: string;
+}
+
+const page = (status: number, title: string, text: string, button: Button | null) =>
   new Response(
-    `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex"><title>${title}</title>
-<style>body{font:1.1em/1.5 system-ui,sans-serif;max-width:30em;margin:15vh auto;padding:0 1em;text-align:center}button{font:inherit;padding:.6em 1.4em}</style>
-<h1>${title}</h1><p>${text}</p>${button ? `<form method="post"><input type="hidden" name="action" value="${button.action}"><button>${button.label}</button></form>` : ''}</html>`,
-    {
-      status,
-      headers: {
-        'content-type': 'text/html; charset=utf-8',
-        'content-security-policy':
-          "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'",
-      },
-    },
+    `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="robots" content="noindex"><title>${title}</title><style>${STYLE}</style></head>
+<body><h1>${title}</h1><p>${text}</p>${button ? `<form method="post"><button name="action" value="${button.action}">${button.label}</button></form>` : ''}</body></html>
+`,
+    { status, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': CSP } },
   );
 
-const LEAVE = { action: 'unsubscribe', label: 'Unsubscribe' };
-const BACK = { action: 'resubscribe', label: 'Subscribe again' };
+const LEAVE: Button = { action: 'unsubscribe', label: 'Unsubscribe' };
+const BACK: Button = { action: 'resubscribe', label: 'Subscribe again' };
+const gone = () => page(200, 'You get no mails', 'Nobody is known here by this address any more.', null);
+
+/** The contact that a mail went to; it may have become one with another since. */
+async function contactOf(tx: Tx, named: { contactId: string; mailId: string }) {
+  const [mail] = await tx.select().from(mails).where(eq(mails.id, named.mailId));
+  const [contact] = await tx
+    .select({ id: contacts.id, subscribed: contacts.subscribed })
+    .from(contacts)
+    .where(eq(contacts.id, mail?.contactId ?? named.contactId));
+  return contact && { ...contact, mail };
+}
 
 /** GET shows a page and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
 export async function unsubscribe(ctx: Context, request: Request, token: string): Promise<Response> {
   const named = openLink(ctx.sealer, token);
-  const contact =
-    named &&
-    (await ctx.store.read(async tx => (await tx.select().from(contacts).where(eq(contacts.id, named.contactId)))[0]));
-  if (!named || !contact)
-    return page(404, 'This link does not work', 'It is damaged, or you are not on our list any more.', null);
-  if (request.method !== 'POST')
+  if (!named) return page(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);
+  if (request.method !== 'POST') {
+    const contact = await ctx.store.read(tx => contactOf(tx, named));
+    if (!contact) return gone();
     return contact.subscribed
       ? page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE)
       : page(200, 'You are unsubscribed', 'You get no mails of this kind.', BACK);
+  }
   const body = await readBody(request, MAX_FORM);
   const form = body instanceof Uint8Array ? new TextDecoder().decode(body) : '';
   const subscribed = new URLSearchParams(form).get('action') === BACK.action;
   const now = ctx.now();
-  const origin = { key: `${named.mailId}:${subscribed ? 'back' : 'leave'}:${now}` };
-  await ctx.store.write(tx => setSubscribed(tx, contact.id, subscribed, origin, now, ctx.tell));
+  const key = newId('link', now);
+  const done = await ctx.store.write(async tx => {
+    const contact = await contactOf(tx, named);
+    if (contact) await setSubscribed(tx, contact.id, subscribed, { key }, now, ctx.tell);
+    if (contact?.mail && contact.subscribed !== subscribed) {
+      const told = subscribed ? 'email.resubscribed' : 'email.unsubscribed';
+      await tellOfMail(ctx, tx, told, contact.mail, key, now);
+    }
+    return contact !== undefined;
+  });
+  if (!done) return gone();
   return subscribed
     ? page(200, 'Welcome back', 'You are subscribed again.', LEAVE)
     : page(200, 'You are unsubscribed', 'You get no more mails of this kind.', BACK);

@@ -3,6 +3,7 @@ import { StoreUnavailable } from '../db/store.ts';
 import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
+import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { retainRuns } from '../workflows/retention.ts';
 import { kinds } from './kinds.ts';
@@ -202,5 +203,6 @@ export class Worker {
     await retain(this.ctx);
     await retainCalls(this.ctx);
     await retainRuns(this.ctx);
+    await retainMails(this.ctx);
   }
 }

@@ -1,181 +1,204 @@
 import { eq } from 'drizzle-orm';
-import type { Transporter } from 'nodemailer';
-import { isSuppressed, suppress } from '../audience/suppressions.ts';
+import { suppress } from '../audience/suppressions.ts';
 import { setSubscribed } from '../audience/write.ts';
 import type { Context } from '../context.ts';
-import { contacts, type mails } from '../db/schema.ts';
-import { StoreUnavailable } from '../db/store.ts';
+import { contacts, type MailState } from '../db/schema.ts';
+import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { unsubscribeUrl } from './links.ts';
 import {
+  anyHeldByHour,
+  anyLapsed,
   anyMailDue,
   claimMails,
-  MAX_A_DAY,
-  type MailRow,
-  mailsOfDay,
+  freeMails,
   recoverMails,
+  releaseByHour,
   releaseMails,
+  setBackMails,
   settleMail,
-} from './mails.ts';
-import { getMessage } from './messages.ts';
-import { type Rendered, render } from './render.ts';
+} from './leases.ts';
+import { prepare, type Update } from './letter.ts';
+import type { MailRow } from './mails.ts';
+import { nextTry } from './schedule.ts';
 import { mailSettings } from './settings.ts';
-import { type Outcome, type Outgoing, openTransport, send } from './transport.ts';
+import { tellOfMail } from './tell.ts';
+import { CONNECTIONS, Smtp } from './transport.ts';
+import type { Outcome } from './verdict.ts';
 
-const BATCH = 50;
+const PER_CONNECTION = 8; // claimed at once: while some are sent, others are rendered and noted
+const LOOK_MS = 200; // while mails are under way, others become due
 const DOWN_MS = 15_000; // a server that can't be used is left alone for this long
-const GIVE_UP_MS = 2 * 86_400_000;
-const LONGEST_MS = 6 * 3_600_000;
 const RECOVER_MS = 10_000;
+const STEP_MS = 1000; // a clock set back by less is waited out
+const STOP_MS = 3000; // mails under way may end until then
+const CHUNK = 500;
+const MAX_CRASHES = 10; // in a row while sending one mail
 export const NO_SMTP = 'No mail server is set. Set INLET_SMTP_URL and INLET_MAIL_FROM and restart; it goes out then.';
+const STUCK = 'Inlet stopped each time while sending this mail. Retry it once the cause is mended.';
 
-type Update = Partial<typeof mails.$inferInsert>;
-interface Ready {
-  mail: Outgoing;
-  rendered: Rendered;
-}
+const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
 /** Sends what is queued. A crash between the server's yes and our commit sends a mail twice, with the same Message-ID. */
 export class Mailer {
-  private readonly transport: Transporter | null;
-  private downUntil = 0;
-  private lastRecovery = -Infinity;
-  private released = false;
-  private started = false;
+  private readonly smtp: Smtp | null;
+  private readonly underWay = new Set<Promise<void>>();
+  private stopping = false;
+  private downUntil = Number.NEGATIVE_INFINITY; // by performance.now()
+  private lastRecovery = Number.NEGATIVE_INFINITY;
+  private newestNow: number | null = null;
+  private tokens = 0;
+  private tokensAt = 0;
 
   constructor(private readonly ctx: Context) {
-    this.transport = ctx.config.smtp && openTransport(ctx.config.smtp);
+    this.smtp = ctx.config.smtp && new Smtp(ctx.config.smtp);
   }
 
-  /** One batch; how many mails it was. For the worker. */
+  /** Starts what is due and there is room for. Gives how much that was, or 1 while mails are under way. */
   readonly duty = async (now: number): Promise<number> => {
-    const { store, config } = this.ctx;
+    if (this.stopping) return 0;
+    await this.followClock(now);
     await this.recover(now);
-    if (now < this.downUntil || !(await store.read(tx => anyMailDue(tx, now)))) return 0;
-    const settings = await store.read(mailSettings);
-    if (settings.paused) return 0;
-    const domain = config.mailFrom?.address.split('@')[1] ?? 'localhost';
-    const claimed = await store.write(tx => claimMails(tx, now, BATCH, domain));
-    await Promise.all(claimed.map(row => this.deliver(row)));
-    return claimed.length;
+    const started = await this.start(now);
+    if (started || !this.underWay.size) return started;
+    await Promise.race([...this.underWay, Bun.sleep(LOOK_MS)]);
+    return 1;
   };
 
-  close(): void {
-    this.transport?.close();
+  /** Waits some seconds for what is under way, then cuts it off: it is due again at the next start. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    const cut = setTimeout(() => this.smtp?.close(), STOP_MS);
+    await Promise.all(this.underWay);
+    clearTimeout(cut);
+    this.smtp?.close();
+  }
+
+  /** Alone (SQLite), leases found at the start are void, and the clock is ours to follow. */
+  private async followClock(now: number): Promise<void> {
+    const { store } = this.ctx;
+    const back = this.newestNow === null ? 0 : this.newestNow - now;
+    if (store.kind === 'sqlite') {
+      if (this.newestNow === null) await store.write(tx => freeMails(tx, now));
+      if (back >= STEP_MS) await store.write(tx => setBackMails(tx, back));
+    }
+    if (this.newestNow === null || back < 0 || back >= STEP_MS) this.newestNow = now;
   }
 
   private async recover(now: number): Promise<void> {
     const { store } = this.ctx;
-    if (!this.started && store.kind === 'sqlite') await store.write(tx => recoverMails(tx, null));
-    this.started = true;
     const at = performance.now();
-    if (at - this.lastRecovery > RECOVER_MS) {
-      this.lastRecovery = at;
-      await store.write(tx => recoverMails(tx, now));
+    if (at - this.lastRecovery < RECOVER_MS) return;
+    if (this.smtp && this.lastRecovery === Number.NEGATIVE_INFINITY)
+      while ((await store.write(tx => releaseMails(tx, 'smtp', now, CHUNK))) === CHUNK);
+    this.lastRecovery = at;
+    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now));
+    if (!(await store.read(anyHeldByHour))) return;
+    const { maxPerHour } = await store.read(mailSettings);
+    await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));
+  }
+
+  /** How many mails may be claimed now: as the connections, and `rate` of the mail server's URL, allow. */
+  private room(): number {
+    const { connections = CONNECTIONS, rate } = this.ctx.config.smtp ?? {};
+    const most = connections * PER_CONNECTION;
+    const free = most - this.underWay.size;
+    if (rate === undefined) return free < most / 2 ? 0 : free; // in batches: each claim is a commit
+    const at = performance.now();
+    this.tokens = Math.min(rate, this.tokens + ((at - this.tokensAt) / 1000) * rate);
+    this.tokensAt = at;
+    return Math.min(free, Math.floor(this.tokens));
+  }
+
+  private async start(now: number): Promise<number> {
+    const { store, config } = this.ctx;
+    const room = this.room();
+    if (room <= 0 || performance.now() < this.downUntil) return 0;
+    if (!(await store.read(tx => anyMailDue(tx, now)))) return 0; // an idle server commits nothing
+    const settings = await store.read(mailSettings);
+    if (settings.paused) return 0;
+    const domain = (config.smtp && config.mailFrom?.address.split('@')[1]) ?? null;
+    const { rows, held } = await store.write(tx => claimMails(tx, now, room, domain, settings.maxPerHour));
+    this.tokens -= rows.length;
+    for (const row of rows) {
+      this.begin(row);
+      await turn(); // rendering takes milliseconds: others get theirs in between
     }
-    if (this.transport && !this.released) while (await store.write(tx => releaseMails(tx, NO_SMTP, now)));
-    this.released = true;
+    return rows.length + held;
+  }
+
+  private begin(row: MailRow): void {
+    const work: Promise<void> = this.deliver(row)
+      .catch(error => {
+        if (!(error instanceof StoreUnavailable))
+          this.ctx.log.error({ err: error, mailId: row.id }, 'what became of a mail could not be recorded');
+      })
+      .finally(() => this.underWay.delete(work));
+    this.underWay.add(work);
   }
 
   private async deliver(row: MailRow): Promise<void> {
     const { store, log } = this.ctx;
-    const now = this.ctx.now();
+    const settle = (set: Update) => store.write(tx => settleMail(tx, row, set));
+    if (row.crashes >= MAX_CRASHES) return void (await settle({ state: 'failed', error: STUCK }));
+    let ready: Awaited<ReturnType<typeof prepare>>;
     try {
-      const ready = await this.prepare(row);
-      if (!('mail' in ready)) return void (await store.write(tx => settleMail(tx, row, ready)));
-      const { subject, html, text: plain } = ready.rendered;
-      const shown = { subject, html, plain };
-      if (!this.transport) {
-        await store.write(tx => settleMail(tx, row, { ...shown, state: 'held', error: NO_SMTP }));
-        return;
-      }
-      const outcome = await send(this.transport, ready.mail);
-      await this.note(row, outcome, shown, this.ctx.now());
+      ready = await prepare(this.ctx, row, this.ctx.now());
     } catch (error) {
-      if (error instanceof StoreUnavailable) return; // its lease runs out
-      log.error({ err: error, mailId: row.id }, 'could not send a mail');
-      const message =
-        error instanceof AppError ? error.message : 'Failed; the log has the cause under the id of this mail.';
-      const set: Update = { state: 'failed', error: message };
-      await store
-        .write(tx => settleMail(tx, row, set))
-        .catch(() => log.warn({ mailId: row.id, now }, 'its lease runs out'));
+      if (error instanceof StoreUnavailable) throw error; // its lease runs out
+      log.error({ err: error, mailId: row.id }, 'a mail could not be made');
+      const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
+      return void (await settle({ state: 'failed', error: message }));
     }
+    if ('instead' in ready) return void (await settle(ready.instead));
+    const { letter, shown } = ready;
+    if (!this.smtp) return void (await settle({ ...shown, state: 'held', heldFor: 'smtp', error: NO_SMTP }));
+    const outcome = await this.smtp.send(letter);
+    this.watch(row, outcome);
+    const now = this.ctx.now();
+    await store.write(async tx => {
+      const set = { ...shown, ...became(row, outcome, now) };
+      if (!(await settleMail(tx, row, set))) return;
+      if (outcome.kind === 'bounced') await this.lose(tx, letter.to, row.id, now);
+      const told = toldOf(outcome, set.state);
+      if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
+    });
   }
 
-  /** The message, or why it does not go out. @throws AppError invalid when it can't be rendered */
-  private async prepare(row: MailRow): Promise<Ready | Update> {
-    const { store, config, sealer } = this.ctx;
-    const found = await store.read(async tx => {
-      const by = row.contactId === null ? eq(contacts.email, row.recipient) : eq(contacts.id, row.contactId);
-      const [contact] = await tx.select().from(contacts).where(by);
-      return {
-        contact,
-        message: await getMessage(tx, row.emailMessageId),
-        suppressed: await isSuppressed(tx, row.recipient),
-        today: row.contactId && !row.transactional ? await mailsOfDay(tx, row.contactId, row.createdAt) : 0,
-      };
-    });
-    const { contact, message } = found;
-    if (found.suppressed)
-      return { state: 'suppressed', error: 'The address is suppressed: mail to it bounced before.' };
-    if (!row.transactional && !contact?.subscribed)
-      return { state: 'suppressed', error: contact ? 'The contact is unsubscribed.' : 'The contact is gone.' };
-    if (found.today > MAX_A_DAY)
-      return {
-        state: 'held',
-        error: `More than ${MAX_A_DAY} mails to this contact within a day. Retry it to send it anyway.`,
-      };
-    const link = contact && !row.transactional ? unsubscribeUrl(config.publicUrl, sealer, contact.id, row.id) : '';
-    const { properties = {}, ...fields } = contact ?? { email: row.recipient };
-    const rendered = render(message.content, {
-      contact: { ...properties, ...fields },
-      event: row.data.event ?? {},
-      data: row.data.data ?? {},
-      unsubscribeUrl: link,
-    });
-    const from = config.mailFrom ?? { name: '', address: 'inlet@localhost' };
-    const { fromEmail, replyToEmail } = message.content;
-    const mail: Outgoing = {
-      messageId: row.messageId,
-      from: {
-        name: rendered.fromName || from.name,
-        address: fromEmail ? `${fromEmail}@${from.address.split('@')[1]}` : from.address,
-      },
-      replyTo: replyToEmail || null,
-      to: contact && row.contactId !== null ? contact.email : row.recipient,
-      subject: rendered.subject,
-      html: rendered.html,
-      text: rendered.text,
-      unsubscribeUrl: link || null,
-    };
-    return { mail, rendered };
-  }
-
-  private async note(row: MailRow, outcome: Outcome, shown: Update, now: number): Promise<void> {
-    const { store, log, tell } = this.ctx;
+  /** What an outcome says of the mail server. */
+  private watch(row: MailRow, outcome: Outcome): void {
+    const { health, log } = this.ctx;
     if (outcome.kind === 'sent') {
-      await store.write(tx => settleMail(tx, row, { ...shown, state: 'sent', sentAt: now, error: null }));
+      health.mailTrouble = null;
       return;
     }
-    const { kind, error } = outcome;
-    log.warn({ mailId: row.id, kind, error }, 'a mail did not go out');
-    if (kind === 'down') this.downUntil = now + DOWN_MS;
-    const late = now - row.createdAt > GIVE_UP_MS;
-    const again = (kind === 'later' || kind === 'down') && !late;
-    const attempts = kind === 'down' ? row.attempts - 1 : row.attempts;
-    const wait = kind === 'down' ? DOWN_MS : Math.min(LONGEST_MS, 30_000 * 2 ** Math.min(20, row.attempts - 1));
-    const set: Update = again
-      ? { ...shown, state: 'queued', attempts, dueAt: now + Math.round(wait * (0.5 + Math.random() / 2)), error }
-      : {
-          ...shown,
-          state: kind === 'bounced' ? 'bounced' : 'failed',
-          error: late ? `Given up after two days. ${error}` : error,
-        };
-    await store.write(async tx => {
-      if (!(await settleMail(tx, row, set)) || kind !== 'bounced') return;
-      await suppress(tx, row.recipient, 'bounced', now);
-      if (row.contactId !== null) await setSubscribed(tx, row.contactId, false, { key: row.id }, now, tell);
-    });
+    log.warn({ mailId: row.id, kind: outcome.kind, error: outcome.error }, 'a mail did not go out');
+    if (outcome.kind === 'down' && !this.stopping) this.downUntil = performance.now() + DOWN_MS;
+    if (outcome.kind === 'down' || (outcome.kind === 'later' && outcome.trouble)) health.mailTrouble = outcome.error;
   }
+
+  /** An address that is no good gets nothing more, and its contact is unsubscribed. */
+  private async lose(tx: Tx, email: string, mailId: string, now: number): Promise<void> {
+    await suppress(tx, email, 'bounced', now);
+    const [contact] = await tx.select({ id: contacts.id }).from(contacts).where(eq(contacts.email, email));
+    if (contact) await setSubscribed(tx, contact.id, false, { key: `${mailId}:bounced` }, now, this.ctx.tell);
+  }
+}
+
+/** What outgoing webhooks hear of it: a soft bounce is a mail given up after tries that another time might have mended. */
+function toldOf(outcome: Outcome, state: MailState | undefined) {
+  if (outcome.kind === 'sent') return 'sent';
+  if (outcome.kind === 'bounced') return 'email.hardBounced';
+  return outcome.kind === 'later' && !outcome.trouble && state === 'failed' ? 'email.softBounced' : null;
+}
+
+function became(row: MailRow, outcome: Outcome, now: number): Update {
+  if (outcome.kind === 'sent') return { state: 'sent', sentAt: now, error: null };
+  const { kind, error } = outcome;
+  if (kind === 'bounced' || kind === 'failed') return { state: kind, error };
+  if (kind === 'down') return { state: 'queued', dueAt: now + Math.round(DOWN_MS * Math.random()), error };
+  const failures = row.failures + 1;
+  const dueAt = nextTry(failures, now, Math.random());
+  return dueAt === null
+    ? { state: 'failed', failures, error: `Given up after two days. ${error}` }
+    : { state: 'queued', failures, dueAt, error };
 }

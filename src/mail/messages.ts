@@ -3,7 +3,7 @@ import { emailMessages, type MailContent } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
-import { variablesOf } from './render.ts';
+import { checkContent } from './render.ts';
 
 export type MessageRow = typeof emailMessages.$inferSelect;
 export type Fallbacks = Record<string, string | null>;
@@ -19,8 +19,10 @@ const EMPTY: MailContent = {
   fromName: '',
   fromEmail: '',
   replyToEmail: '',
+  emailFormat: 'styled',
   html: '',
   text: '',
+  lmx: '',
   contactPropertiesFallbacks: {},
   eventPropertiesFallbacks: {},
   dataVariablesFallbacks: {},
@@ -35,7 +37,7 @@ function changed(before: MailContent, change: ContentChange): MailContent {
       Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null),
     );
   }
-  variablesOf(after); // refuses what can't be parsed
+  checkContent(after);
   return after;
 }
 
@@ -59,8 +61,25 @@ export async function createMessage(
   return row;
 }
 
+/** Built in, so that a new installation has something to send. */
+export const EXAMPLE_ID = 'example';
+const EXAMPLE: MessageRow = {
+  id: EXAMPLE_ID,
+  content: {
+    ...EMPTY,
+    subject: 'Hello {{ data.name }}',
+    html: '<p>Hello {{ data.name }},</p><p>this is a mail from <b>Inlet</b>. It works.</p>',
+    dataVariablesFallbacks: { name: 'there' },
+  },
+  revisionId: EXAMPLE_ID,
+  transactionalId: EXAMPLE_ID,
+  createdAt: 0,
+  updatedAt: 0,
+};
+
 /** @throws AppError notFound */
 export async function getMessage(tx: Tx, id: string): Promise<MessageRow> {
+  if (id === EXAMPLE_ID) return EXAMPLE;
   const [row] = await tx.select().from(emailMessages).where(eq(emailMessages.id, id));
   if (!row) throw notFound('Email message');
   return row;
@@ -83,19 +102,18 @@ export async function updateMessage(
   return { ...before, ...set };
 }
 
-/** In Loops' shape, with `html` and `text`; `lmx` is there for clients that want it. */
+/** In Loops' shape, with `html` and `text`. */
 export function viewMessage({ id, content, revisionId, transactionalId, createdAt, updatedAt }: MessageRow) {
   const fallbacks = Object.fromEntries(
     FALLBACKS.flatMap(key => (Object.keys(content[key]).length ? [[key, content[key]]] : [])),
   );
-  const { subject, previewText, fromName, fromEmail, replyToEmail, html, text } = content;
+  const { subject, previewText, fromName, fromEmail, replyToEmail, emailFormat, html, text, lmx } = content;
   return {
     id,
     emailMessageId: id,
     ...(transactionalId === null ? {} : { transactionalId }),
     ...{ subject, previewText, fromName, fromEmail, replyToEmail },
-    emailFormat: html ? ('styled' as const) : ('plain' as const),
-    ...{ html, text, lmx: '' },
+    ...{ emailFormat, html, text, lmx },
     ...fallbacks,
     contentRevisionId: revisionId,
     createdAt: new Date(createdAt).toISOString(),

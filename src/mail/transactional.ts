@@ -4,7 +4,7 @@ import { emailMessages, transactionals } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
-import { createMessage, getMessage, type MessageRow } from './messages.ts';
+import { createMessage, EXAMPLE_ID, getMessage, type MessageRow } from './messages.ts';
 import { dataVariablesOf } from './render.ts';
 
 type Row = typeof transactionals.$inferSelect;
@@ -56,6 +56,7 @@ export async function publish(tx: Tx, id: string, now: number): Promise<Row> {
 
 /** A published message may not be changed any more; its transactional email gets a draft for that. @throws AppError conflict */
 export async function requireDraft(tx: Tx, message: MessageRow): Promise<void> {
+  if (message.id === EXAMPLE_ID) throw new AppError('conflict', 'The example is built in. Make a message of your own.');
   if (message.transactionalId === null) return;
   const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, message.transactionalId));
   if (row && row.draftId !== message.id)
@@ -108,6 +109,7 @@ export async function viewTransactional(tx: Tx, id: string) {
 
 /** The message that is sent for it. @throws AppError notFound; invalid while nothing is published */
 export async function publishedOf(tx: Tx, id: string): Promise<MessageRow> {
+  if (id === EXAMPLE_ID) return getMessage(tx, id);
   const row = await getTransactional(tx, id);
   if (row.publishedId === null)
     throw new AppError('invalid', 'This transactional email is not published yet. Publish its draft first.');

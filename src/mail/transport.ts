@@ -1,100 +1,226 @@
-import { createTransport, type Transporter } from 'nodemailer';
+import MailComposer from 'nodemailer/lib/mail-composer';
+import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SmtpServer } from '../config.ts';
-
-export const CONNECTIONS = 5;
-const CONNECT_MS = 10_000;
-const SILENT_MS = 30_000;
+import { type Outcome, reply, type SmtpError, verdict } from './verdict.ts';
 
 /** A message ready to go out, to one recipient. */
-export interface Outgoing {
+export interface Letter {
   messageId: string;
   from: { name: string; address: string };
   replyTo: string | null;
   to: string;
   subject: string;
-  html: string;
+  /** null: text only. */
+  html: string | null;
   text: string;
   /** RFC 8058; null: transactional. */
   unsubscribeUrl: string | null;
 }
 
-/** What became of it: `later` is worth another try; `down` says the server and not this mail is the trouble. */
-export type Outcome = { kind: 'sent' } | { kind: 'bounced' | 'failed' | 'later' | 'down'; error: string };
+/** How long a server may take, in ms: to set a session up, to say something, and for one message in all. */
+export interface Patience {
+  connect: number;
+  silent: number;
+  message: number;
+}
+const PATIENCE: Patience = { connect: 10_000, silent: 30_000, message: 45_000 };
+export const CONNECTIONS = 5;
+const PER_CONNECTION = 100; // messages; servers limit it
+const IDLE_MS = 15_000;
 
-/** A pool of connections. TLS is required except on loopback, certificates are checked. */
-export function openTransport(smtp: SmtpServer): Transporter {
-  return createTransport({
-    pool: true,
-    host: smtp.host.replace(/^\[|\]$/g, ''),
-    port: smtp.port,
-    secure: smtp.secure,
-    requireTLS: !smtp.secure && !smtp.loopback,
-    ignoreTLS: !smtp.secure && smtp.loopback,
-    ...(smtp.user === null ? {} : { auth: { user: smtp.user, pass: smtp.password ?? '' } }),
-    maxConnections: CONNECTIONS,
-    maxMessages: 200,
-    connectionTimeout: CONNECT_MS,
-    greetingTimeout: CONNECT_MS,
-    socketTimeout: SILENT_MS,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  });
+interface Message {
+  envelope: { from: string; to: string[]; size: number };
+  raw: Buffer;
 }
 
-interface SmtpError extends Error {
-  code?: string;
-  command?: string;
-  responseCode?: number;
-  response?: string;
-}
+const ONE_ADDRESS = /^[^\s\p{Cc}<>()[\]\\,;:"@]+@[^\s\p{Cc}<>()[\]\\,;:"@]+$/u;
 
-/** What a login sends, in every form: a server that repeats it must not have it shown or stored. */
-function loginOf({ options }: Transporter): string[] {
-  const { auth } = options as { auth?: { user: string; pass: string } };
-  if (!auth?.pass) return [];
-  const forms = [auth.pass, `\0${auth.user}\0${auth.pass}`].map(text => Buffer.from(text).toString('base64'));
-  return [auth.pass, ...forms.map(form => form.replace(/=+$/, ''))];
-}
-
-/** A server's words, short and on one line. */
-const said = (error: SmtpError, login: string[]) =>
-  login
-    .reduce((words, secret) => words.replaceAll(secret, '…'), error.response ?? error.message)
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .slice(0, 200)
-    .trim();
-
-/** Never throws. */
-export async function send(transport: Transporter, mail: Outgoing): Promise<Outcome> {
-  const unsubscribe = mail.unsubscribeUrl && {
-    'List-Unsubscribe': `<${mail.unsubscribeUrl}>`,
+/** @throws when the letter can't be put into a message to exactly one address */
+async function composed(letter: Letter): Promise<Message> {
+  if (!ONE_ADDRESS.test(letter.to)) throw new Error('not one address');
+  const unsubscribe = letter.unsubscribeUrl && {
+    'List-Unsubscribe': `<${letter.unsubscribeUrl}>`,
     'List-Unsubscribe-Post': 'List-Unsubscribe=One-Click',
   };
-  try {
-    await transport.sendMail({
-      messageId: `<${mail.messageId}>`,
-      from: mail.from,
-      to: { name: '', address: mail.to },
-      ...(mail.replyTo === null ? {} : { replyTo: { name: '', address: mail.replyTo } }),
-      subject: mail.subject,
-      html: mail.html,
-      text: mail.text,
-      ...(unsubscribe && { headers: unsubscribe }),
+  const node = new MailComposer({
+    messageId: `<${letter.messageId}>`,
+    from: letter.from,
+    to: { name: '', address: letter.to },
+    ...(letter.replyTo === null ? {} : { replyTo: { name: '', address: letter.replyTo } }),
+    subject: letter.subject,
+    text: letter.text,
+    ...(letter.html === null ? {} : { html: letter.html }),
+    ...(unsubscribe && { headers: unsubscribe }),
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  }).compile();
+  const { from, to } = node.getEnvelope();
+  if (!from || to.length !== 1) throw new Error('not from one address to one');
+  const raw = await node.build();
+  return { envelope: { from, to, size: raw.length }, raw };
+}
+
+interface Session {
+  connection: SMTPConnection;
+  sent: number;
+  idle: Timer | undefined;
+  /** Ends it and what is under way on it. */
+  cut(why: string): void;
+}
+
+/** Connections to the mail server, a few at most and kept for a while. TLS is required except on loopback, certificates are checked. */
+export class Smtp {
+  private readonly idle: Session[] = [];
+  private readonly busy = new Set<Session>();
+  private readonly waiting: (() => void)[] = [];
+  private taken = 0; // of the connections there may be
+
+  constructor(
+    private readonly server: SmtpServer,
+    private readonly patience = PATIENCE,
+  ) {}
+
+  /** Never throws. */
+  async send(letter: Letter): Promise<Outcome> {
+    let message: Message;
+    try {
+      message = await composed(letter);
+    } catch {
+      return { kind: 'failed', error: 'No message to exactly one address could be made of this. Check its addresses.' };
+    }
+    await this.turn();
+    try {
+      return await this.transmit(this.idle.pop() ?? (await this.open()), message);
+    } catch (error) {
+      return { kind: 'down', error: reply(this.clean(error as SmtpError)) };
+    } finally {
+      this.next();
+    }
+  }
+
+  /** Connects, logs in and leaves. Gives why it can't, in the server's words without the password, or null. */
+  async verify(): Promise<string | null> {
+    try {
+      (await this.open()).connection.quit();
+      return null;
+    } catch (error) {
+      return reply(this.clean(error as SmtpError));
+    }
+  }
+
+  /** Without what a login sends, in any form: a server may repeat it. */
+  private clean(error: SmtpError): SmtpError {
+    const { user, password } = this.server;
+    if (!password) return error;
+    const forms = [`\0${user}\0${password}`, password].map(text => Buffer.from(text).toString('base64'));
+    const secrets = [...forms.map(form => form.replace(/=+$/, '')), password];
+    const without = (text: string) => secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+    error.message = without(error.message);
+    if (error.response) error.response = without(error.response);
+    return error;
+  }
+
+  /** Ends all connections; what is under way ends as `down`. */
+  close(): void {
+    for (const session of [...this.idle, ...this.busy]) session.cut('Inlet was stopped meanwhile');
+  }
+
+  /** Until a connection may be used or opened. */
+  private async turn(): Promise<void> {
+    if (this.taken < (this.server.connections ?? CONNECTIONS)) this.taken++;
+    else await new Promise<void>(resolve => this.waiting.push(resolve));
+  }
+
+  private next(): void {
+    const resolve = this.waiting.shift();
+    if (resolve) resolve();
+    else this.taken--;
+  }
+
+  private open(): Promise<Session> {
+    const { host, port, secure, loopback, user, password, ca } = this.server;
+    const { connect, silent } = this.patience;
+    const connection = new SMTPConnection({
+      host: host.replace(/^\[|\]$/g, ''),
+      port,
+      secure,
+      requireTLS: !secure && !loopback,
+      ignoreTLS: !secure && loopback,
+      connectionTimeout: connect,
+      greetingTimeout: connect,
+      socketTimeout: silent,
+      socketCloseTimeout: 1000,
+      dnsTimeout: connect,
+      ...(ca && { tls: { ca } }),
     });
-    return { kind: 'sent' };
-  } catch (error) {
-    return judged(error as SmtpError, loginOf(transport));
+    return new Promise((resolve, reject) => {
+      const late = setTimeout(() => fail(new Error('no session in time')), connect + silent);
+      const fail = (error: unknown) => {
+        clearTimeout(late);
+        reject(error); // before closing, which is an end too
+        connection.close();
+        this.forget(session);
+      };
+      const session: Session = { connection, sent: 0, idle: undefined, cut: why => fail(new Error(why)) };
+      const ready = () => {
+        clearTimeout(late);
+        resolve(session);
+      };
+      this.busy.add(session);
+      connection.on('error', fail); // stays: an error nobody hears ends the process
+      connection.on('end', () => fail(new Error('it closed the connection')));
+      connection.connect(error => {
+        if (error) return fail(error);
+        if (user === null) return ready();
+        const auth = { user, credentials: { user, pass: password ?? '' } };
+        connection.login(auth, refused => (refused ? fail(refused) : ready()));
+      });
+    });
+  }
+
+  private transmit(session: Session, { envelope, raw }: Message): Promise<Outcome> {
+    const { connection } = session;
+    clearTimeout(session.idle);
+    this.busy.add(session);
+    return new Promise(resolve => {
+      const done = (outcome: Outcome, usable: boolean) => {
+        clearTimeout(late);
+        this.busy.delete(session);
+        session.cut = () => connection.close();
+        if (usable) this.keep(session);
+        else connection.close();
+        resolve(outcome);
+      };
+      session.cut = why => done({ kind: 'down', error: `${why}.` }, false);
+      const late = setTimeout(() => done({ kind: 'later', error: NO_END }, false), this.patience.message);
+      connection.send(envelope, raw, error => {
+        if (!error) return done({ kind: 'sent' }, true);
+        const outcome = verdict(this.clean(error as SmtpError));
+        const status = (error as SmtpError).responseCode;
+        if (!status || status === 421) return done(outcome, false); // it is closing
+        connection.reset(failed => done(outcome, !failed));
+      });
+    });
+  }
+
+  private keep(session: Session): void {
+    if (++session.sent >= PER_CONNECTION) {
+      session.connection.quit();
+      return;
+    }
+    session.idle = setTimeout(() => {
+      this.forget(session);
+      session.connection.quit();
+    }, IDLE_MS);
+    session.idle.unref();
+    this.idle.push(session);
+  }
+
+  private forget(session: Session): void {
+    this.busy.delete(session);
+    const at = this.idle.indexOf(session);
+    if (at >= 0) this.idle.splice(at, 1);
   }
 }
 
-/** RFC 5321: 4yz is worth another try, 5yz is not. A 5yz about the recipient means that the address is no good. */
-function judged(error: SmtpError, login: string[]): Outcome {
-  const { responseCode: status = 0, command = '', code = '' } = error;
-  const where = command ? ` at ${command}` : '';
-  const text = `The mail server answered${where}: ${said(error, login)}`;
-  const aboutUs = /^(CONN|AUTH|EHLO|HELO|STARTTLS|API)/.test(command) || code === 'EAUTH';
-  if (aboutUs || status === 0 || status === 421)
-    return { kind: 'down', error: status ? text : `The mail server can't be used: ${said(error, login)}` };
-  if (status < 500) return { kind: 'later', error: text };
-  return { kind: /^RCPT/.test(command) ? 'bounced' : 'failed', error: text };
-}
+const NO_END = 'The mail server did not take the message in time.';

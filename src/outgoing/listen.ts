@@ -149,6 +149,11 @@ export class Subscribed {
     return this.queue(tx, [{ name, key: `${key}:${name}`, contact, members: async () => members }], now);
   }
 
+  /** True when somebody wants it: what it would hold need not be read otherwise. */
+  async wants(tx: Tx, name: EventName): Promise<boolean> {
+    return (await this.current(tx)).has(name);
+  }
+
   private async queue(tx: Tx, messages: Message[], now: number): Promise<Effect[]> {
     const wanting = await this.current(tx);
     const calls: NewCall[] = [];

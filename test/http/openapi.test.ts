@@ -185,8 +185,7 @@ test('every example runs unedited, and every answer is as its schema says', asyn
     real = real.replace('{eventName}', 'doc');
     const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '').replace('{nodeId}', 'trigger');
-    let body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
-    if (path.endsWith('/transactional')) body = { ...body, transactionalId: ids['transactional-emails'] }; // has to be published first
+    const body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;
     const csv = operation.requestBody?.content['text/csv']?.example as string | undefined;
     const answer = csv
       ? await app.upload(real.slice(7), csv)

@@ -1,10 +1,19 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+
+/** Key and certificate of localhost, signed by itself. */
+export const PEM = readFileSync(join(import.meta.dir, '../mail/localhost.pem'), 'utf8');
+export const PEM_FILE = join(import.meta.dir, '../mail/localhost.pem');
 
 export interface Received {
   from: string;
   to: string[];
   raw: string;
+  /** Who logged in; undefined: nobody. */
+  user: string | undefined;
+  secure: boolean;
 }
 
 /** A real SMTP server on loopback that keeps what it takes. `behave` may refuse or fail at any verb. */
@@ -17,6 +26,7 @@ export async function smtpSink(options: Partial<SMTPServerOptions> = {}): Promis
   const server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     logger: false,
+    closeTimeout: 100,
     onData(stream, session, done) {
       const chunks: Buffer[] = [];
       stream.on('data', chunk => chunks.push(chunk));
@@ -26,6 +36,8 @@ export async function smtpSink(options: Partial<SMTPServerOptions> = {}): Promis
           from: mailFrom ? mailFrom.address : '',
           to: rcptTo.map(each => each.address),
           raw: Buffer.concat(chunks).toString('utf8'),
+          user: session.user,
+          secure: session.secure,
         });
         done();
       });
@@ -45,17 +57,24 @@ export async function smtpSink(options: Partial<SMTPServerOptions> = {}): Promis
 }
 
 /** The verbs of a session in the order they come; `end` is the dot after the data. */
-export const VERBS = ['connect', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'end'] as const;
+export const VERBS = ['connect', 'EHLO', 'AUTH', 'MAIL', 'RCPT', 'DATA', 'end'] as const;
 export type Verb = (typeof VERBS)[number];
-export type Fault = '4xx' | '5xx' | 'drop' | 'garbage';
+/** A text is the reply itself. */
+export type Fault = '4xx' | '5xx' | 'drop' | 'garbage' | 'hang' | `${number} ${string}`;
 
 const YES: Record<Verb, string> = {
   connect: '220 ready',
-  EHLO: '250 hello',
+  EHLO: '250-hello\r\n250 AUTH PLAIN',
+  AUTH: '235 come in',
   MAIL: '250 fine',
   RCPT: '250 fine',
   DATA: '354 go on',
   end: '250 taken',
+};
+const NO: Record<string, string> = {
+  '4xx': '451 try again later',
+  '5xx': '550 no',
+  garbage: 'hello, I am no mail server',
 };
 
 /** A bare SMTP server that goes wrong at one verb, `times` times, and then behaves. */
@@ -66,9 +85,9 @@ export async function faultySmtp(at: Verb, fault: Fault, times = Number.POSITIVE
   const reply = (socket: Socket, verb: Verb) => {
     if (verb !== at || left <= 0) return void socket.write(`${YES[verb]}\r\n`);
     left--;
+    if (fault === 'hang') return;
     if (fault === 'drop') return void socket.destroy();
-    if (fault === 'garbage') return void socket.write('hello there, I am no mail server\r\n');
-    socket.write(fault === '4xx' ? '451 try again later\r\n' : '550 no\r\n');
+    socket.write(`${NO[fault] ?? fault}\r\n`);
   };
   const server: Server = createServer(socket => {
     open.add(socket);
@@ -93,8 +112,7 @@ export async function faultySmtp(at: Verb, fault: Fault, times = Number.POSITIVE
         }
         const verb = line.slice(0, 4).toUpperCase();
         if (verb === 'EHLO' || verb === 'HELO') reply(socket, 'EHLO');
-        else if (verb === 'MAIL') reply(socket, 'MAIL');
-        else if (verb === 'RCPT') reply(socket, 'RCPT');
+        else if (verb === 'AUTH' || verb === 'MAIL' || verb === 'RCPT') reply(socket, verb);
         else if (verb === 'DATA') {
           if (at !== 'DATA' || left <= 0) data = '';
           reply(socket, 'DATA');

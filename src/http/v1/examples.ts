@@ -176,7 +176,10 @@ export const list = {
 };
 export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', createdAt: at, lastUsedAt: null };
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
-export const health = { status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null, backlog: 0 };
+export const health = {
+  ...{ status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null },
+  ...{ mailTrouble: null, backlog: 0 },
+};
 
 export const backfill = {
   id: ids.backfill,

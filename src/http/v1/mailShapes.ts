@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { MAX_HTML } from '../../mail/render.ts';
 import { time } from './shapes.ts';
 
 const text = (most: number) => z.string().max(most);
@@ -18,8 +19,10 @@ export const messageFields = {
     .regex(/^$|^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be one address')
     .max(254)
     .optional(),
-  html: text(512_000).optional(),
-  text: text(512_000).optional(),
+  emailFormat: z.enum(['styled', 'plain']).optional().describe('plain: goes out as text only'),
+  html: text(MAX_HTML).optional(),
+  text: text(MAX_HTML).optional(),
+  lmx: z.string().optional().describe('Kept and shown again; what is sent is html and text'),
   contactPropertiesFallbacks: fallbacks.optional(),
   eventPropertiesFallbacks: fallbacks.optional(),
   dataVariablesFallbacks: fallbacks.optional(),
@@ -38,7 +41,8 @@ export const message = z.object({
   emailFormat: z.enum(['styled', 'plain']),
   html: z.string(),
   text: z.string(),
-  lmx: z.string().describe('Always empty: Inlet takes HTML'),
+  lmx: z.string(),
+  warnings: z.array(z.object({ rule: z.string(), severity: z.literal('warning'), message: z.string() })).optional(),
   contactPropertiesFallbacks: shownFallbacks,
   eventPropertiesFallbacks: shownFallbacks,
   dataVariablesFallbacks: shownFallbacks,
@@ -75,6 +79,7 @@ export const mail = z.object({
   transactionalId: z.string().nullable(),
   attempts: z.number(),
   error: z.string().nullable(),
+  nextAttemptAt: time.nullable(),
   createdAt: time,
   sentAt: time.nullable(),
 });
@@ -124,6 +129,7 @@ export const example = {
     transactionalId: null,
     attempts: 1,
     error: null,
+    nextAttemptAt: null,
     createdAt: at,
     sentAt: at,
   },

@@ -20,6 +20,8 @@ const PATH = '/api/v1/transactional-emails';
 const SEND = '/api/v1/transactional';
 const name = z.string().trim().min(1).max(255);
 const scalar = z.union([z.string().max(10_000), z.number(), z.boolean()]);
+/** Clients send an absent map as `[]` or null. */
+const isNothing = (given: unknown) => given === undefined || given === null || (Array.isArray(given) && !given.length);
 const value = z.union([scalar, z.array(z.record(z.string().max(100), scalar)).max(500)]);
 
 export const transactionalRoutes: Route[] = [
@@ -111,27 +113,24 @@ export const transactionalRoutes: Route[] = [
   }),
   route('POST', SEND, {
     summary: 'Send a transactional email',
-    description: 'An `Idempotency-Key` header (at most 100 characters) makes a second send within 24 hours a 409.',
+    description:
+      'An `Idempotency-Key` header (at most 100 characters) makes a second send within 24 hours a 409. `example` is a built-in one to try with.',
     tag,
     errors: [404, 409],
     idempotent: true,
     body: z.strictObject({
       transactionalId: z.string().min(1).max(64),
       email: z.string().min(1).max(254),
-      addToAudience: z.boolean().optional(),
-      dataVariables: z.record(z.string().max(100), value).optional(),
+      addToAudience: z.boolean().nullish(),
+      dataVariables: z.preprocess(given => (isNothing(given) ? {} : given), z.record(z.string().max(100), value)),
+      attachments: z.array(z.never('are not supported: link to the file instead')).nullish(),
     }),
-    example: {
-      transactionalId: example.transactional.id,
-      email: 'ada@example.com',
-      dataVariables: { confirmationUrl: 'https://example.com/confirm' },
-    },
-    response: z.object({ success: z.literal(true) }),
-    answer: { success: true },
+    example: { transactionalId: 'example', email: 'ada@example.com', dataVariables: { name: 'Ada' } },
+    response: z.object({ success: z.literal(true), mailId: z.string() }),
+    answer: { success: true, mailId: example.mail.id },
     handle: async ({ ctx, body, idempotencyKey }) => {
-      await sendTransactional(ctx, body, idempotencyKey);
-      ctx.wake();
-      return { success: true };
+      const mailId = await sendTransactional(ctx, body, idempotencyKey);
+      return { success: true, mailId };
     },
   }),
 ];

@@ -1,0 +1,151 @@
+import { eq } from 'drizzle-orm';
+import { z } from 'zod';
+import { emailOf, normalEmail } from '../../audience/contacts.ts';
+import { contacts } from '../../db/schema.ts';
+import type { Tx } from '../../db/store.ts';
+import { AppError, notFound } from '../../errors.ts';
+import { newId } from '../../id.ts';
+import { contactValues } from '../../mail/letter.ts';
+import { queueMail } from '../../mail/mails.ts';
+import { createMessage, getMessage, updateMessage, viewMessage } from '../../mail/messages.ts';
+import { render, type Values } from '../../mail/render.ts';
+import { requireDraft } from '../../mail/transactional.ts';
+import { type Route, route } from '../route.ts';
+import { example, message, messageFields, rendered } from './mailShapes.ts';
+
+const PATH = '/api/v1/email-messages';
+const tag = 'Email messages';
+const MAX_LMX = 100_000;
+const MAX_TESTS = 10; // addresses
+
+const values = z.record(z.string(), z.unknown()).optional();
+const variables = { contactProperties: values, eventProperties: values, dataVariables: values };
+const SAMPLE = { firstName: 'Ada', lastName: 'Lovelace', email: 'ada@example.com', userId: 'user_1' };
+
+interface Sample {
+  contactId?: string | undefined;
+  email?: string | undefined;
+  contactProperties?: Record<string, unknown> | undefined;
+  eventProperties?: Record<string, unknown> | undefined;
+  dataVariables?: Record<string, unknown> | undefined;
+}
+
+/** Values of a contact that exists, or of a made-up one, with the given ones on top. @throws AppError notFound */
+async function valuesOf(tx: Tx, given: Sample, publicUrl: string): Promise<Values> {
+  let contact: Record<string, unknown> = SAMPLE;
+  if (given.contactId !== undefined || given.email !== undefined) {
+    const { contactId, email = '' } = given;
+    const by = contactId === undefined ? eq(contacts.email, normalEmail(email)) : eq(contacts.id, contactId);
+    const [row] = await tx.select().from(contacts).where(by);
+    if (!row) throw notFound('Contact');
+    contact = contactValues(row);
+  }
+  return {
+    contact: { ...contact, ...given.contactProperties },
+    event: given.eventProperties ?? {},
+    data: given.dataVariables ?? {},
+    unsubscribeUrl: `${publicUrl}/unsubscribe/test`,
+  };
+}
+
+function requireSize(lmx: string | undefined): void {
+  if (lmx !== undefined && lmx.length > MAX_LMX) throw new AppError('tooLarge', `lmx: is over ${MAX_LMX} characters.`);
+}
+
+const LMX_WARNING = {
+  rule: 'lmxNotSent',
+  severity: 'warning' as const,
+  message: 'LMX is kept, but not sent. Give html.',
+};
+
+export const messageRoutes: Route[] = [
+  route('POST', PATH, {
+    summary: 'Write an email message',
+    description:
+      'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped, as text and as quoted attributes; the `raw` filter switches that off. Without `text` it is made from the html.',
+    tag,
+    status: 201,
+    body: z.strictObject({ ...messageFields, subject: z.string().min(1).max(500) }),
+    example: { subject: 'Welcome, {{ contact.firstName }}', html: '<p>Good to have you.</p>' },
+    response: message,
+    answer: example.message,
+    handle: async ({ ctx, body }) => {
+      requireSize(body.lmx);
+      return viewMessage(await ctx.store.write(tx => createMessage(tx, body, ctx.now())));
+    },
+  }),
+  route('GET', `${PATH}/:id`, {
+    summary: 'One email message',
+    tag,
+    errors: [404],
+    response: message,
+    answer: example.message,
+    handle: async ({ ctx, params }) => viewMessage(await ctx.store.read(tx => getMessage(tx, params.id ?? ''))),
+  }),
+  route('POST', `${PATH}/:id`, {
+    summary: 'Change an email message',
+    description:
+      'With `expectedRevisionId` a change that somebody else made meanwhile is a 409. Fallbacks are merged by key; null removes one.',
+    tag,
+    errors: [404, 409],
+    body: z.strictObject({ ...messageFields, expectedRevisionId: z.string().max(64).nullish() }),
+    example: { subject: 'Welcome to Acme, {{ contact.firstName }}' },
+    response: message,
+    answer: example.message,
+    handle: async ({ ctx, params, body: { expectedRevisionId, ...change } }) => {
+      requireSize(change.lmx);
+      const row = await ctx.store.write(async tx => {
+        await requireDraft(tx, await getMessage(tx, params.id ?? ''));
+        return updateMessage(tx, params.id ?? '', change, expectedRevisionId ?? undefined, ctx.now());
+      });
+      const { lmx, html, text } = row.content;
+      return { ...viewMessage(row), warnings: lmx && !html && !text ? [LMX_WARNING] : [] };
+    },
+  }),
+  route('POST', `${PATH}/:id/render`, {
+    summary: 'What a contact would get',
+    description: 'For a contact (`contactId` or `email`) or a made-up one, with the given properties on top.',
+    tag,
+    errors: [404],
+    body: z.strictObject({
+      contactId: z.string().max(64).optional(),
+      email: z.string().max(254).optional(),
+      ...variables,
+    }),
+    example: { contactProperties: { firstName: 'Grace' } },
+    response: rendered,
+    answer: example.rendered,
+    handle: async ({ ctx, params, body }) => {
+      const { content } = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const given = await ctx.store.read(tx => valuesOf(tx, body, ctx.config.publicUrl));
+      const { subject, html, text } = render(content, given);
+      return { subject, html, text };
+    },
+  }),
+  route('POST', `${PATH}/:id/preview`, {
+    summary: 'Send a test to some addresses',
+    description: `Variables are filled as in render, for a made-up contact; at most ${MAX_TESTS} addresses. Gives the id of the first mail.`,
+    tag,
+    errors: [404],
+    body: z.strictObject({ emails: z.array(z.string().max(254)).min(1).max(MAX_TESTS), ...variables }),
+    example: { emails: ['you@example.com'] },
+    response: z.object({ id: z.string(), mailIds: z.array(z.string()) }),
+    answer: { id: example.mail.id, mailIds: [example.mail.id] },
+    handle: async ({ ctx, params, body: { emails, ...given } }) => {
+      const now = ctx.now();
+      const key = newId('test', now);
+      const to = [...new Set(emails.map(emailOf))];
+      const { id: emailMessageId, content } = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const { contact, event, data } = await ctx.store.read(tx => valuesOf(tx, given, ctx.config.publicUrl));
+      render(content, { contact, event, data, unsubscribeUrl: '' });
+      const test = { contactId: null, emailMessageId, data: { contact, event, data }, transactional: true };
+      const mailIds = await ctx.store.write(async tx => {
+        const ids: string[] = [];
+        for (const each of to) ids.push((await queueMail(tx, { ...test, key: `${key}:${each}`, to: each }, now)) ?? '');
+        return ids;
+      });
+      ctx.wake();
+      return { id: mailIds[0], mailIds };
+    },
+  }),
+];

@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import type { Context } from '../../context.ts';
+import { COUNTED } from '../../db/scan.ts';
+import { mails } from '../../db/schema.ts';
+import { countMails, getMail, mailSearch, retryMail, viewMail, viewMails } from '../../mail/mails.ts';
+import { mailSettings, setMailSettings } from '../../mail/settings.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
+import { type Route, route } from '../route.ts';
+import { done as doneExample, pageWith } from './examples.ts';
+import { example, MAIL_STATES, mail, wholeMail } from './mailShapes.ts';
+import { done } from './shapes.ts';
+
+const tag = 'Mails';
+const PATH = '/api/v1/mails';
+const STATUS = '/api/v1/mail';
+
+const limits = {
+  maxPerContactPerDay: z.number().int().min(0).max(1_000_000).nullable(),
+  maxPerHour: z.number().int().min(0).max(1_000_000_000).nullable(),
+};
+const status = z.object({
+  paused: z.boolean(),
+  ...limits,
+  smtp: z.boolean().describe('A mail server is set'),
+  trouble: z.string().nullable().describe('Why no mail goes out now, as this instance sees it'),
+  queued: z.number().describe('Counted up to 10,000'),
+  held: z.number().describe('Counted up to 10,000'),
+});
+const statusExample = {
+  ...{ paused: false, maxPerContactPerDay: 20, maxPerHour: 10_000 },
+  ...{ smtp: true, trouble: null, queued: 0, held: 0 },
+};
+
+const statusOf = ({ store, config, health }: Context) =>
+  store.read(async tx => ({
+    ...(await mailSettings(tx)),
+    smtp: config.smtp !== null,
+    trouble: health.mailTrouble,
+    queued: await countMails(tx, 'queued', COUNTED),
+    held: await countMails(tx, 'held', COUNTED),
+  }));
+
+export const mailRoutes: Route[] = [
+  route('GET', PATH, {
+    summary: 'Mails, newest first',
+    tag,
+    query: z.strictObject({
+      ...pageQuery,
+      state: z.enum(MAIL_STATES).optional(),
+      contactId: z.string().max(64).optional(),
+      email: z.string().max(254).optional(),
+    }),
+    response: pageOf(mail),
+    answer: pageWith(example.mail),
+    handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
+      return page(ctx.store, mails, mailSearch(filter), request, ids => ctx.store.read(tx => viewMails(tx, ids)));
+    },
+  }),
+  route('GET', `${PATH}/:id`, {
+    summary: 'One mail, as it went out',
+    tag,
+    errors: [404],
+    response: wholeMail,
+    answer: { ...example.mail, html: '<p>Good to have you.</p>', text: 'Good to have you.' },
+    handle: async ({ ctx, params }) => {
+      const row = await ctx.store.read(tx => getMail(tx, params.id ?? ''));
+      return { ...viewMail(row), html: row.html, text: row.plain };
+    },
+  }),
+  route('POST', `${PATH}/:id/retry`, {
+    summary: 'Send a mail now that waits, was held, failed, bounced or was suppressed',
+    description:
+      'Whatever the limits say; its Message-ID stays. A suppressed address has to be freed first: `DELETE /contacts/suppression`.',
+    tag,
+    errors: [404, 409],
+    response: done,
+    answer: doneExample,
+    handle: async ({ ctx, params }) => {
+      await ctx.store.write(tx => retryMail(tx, params.id ?? '', ctx.now()));
+      ctx.wake();
+      return { success: true };
+    },
+  }),
+  route('GET', STATUS, {
+    summary: 'Whether mail goes out, and its limits',
+    tag,
+    response: status,
+    answer: statusExample,
+    handle: ({ ctx }) => statusOf(ctx),
+  }),
+  route('PATCH', STATUS, {
+    summary: 'Stop all mail, let it go out again, or change its limits',
+    description:
+      'While paused, mails are queued and kept. The limits do not count transactional mails; what is over them is held: by the hour until there is room again, by the day until it is retried. null: no limit.',
+    tag,
+    body: z.strictObject({
+      paused: z.boolean().optional(),
+      maxPerContactPerDay: limits.maxPerContactPerDay.optional(),
+      maxPerHour: limits.maxPerHour.optional(),
+    }),
+    example: { paused: false },
+    response: status,
+    answer: statusExample,
+    handle: async ({ ctx, body }) => {
+      await ctx.store.write(tx => setMailSettings(tx, body));
+      ctx.wake();
+      return statusOf(ctx);
+    },
+  }),
+];

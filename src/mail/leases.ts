@@ -1,0 +1,201 @@
+import { and, count, eq, gt, gte, inArray, lt, lte, ne, sql } from 'drizzle-orm';
+import { mails } from '../db/schema.ts';
+import { leasing } from '../db/sql.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import type { MailRow } from './mails.ts';
+
+const LEASE_MS = 600_000; // everything claimed with it may hang until its deadline
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const QUICK_CRASHES = 3;
+export const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
+
+// Written out, so that a database uses the partial index: a bound value proves nothing to it.
+const QUEUED = sql`${mails.state} = 'queued'`;
+const SENDING = sql`${mails.state} = 'sending'`;
+
+/** True when a mail is due. An idle server does no more than this. */
+export async function anyMailDue(tx: Tx, now: number): Promise<boolean> {
+  const due = await prepare(tx, 'mailDue', t =>
+    t
+      .select({ id: mails.id })
+      .from(mails)
+      .where(and(QUEUED, lte(mails.dueAt, sql.placeholder('now'))))
+      .limit(1)
+      .prepare(),
+  ).all({ now });
+  return due.length > 0;
+}
+
+/** How many more mails that are not transactional may go out now, if `most` do within an hour. */
+async function hourRoom(tx: Tx, most: number, now: number): Promise<number> {
+  const marketing = sql`${mails.transactional} = 0`;
+  const [sent] = await tx
+    .select({ n: count() })
+    .from(mails)
+    .where(and(sql`${mails.sentAt} is not null`, marketing, gt(mails.sentAt, now - HOUR_MS)));
+  const [leaving] = await tx.select({ n: count() }).from(mails).where(and(SENDING, marketing));
+  return most - Number(sent?.n ?? 0) - Number(leaving?.n ?? 0);
+}
+
+export interface Claim {
+  rows: MailRow[];
+  /** How many were held instead. */
+  held: number;
+}
+
+/**
+ * Leases due mails, the longest due first; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
+ * the limit of an hour is held.
+ */
+export async function claimMails(
+  tx: Tx,
+  now: number,
+  limit: number,
+  domain: string | null,
+  maxPerHour: number | null,
+): Promise<Claim> {
+  const due = await tx
+    .select({ id: mails.id, transactional: mails.transactional, forced: mails.forced })
+    .from(mails)
+    .where(and(QUEUED, lte(mails.dueAt, now)))
+    .orderBy(mails.dueAt, mails.id)
+    .limit(leasing(tx, limit));
+  const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
+  let room = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
+  const go: string[] = [];
+  const over: string[] = [];
+  for (const row of due) (row.transactional || row.forced || room-- > 0 ? go : over).push(row.id);
+  if (over.length)
+    await tx
+      .update(mails)
+      .set({ state: 'held', heldFor: 'hourCap', error: HELD_BY_HOUR })
+      .where(inArray(mails.id, over));
+  if (!go.length) return { rows: [], held: over.length };
+  const rows = await tx
+    .update(mails)
+    .set({
+      state: 'sending',
+      attempts: sql`${mails.attempts} + 1`,
+      dueAt: now + LEASE_MS,
+      ...(domain !== null && {
+        messageId: sql`case when ${mails.messageId} like '%@%' then ${mails.messageId} else ${mails.messageId} || ${`@${domain}`} end`,
+      }),
+    })
+    .where(inArray(mails.id, go))
+    .returning();
+  return { rows, held: over.length };
+}
+
+/** Ends a lease. False when it ran out and somebody else has the mail now. */
+export async function settleMail(
+  tx: Tx,
+  { id, attempts }: MailRow,
+  set: Partial<typeof mails.$inferInsert>,
+): Promise<boolean> {
+  const rows = await tx
+    .update(mails)
+    .set({ ...set, crashes: 0 })
+    .where(and(eq(mails.id, id), SENDING, eq(mails.attempts, attempts)))
+    .returning({ id: mails.id });
+  return rows.length > 0;
+}
+
+/**
+ * After a restart no lease is held by anybody; one process per database only. What was being sent at several crashes in a row still
+ * waits for the lease's end, so that a mail that kills the process leaves the others their turn.
+ */
+export async function freeMails(tx: Tx, now: number): Promise<void> {
+  await tx
+    .update(mails)
+    .set({ state: 'queued', dueAt: now, crashes: sql`${mails.crashes} + 1` })
+    .where(and(SENDING, lt(mails.crashes, QUICK_CRASHES)));
+}
+
+/** True when somebody's lease ran out. */
+export async function anyLapsed(tx: Tx, now: number): Promise<boolean> {
+  const rows = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(SENDING, lt(mails.dueAt, now)))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/** What an instance that died was sending is due again. */
+export async function recoverMails(tx: Tx, now: number): Promise<void> {
+  await tx
+    .update(mails)
+    .set({ state: 'queued', dueAt: now, crashes: sql`${mails.crashes} + 1` })
+    .where(and(SENDING, lt(mails.dueAt, now)));
+}
+
+/** The clock was set back by `ms`: due dates keep their distance from now. */
+export async function setBackMails(tx: Tx, ms: number): Promise<void> {
+  for (const state of [QUEUED, SENDING])
+    await tx
+      .update(mails)
+      .set({ dueAt: sql`${mails.dueAt} - ${ms}` })
+      .where(state);
+}
+
+/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
+export async function notLaterMails(tx: Tx, latest: number): Promise<void> {
+  await tx
+    .update(mails)
+    .set({ dueAt: latest })
+    .where(and(QUEUED, gt(mails.dueAt, latest)));
+}
+
+/** Queues up to `limit` mails that were held for a reason that is gone, oldest first. Gives how many. */
+export async function releaseMails(tx: Tx, heldFor: 'smtp' | 'hourCap', now: number, limit: number): Promise<number> {
+  const held = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, heldFor)))
+    .orderBy(mails.id)
+    .limit(leasing(tx, limit));
+  const ids = held.map(row => row.id);
+  if (ids.length)
+    await tx
+      .update(mails)
+      .set({ state: 'queued', heldFor: null, dueAt: now, error: null })
+      .where(inArray(mails.id, ids));
+  return ids.length;
+}
+
+/** True when a mail is held by the limit of an hour. */
+export async function anyHeldByHour(tx: Tx): Promise<boolean> {
+  const rows = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, 'hourCap')))
+    .limit(1);
+  return rows.length > 0;
+}
+
+/** `releaseMails` of those over the limit of an hour, as far as there is room again. */
+export async function releaseByHour(tx: Tx, maxPerHour: number | null, now: number, limit: number): Promise<number> {
+  const [waiting] = await tx
+    .select({ n: count() })
+    .from(mails)
+    .where(and(QUEUED, sql`${mails.transactional} = 0`, lte(mails.dueAt, now)));
+  const room = maxPerHour === null ? limit : (await hourRoom(tx, maxPerHour, now)) - Number(waiting?.n ?? 0);
+  return room > 0 ? releaseMails(tx, 'hourCap', now, Math.min(room, limit)) : 0;
+}
+
+/** Mails other than transactional ones that went to a contact within a day, or are about to, before this one. */
+export async function mailsOfDay(tx: Tx, row: MailRow, now: number): Promise<number> {
+  const [found] = await tx
+    .select({ n: count() })
+    .from(mails)
+    .where(
+      and(
+        eq(mails.contactId, row.contactId ?? ''),
+        ne(mails.id, row.id),
+        sql`${mails.transactional} = 0`,
+        sql`(${and(eq(mails.state, 'sent'), gte(mails.sentAt, now - DAY_MS))} or ${and(SENDING, lt(mails.id, row.id))})`,
+      ),
+    );
+  return Number(found?.n ?? 0);
+}

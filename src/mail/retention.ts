@@ -1,0 +1,50 @@
+import { and, inArray, lt, notInArray, sql } from 'drizzle-orm';
+import type { Context } from '../context.ts';
+import { mails } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { idAt } from '../id.ts';
+import { notLaterMails } from './leases.ts';
+import { LONGEST_WAIT_MS } from './schedule.ts';
+
+const DAY_MS = 86_400_000;
+const LOG_DAYS = 400; // at least: the row is what keeps a key used
+const CHUNK = 500;
+const MAX_CHUNKS = 20; // per run; the next minute goes on
+const OPEN = ['queued', 'held', 'sending'] as const;
+
+/** Forgets what mails said when it is past its time, and the rows after 400 days; never of what is still to go out. In short writes. */
+export async function retainMails(ctx: Context): Promise<void> {
+  const now = ctx.now();
+  const { retentionDays } = ctx.config;
+  await ctx.store.write(tx => notLaterMails(tx, now + LONGEST_WAIT_MS));
+  await inChunks(() => ctx.store.write(tx => empty(tx, idAt('mail', now - retentionDays * DAY_MS))));
+  const rowsBefore = idAt('mail', now - Math.max(LOG_DAYS, retentionDays) * DAY_MS);
+  await inChunks(() => ctx.store.write(tx => remove(tx, rowsBefore)));
+}
+
+async function inChunks(step: () => Promise<number>): Promise<void> {
+  for (let i = 0; i < MAX_CHUNKS; i++) if ((await step()) < CHUNK) return;
+}
+
+async function empty(tx: Tx, before: string): Promise<number> {
+  const whole = sql`(${mails.html} is not null or ${mails.data} <> '{}')`; // as in the index mails_kept
+  const ids = await some(tx, before, whole);
+  if (ids.length) await tx.update(mails).set({ html: null, plain: null, data: {} }).where(inArray(mails.id, ids));
+  return ids.length;
+}
+
+async function remove(tx: Tx, before: string): Promise<number> {
+  const ids = await some(tx, before, undefined);
+  if (ids.length) await tx.delete(mails).where(inArray(mails.id, ids));
+  return ids.length;
+}
+
+async function some(tx: Tx, before: string, which: ReturnType<typeof sql> | undefined): Promise<string[]> {
+  const old = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(which, lt(mails.id, before), notInArray(mails.state, [...OPEN])))
+    .orderBy(mails.id)
+    .limit(CHUNK);
+  return old.map(row => row.id);
+}

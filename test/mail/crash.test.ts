@@ -1,0 +1,60 @@
+import { expect, test } from 'bun:test';
+import { emptyFolder, freePort, start } from '../support/binary.ts';
+import { seeded } from '../support/crash.ts';
+import { smtpSink } from '../support/smtp.ts';
+
+const MAILS = 150;
+const KILLS = 3;
+const KEY = 'crash-key-0123456789abcdefghij';
+const SEED = 7;
+
+/** A crash between the mail server's yes and our commit is the only one that may send a mail again. */
+test('killed with -9 while mails go out: every queued mail arrives, again only under the same Message-ID', async () => {
+  const random = seeded(SEED);
+  const smtp = await smtpSink({ onMailFrom: (_, __, done) => void setTimeout(done, 5 + random() * 20) });
+  const [cwd, port] = [emptyFolder(), await freePort()];
+  const env = {
+    INLET_API_KEY: KEY,
+    INLET_RATE_LIMIT: '0',
+    INLET_SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
+    INLET_MAIL_FROM: 'Acme <hello@acme.test>',
+  };
+  let server = await start({ cwd, env, port });
+  const send = (n: number) =>
+    fetch(`http://127.0.0.1:${port}/api/v1/transactional`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${KEY}`, 'idempotency-key': `crash-${n}` },
+      body: JSON.stringify({ transactionalId: 'example', email: `crash${n}@example.com`, dataVariables: {} }),
+    }).then(
+      answer => answer.status,
+      () => 0, // killed meanwhile: asked again
+    );
+  const client = (async () => {
+    for (let n = 0; n < MAILS; n++) {
+      let status = 0;
+      while (status !== 200 && status !== 409) {
+        status = await send(n);
+        if (status !== 200 && status !== 409) await Bun.sleep(10);
+      }
+    }
+  })();
+  for (let kill = 0; kill < KILLS; kill++) {
+    await Bun.sleep(20 + random() * 200);
+    await server.kill9();
+    server = await start({ cwd, env, port });
+  }
+  await client;
+  const to = () => new Set(smtp.mails.map(mail => mail.to[0]));
+  for (let i = 0; i < 300 && to().size < MAILS; i++) await Bun.sleep(50);
+  expect(to().size).toBe(MAILS);
+  const ids = new Map<string, Set<string>>();
+  for (const { to, raw } of smtp.mails) {
+    const id = /^Message-ID: (\S+)/im.exec(raw)?.[1] ?? '';
+    expect(id).toEndWith('@acme.test>');
+    ids.set(to[0] ?? '', (ids.get(to[0] ?? '') ?? new Set()).add(id));
+  }
+  expect([...ids.values()].filter(each => each.size !== 1)).toEqual([]);
+  expect(smtp.mails.length - MAILS).toBeLessThanOrEqual(KILLS * 5); // as many as there are connections
+  expect(await server.stop()).toBe(0);
+  await smtp.close();
+}, 60_000);
