@@ -10,6 +10,7 @@ import {
   viewImports,
 } from '../../audience/import/imports.ts';
 import { contactSearch } from '../../audience/search.ts';
+import type { Context } from '../../context.ts';
 import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { blocksOf } from '../body.ts';
@@ -64,14 +65,23 @@ function columnsOf(text: string | undefined): Record<string, string | null> {
   return parsed.data;
 }
 
-/** CSV as it is made; whoever reads it sets the pace. */
-function download(pieces: AsyncGenerator<string>, name: string): Response {
+const AHEAD = 2; // pieces made before the answer begins: what can't be read at all gets an answer that says so
+
+/** CSV as it is made; whoever reads it sets the pace. What fails after the beginning cuts the connection. */
+async function download(ctx: Context, pieces: AsyncGenerator<string>, name: string): Promise<Response> {
   const encoder = new TextEncoder();
+  const ready: IteratorResult<string>[] = [];
+  for (let i = 0; i < AHEAD && !ready.at(-1)?.done; i++) ready.push(await pieces.next());
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const next = await pieces.next();
-      if (next.done) controller.close();
-      else controller.enqueue(encoder.encode(next.value));
+      try {
+        const next = ready.shift() ?? (await pieces.next());
+        if (next.done) controller.close();
+        else controller.enqueue(encoder.encode(next.value));
+      } catch (error) {
+        ctx.log.error({ err: error, file: name }, 'a download was cut off');
+        controller.error(new Error('the rest could not be read'));
+      }
     },
     cancel: async () => void (await pieces.return(undefined)),
   });
@@ -94,7 +104,7 @@ export const importRoutes: Route[] = [
     answer: example.csv,
     handle: async ({ ctx, query }) => {
       const search = await ctx.store.read(tx => contactSearch(tx, query));
-      return download(exportCsv(ctx.store, search), 'contacts.csv');
+      return download(ctx, exportCsv(ctx.store, search), 'contacts.csv');
     },
   }),
   route('POST', `${PATH}/import`, {
@@ -159,7 +169,7 @@ export const importRoutes: Route[] = [
     answer: example.report,
     handle: async ({ ctx, params }) => {
       const { id } = await ctx.store.read(tx => getImport(tx, params.id ?? ''));
-      return download(reportOf(ctx.store, id), 'import-report.csv');
+      return download(ctx, reportOf(ctx.store, id), 'import-report.csv');
     },
   }),
   route('DELETE', '/api/v1/imports/:id', {
