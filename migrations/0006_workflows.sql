@@ -31,6 +31,7 @@ create table runs (
   reason text,
   created_at bigint not null,
   ended_at bigint,
+  hour bigint not null default -1,
   pruned integer not null default 0
 );
 create unique index runs_entry on runs (workflow_id, contact_id, entry);
@@ -38,6 +39,7 @@ create index runs_due on runs (due_at, id) where status = 'active';
 create index runs_open on runs (workflow_id, node_id) where ended_at is null;
 create index runs_held on runs (workflow_id, due_at) where status = 'held';
 create index runs_contact on runs (contact_id, id);
+create index runs_hour on runs (contact_id, hour);
 create index runs_since on runs (since) where status = 'active';
 create index runs_status on runs (workflow_id, status, id);
 create index runs_ended on runs (ended_at) where ended_at is not null and pruned = 0;

@@ -456,6 +456,7 @@ export const runs = sqliteTable(
     reason: text('reason'),
     createdAt: time('created_at').notNull(),
     endedAt: time('ended_at'),
+    hour: integer('hour').notNull().default(-1), // of its start, since 1970; -1: counts towards no limit
     pruned: integer('pruned').notNull().default(0), // 1: ended long ago, kept only to tell that the contact entered once
   },
   t => [
@@ -464,6 +465,7 @@ export const runs = sqliteTable(
     index('runs_open').on(t.workflowId, t.nodeId).where(sql`ended_at is null`),
     index('runs_held').on(t.workflowId, t.dueAt).where(sql`status = 'held'`),
     index('runs_contact').on(t.contactId, t.id),
+    index('runs_hour').on(t.contactId, t.hour),
     index('runs_since').on(t.since).where(sql`status = 'active'`),
     index('runs_status').on(t.workflowId, t.status, t.id),
     index('runs_ended').on(t.endedAt).where(sql`ended_at is not null and pruned = 0`),

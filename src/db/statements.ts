@@ -12,7 +12,7 @@ export type Shape =
       row: string;
       tail: string;
     }
-  /** `update t set … where t.key = $n`. */
+  /** `update t set … where t.key = $n`, perhaps with `and t.other = $m`: it touches those rows at most. */
   | { kind: 'update'; table: string; set: Map<string, number>; key: string; at: number }
   | { kind: 'read' }
   | { kind: 'other' };
@@ -20,7 +20,7 @@ export type Shape =
 const POINT = /^select ([^()]+) from "(\w+)" where (.+)$/;
 const EQUAL = /^\(?"(\w+)"\."(\w+)" = \$(\d+)\)?$/;
 const INSERT = /^insert into "(\w+)" \(([^()]+)\) values \(([^()]+)\)((?: on conflict .*)?)$/;
-const UPDATE = /^update "(\w+)" set (.+) where "(\w+)"\."(\w+)" = \$(\d+)$/;
+const UPDATE = /^update "(\w+)" set (.+) where \(?"(\w+)"\."(\w+)" = \$(\d+)(?: and "\w+"\."\w+" = \$\d+)*\)?$/;
 const NAME = /^(?:"\w+"\.)?"(\w+)"$/;
 /** A parameter of no column is one whose value is not known here. */
 const UNKNOWN = -1;

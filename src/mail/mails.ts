@@ -23,8 +23,16 @@ export type MailRow = typeof mails.$inferSelect;
 
 /** Queues a mail in the caller's transaction. Gives its id, or null when there is one with this key. */
 export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<string | null> {
+  const known = await prepare(tx, 'mailOfKey', t =>
+    t
+      .select({ id: mails.id })
+      .from(mails)
+      .where(eq(mails.mailKey, sql.placeholder('key')))
+      .prepare(),
+  ).get({ key: mail.key });
+  if (known) return null;
   const id = newId('mail', now);
-  const made = await prepare(tx, 'mail+', t =>
+  await prepare(tx, 'mail+', t =>
     t
       .insert(mails)
       .values({
@@ -46,11 +54,9 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
         crashes: 0,
         createdAt: sql.placeholder('now'),
       })
-      .onConflictDoNothing()
-      .returning({ id: mails.id })
       .prepare(),
-  ).all({ workflowRunId: null, transactionalId: null, ...mail, to: normalEmail(mail.to), id, now });
-  return made.length ? id : null;
+  ).run({ workflowRunId: null, transactionalId: null, ...mail, to: normalEmail(mail.to), id, now });
+  return id;
 }
 
 const RETRIED: MailState[] = ['queued', 'held', 'failed', 'bounced', 'suppressed'];

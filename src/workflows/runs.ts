@@ -1,14 +1,14 @@
-import { and, asc, count, eq, gt, gte, inArray, isNull, lte, ne, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
 import { type Effect, runs, steps } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { Cause, Who } from '../happenings.ts';
-import { idAt, newId } from '../id.ts';
+import { newId } from '../id.ts';
 
 export type RunRow = typeof runs.$inferSelect;
 
 const HOUR_MS = 3_600_000;
-/** Runs that one contact may start within an hour: cuts workflows that start each other. */
+/** Runs that one contact may start within an hour of the clock: cuts workflows that start each other. */
 export const MAX_AN_HOUR = 20;
 const CUT = 'cut:'; // begins the entry of a run that was not started
 const LEASE_MS = 60_000;
@@ -24,23 +24,15 @@ export interface Start {
   eventId: string | null;
 }
 
-/** Runs of the last hour that were not cut, up to the limit; found by id, however many there were before. */
-async function startedLately(tx: Tx, contactId: string, now: number): Promise<number> {
-  const rows = await prepare(tx, 'runsLately', t =>
+/** How many runs of a contact began within this hour of the clock and were not cut. */
+async function startedThisHour(tx: Tx, contactId: string, hour: number): Promise<number> {
+  const rows = await prepare(tx, 'runsThisHour', t =>
     t
       .select({ id: runs.id })
       .from(runs)
-      .where(
-        and(
-          eq(runs.contactId, sql.placeholder('contactId')),
-          gte(runs.id, sql.placeholder('from')),
-          gte(runs.createdAt, sql.placeholder('since')), // ids stay ahead after the clock was set back
-          ne(runs.status, 'cut'),
-        ),
-      )
-      .limit(MAX_AN_HOUR)
+      .where(and(eq(runs.contactId, sql.placeholder('contactId')), eq(runs.hour, sql.placeholder('hour'))))
       .prepare(),
-  ).all({ contactId, from: idAt('run', now - HOUR_MS), since: now - HOUR_MS });
+  ).all({ contactId, hour });
   return rows.length;
 }
 
@@ -62,10 +54,11 @@ const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
 /** Starts a run, once per entry. Gives what to show of it, null when it was started before. A cut one does not use its entry up. */
 export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
   const { workflowId, contact, entry } = start;
-  const cut = (await startedLately(tx, contact.id, now)) >= MAX_AN_HOUR;
-  if (cut && (await entered(tx, start))) return null;
+  if (await entered(tx, start)) return null;
+  const hour = Math.floor(now / HOUR_MS);
+  const cut = (await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR;
   const id = newId('run', now);
-  const made = await prepare(tx, 'run+', t =>
+  await prepare(tx, 'run+', t =>
     t
       .insert(runs)
       .values({
@@ -86,19 +79,18 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
         reason: sql.placeholder('reason'),
         createdAt: sql.placeholder('now'),
         endedAt: sql.placeholder('endedAt'),
+        hour: sql.placeholder('hour'),
       })
-      .onConflictDoNothing()
-      .returning({ id: runs.id })
       .prepare(),
-  ).all({
+  ).run({
     ...{ id, workflowId, now, contactId: contact.id, nodeId: start.rootNodeId },
     ...{ eventId: start.eventId, deliveryId: cause.deliveryId },
     entry: cut ? `${CUT}${id}` : entry,
     status: cut ? 'cut' : 'active',
     reason: cut ? `more than ${MAX_AN_HOUR} runs of this contact within an hour` : null,
     endedAt: cut ? now : null,
+    hour: cut ? -1 : hour,
   });
-  if (!made.length) return null;
   return { kind: cut ? 'workflow.cut' : 'workflow.started', workflowId, runId: id };
 }
 
@@ -134,9 +126,17 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
     .returning();
 }
 
-/** Writes what became of a leased run. @throws Error when the lease is somebody else's by now: nothing of it may stay */
+/** Writes what became of a leased run. @throws LeaseLost when it is somebody else's by now: nothing of it may stay */
 export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Promise<void> {
-  const rows = await prepare(tx, 'run=', t =>
+  const found = await prepare(tx, 'runLease', t =>
+    t
+      .select({ status: runs.status, attempts: runs.attempts })
+      .from(runs)
+      .where(eq(runs.id, sql.placeholder('id')))
+      .prepare(),
+  ).get({ id: run.id });
+  if (found?.status !== 'active' || Number(found.attempts) !== run.attempts) throw new LeaseLost(run.id);
+  await prepare(tx, 'run=', t =>
     t
       .update(runs)
       .set({
@@ -151,17 +151,9 @@ export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Prom
         reason: sql.placeholder('reason') as never,
         endedAt: sql.placeholder('endedAt') as never,
       })
-      .where(
-        and(
-          eq(runs.id, sql.placeholder('id')),
-          sql`${runs.status} = 'active'`,
-          eq(runs.attempts, sql.placeholder('leased')),
-        ),
-      )
-      .returning({ id: runs.id })
+      .where(eq(runs.id, sql.placeholder('id')))
       .prepare(),
-  ).all({ ...run, ...set, leased: run.attempts });
-  if (!rows.length) throw new LeaseLost(run.id);
+  ).run({ ...run, ...set });
 }
 
 /** Writes one step. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { eq, sql } from 'drizzle-orm';
+import { and, eq, sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { openPostgres } from '../../src/db/connect.ts';
 import { contacts, identities, links, memberships } from '../../src/db/schema.ts';
@@ -72,6 +72,14 @@ const steps: Record<string, (tx: Tx, a: string, b: string) => Promise<unknown>> 
         .update(identities)
         .set({ provider: sql`${p('b')}` })
         .where(eq(identities.id, p('id')))
+        .prepare(),
+    ).run({ id, b }) as Promise<unknown>,
+  updateSome: (tx, id, b) =>
+    prepare(tx, 'updateSome', t =>
+      t
+        .update(identities)
+        .set({ provider: sql`${p('b')}` })
+        .where(and(eq(identities.id, p('id')), eq(identities.contactId, p('b'))))
         .prepare(),
     ).run({ id, b }) as Promise<unknown>,
   updateMany: (tx, a, b) => tx.update(identities).set({ contactId: b }).where(eq(identities.provider, a)),
