@@ -41,7 +41,7 @@ create index runs_held on runs (workflow_id, due_at) where status = 'held';
 create index runs_contact on runs (contact_id, id);
 create index runs_hour on runs (contact_id, hour);
 create index runs_since on runs (since) where status = 'active';
-create index runs_status on runs (workflow_id, status, id);
+create index runs_status on runs (status, workflow_id, id);
 create index runs_ended on runs (ended_at) where ended_at is not null and pruned = 0;
 
 create table steps (

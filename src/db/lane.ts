@@ -3,7 +3,7 @@ import type { ReservedSQL, SQL } from 'bun';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import type { Run } from './fast.ts';
 import * as schema from './schema.ts';
-import { type Entry, ReadAhead, type Shape, shapeOf } from './statements.ts';
+import { type Entry, ReadAhead, type Shape, shapeOf, type Write } from './statements.ts';
 import { dialects, direct, type Tx } from './store.ts';
 
 type Fn = (tx: Tx) => Promise<unknown>;
@@ -64,7 +64,7 @@ class Enough extends Error {}
 /** What one function read and would write, when nothing before it in the batch were written. */
 interface Rehearsal {
   reads: Entry[];
-  writes: { text: string; shape: Shape; params: unknown[] }[];
+  writes: { text: string; shape: Write; params: unknown[] }[];
   /** Tables in `writes`: a read of them would have to see these writes. */
   wrote: Set<string>;
   value?: unknown;
@@ -86,7 +86,7 @@ class Transaction {
 
 /**
  * One connection that writes: some functions as if one after the other in one serialisable transaction, with few round trips. First
- * all of them are rehearsed side by side, their reads by key in flight together and their writes noted. Then, in turn, the noted
+ * all of them are rehearsed side by side, their reads in flight together and their writes noted. Then, in turn, the noted
  * writes count where nothing that was read has been written by an earlier one; else the function runs again. Inserts wait and go out
  * together, several rows in one statement. The next transaction may begin once the commit of this one is sent: the server answers in
  * order, so that it reads what this one left, kept or not.
@@ -170,14 +170,14 @@ export class Lane {
   private note(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
     const rehearsal = this.rehearsing.getStore();
     const shape = shapeOf(text);
-    if (!rehearsal || shape.kind === 'read' || (shape.kind !== 'point' && rows)) return Promise.reject(new Enough());
-    if (shape.kind === 'point') {
+    if (!rehearsal || shape.table === null) return Promise.reject(new Enough());
+    if (shape.kind === 'point' || shape.kind === 'read') {
       if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
       const entry = this.now.ahead.entry(text, shape, params, () => this.ask(text, params));
       rehearsal.reads.push(entry);
       return entry.rows;
     }
-    if (shape.kind === 'other') return Promise.reject(new Enough());
+    if (rows || shape.kind === 'other') return Promise.reject(new Enough());
     rehearsal.wrote.add(shape.table);
     rehearsal.writes.push({ text, shape, params });
     return [];
@@ -185,25 +185,21 @@ export class Lane {
 
   private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
     const shape = shapeOf(text);
-    if (shape.kind === 'point') {
-      return this.now.ahead.entry(text, shape, params, () => {
+    if (shape.kind === 'point' || shape.kind === 'read') {
+      const read = () => {
         this.flush();
         return this.ask(text, params);
-      }).rows;
+      };
+      return shape.table === null ? read() : this.now.ahead.entry(text, shape, params, read).rows;
     }
-    if (!rows && shape.kind !== 'read') return this.write(text, shape, params);
-    if (shape.kind !== 'read') this.forget(shape, params);
+    if (!rows) return this.write(text, shape, params);
+    this.now.ahead.forget(shape, params);
     this.flush();
     return this.ask(text, params);
   }
 
-  private forget(shape: Shape, params: unknown[]): void {
-    if (shape.kind === 'insert' || shape.kind === 'update') this.now.ahead.forget(shape, params);
-    else this.now.ahead.clear();
-  }
-
-  private write(text: string, shape: Shape, params: unknown[]): Rows {
-    this.forget(shape, params);
+  private write(text: string, shape: Write, params: unknown[]): Rows {
+    this.now.ahead.forget(shape, params);
     if (shape.kind === 'insert') this.gather(text, shape, params);
     else {
       this.flush();
