@@ -3,7 +3,12 @@ import { MAX_HTML } from '../../mail/render.ts';
 import { time } from './shapes.ts';
 
 const text = (most: number) => z.string().max(most);
-const absent = (why: string) => z.never(why).optional();
+/** A field of Loops that may only be empty here. */
+const absent = (why: string) =>
+  z
+    .literal(['', null], why)
+    .optional()
+    .transform(() => undefined);
 const fallbacks = z.record(z.string().max(100), z.string().max(500).nullable());
 
 /** What a message may be given. */
