@@ -6,6 +6,7 @@ import { AppError, type ErrorCode } from '../errors.ts';
 import { Auth } from './auth.ts';
 import { readBody } from './body.ts';
 import { hooks } from './hooks.ts';
+import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
 import { jsonBody, queryOf, type Route } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
@@ -105,11 +106,13 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
     const link = UNSUBSCRIBE.exec(url.pathname);
     if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
-    if (!methods.length) return json(404, { success: false, message: 'No such path. /swagger lists them all.' });
+    const instead = notOffered(url.pathname);
+    if (!methods.length)
+      return json(404, { success: false, message: instead ?? 'No such path. /swagger lists them all.' });
     if (!methods.includes(methodOf(request))) {
       return json(
         405,
-        { success: false, message: `Method not allowed. Use ${methods.join(' or ')}.` },
+        { success: false, message: instead ?? `Method not allowed. Use ${methods.join(' or ')}.` },
         { allow: methods.join(', ') },
       );
     }

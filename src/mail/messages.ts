@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { emailMessages, type MailContent } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { AppError, notFound } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
 import { checkContent } from './render.ts';
 
@@ -77,11 +77,11 @@ const EXAMPLE: MessageRow = {
   updatedAt: 0,
 };
 
-/** @throws AppError notFound */
+/** @throws AppError notFound, in Loops' words */
 export async function getMessage(tx: Tx, id: string): Promise<MessageRow> {
   if (id === EXAMPLE_ID) return EXAMPLE;
   const [row] = await tx.select().from(emailMessages).where(eq(emailMessages.id, id));
-  if (!row) throw notFound('Email message');
+  if (!row) throw new AppError('notFound', 'Email message not found.');
   return row;
 }
 

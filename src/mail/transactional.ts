@@ -2,17 +2,19 @@ import { eq, inArray, isNotNull } from 'drizzle-orm';
 import type { Search } from '../db/scan.ts';
 import { emailMessages, transactionals } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { AppError, notFound } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
 import { createMessage, EXAMPLE_ID, getMessage, type MessageRow } from './messages.ts';
 import { dataVariablesOf } from './render.ts';
 
 type Row = typeof transactionals.$inferSelect;
 
-/** @throws AppError notFound, in Loops' words */
+const missing = () => new AppError('notFound', 'Transactional email not found.'); // Loops' words
+
+/** @throws AppError notFound */
 export async function getTransactional(tx: Tx, id: string): Promise<Row> {
   const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, id));
-  if (!row) throw new AppError('notFound', 'Transactional email not found.');
+  if (!row) throw missing();
   return row;
 }
 
@@ -103,7 +105,7 @@ export async function viewTransactionals(tx: Tx, ids: string[]) {
 /** One, in Loops' shape. @throws AppError notFound */
 export async function viewTransactional(tx: Tx, id: string) {
   const [view] = await viewTransactionals(tx, [id]);
-  if (!view) throw notFound('Transactional email');
+  if (!view) throw missing();
   return view;
 }
 

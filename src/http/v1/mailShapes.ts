@@ -3,6 +3,12 @@ import { MAX_HTML } from '../../mail/render.ts';
 import { time } from './shapes.ts';
 
 const text = (most: number) => z.string().max(most);
+/** A field of Loops that may only be empty here. */
+const absent = (why: string) =>
+  z
+    .literal(['', null], why)
+    .optional()
+    .transform(() => undefined);
 const fallbacks = z.record(z.string().max(100), z.string().max(500).nullable());
 
 /** What a message may be given. */
@@ -19,6 +25,9 @@ export const messageFields = {
     .regex(/^$|^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be one address')
     .max(254)
     .optional(),
+  ccEmail: absent('is not supported; each mail has one recipient'),
+  bccEmail: absent('is not supported; each mail has one recipient'),
+  languageCode: absent('is not supported; write one message for each language'),
   emailFormat: z.enum(['styled', 'plain']).optional().describe('plain: goes out as text only'),
   html: text(MAX_HTML).optional(),
   text: text(MAX_HTML).optional(),

@@ -19,6 +19,7 @@ const tag = 'Transactional';
 const PATH = '/api/v1/transactional-emails';
 const SEND = '/api/v1/transactional';
 const name = z.string().trim().min(1).max(255);
+const transactionalGroupId = z.null('groups are not part of Inlet; leave it out').optional();
 const scalar = z.union([z.string().max(10_000), z.number(), z.boolean()]);
 /** Clients send an absent map as `[]` or null. */
 const isNothing = (given: unknown) => given === undefined || given === null || (Array.isArray(given) && !given.length);
@@ -41,7 +42,7 @@ export const transactionalRoutes: Route[] = [
     description: 'Then write the draft with `POST /email-messages/{draftEmailMessageId}` and publish it.',
     tag,
     status: 201,
-    body: z.strictObject({ name, transactionalGroupId: z.string().max(64).nullish() }),
+    body: z.strictObject({ name, transactionalGroupId }),
     example: { name: 'Sign-up confirmation' },
     response: transactional,
     answer: example.transactional,
@@ -60,7 +61,7 @@ export const transactionalRoutes: Route[] = [
     summary: 'Rename a transactional email',
     tag,
     errors: [404],
-    body: z.strictObject({ name, transactionalGroupId: z.string().max(64).nullish() }),
+    body: z.strictObject({ name, transactionalGroupId }),
     example: { name: 'Welcome' },
     response: transactional,
     answer: { ...example.transactional, name: 'Welcome' },
