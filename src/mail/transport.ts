@@ -192,7 +192,8 @@ export class Smtp {
         resolve(outcome);
       };
       session.cut = why => done({ kind: 'down', error: `${why}.` }, false);
-      const late = setTimeout(() => done({ kind: 'later', error: NO_END }, false), this.patience.message);
+      const slow = () => done({ kind: 'later', error: NO_END }, false);
+      const late = setTimeout(slow, this.patience.message);
       connection.send(envelope, raw, error => {
         if (!error) return done({ kind: 'sent' }, true);
         const outcome = verdict(this.clean(error as SmtpError));

@@ -174,12 +174,15 @@ test('no timer is set for longer than a minute: 2^31 ms would fire at once', () 
   const waits = files.flatMap(file => {
     const text = readFileSync(join(src, file), 'utf8');
     const constants = new Map(
-      [...text.matchAll(/const (\w+) = ([\d_]+);/g)].map(m => [m[1], Number(m[2]?.replaceAll('_', ''))]),
+      [...text.matchAll(/(\w+)(?: =|:) ([\d_]+)[;, ]/g)].map(m => [m[1], Number(m[2]?.replaceAll('_', ''))]),
     );
-    return [...text.matchAll(/set(?:Timeout|Interval)\((?:[^;]*?), ([\w]+)\)/g)].map(m => ({
-      file,
-      ms: constants.get(m[1]) ?? Number(m[1]),
-    }));
+    const value = (name: string) => constants.get(name.split('.').at(-1)) ?? Number(name);
+    return [...text.matchAll(/set(?:Timeout|Interval)\((?:[^;]*?), ([\w.]+(?: \+ [\w.]+)*)\)/g)].map(
+      ([, words = '']) => ({
+        file,
+        ms: words.split(' + ').reduce((sum, word) => sum + value(word), 0),
+      }),
+    );
   });
   expect(waits.length).toBeGreaterThan(2);
   for (const wait of waits) expect(wait.ms).toBeLessThanOrEqual(60_000);
