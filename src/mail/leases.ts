@@ -1,4 +1,4 @@
-import { and, count, eq, gt, gte, inArray, lt, lte, ne, sql } from 'drizzle-orm';
+import { and, count, eq, gt, gte, inArray, lt, lte, ne, type SQL, sql } from 'drizzle-orm';
 import { mails } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -7,7 +7,9 @@ import type { MailRow } from './mails.ts';
 const LEASE_MS = 600_000; // everything claimed with it may hang until its deadline
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-const QUICK_CRASHES = 3;
+const SUSPECT = 3; // crashes in a row, from which a mail goes alone
+const SUSPECT_MS = 3000; // to twice that it waits, and double with each crash more
+const MOST_DOUBLED = 6;
 export const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
 
 // Written out, so that a database uses the partial index: a bound value proves nothing to it.
@@ -44,9 +46,29 @@ export interface Claim {
   held: number;
 }
 
+/** What may go out now: one mail that crashed the process again and again, or else the others, the longest due first. */
+async function chooseDue(tx: Tx, now: number, limit: number) {
+  const oldest = (which?: SQL) =>
+    tx
+      .select({ id: mails.id, transactional: mails.transactional, forced: mails.forced, crashes: mails.crashes })
+      .from(mails)
+      .where(and(QUEUED, lte(mails.dueAt, now), which))
+      .orderBy(mails.dueAt, mails.id)
+      .limit(leasing(tx, limit));
+  const due = await oldest();
+  const suspect = due.find(row => row.crashes >= SUSPECT);
+  if (!suspect) return due;
+  const [underWay] = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(SENDING, gte(mails.crashes, SUSPECT)))
+    .limit(1);
+  return underWay ? oldest(lt(mails.crashes, SUSPECT)) : [suspect];
+}
+
 /**
- * Leases due mails, the longest due first; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
- * the limit of an hour is held.
+ * Leases due mails; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
+ * the limit of an hour is held. One suspect of crashes goes at a time, in a claim of its own.
  */
 export async function claimMails(
   tx: Tx,
@@ -55,12 +77,7 @@ export async function claimMails(
   domain: string | null,
   maxPerHour: number | null,
 ): Promise<Claim> {
-  const due = await tx
-    .select({ id: mails.id, transactional: mails.transactional, forced: mails.forced })
-    .from(mails)
-    .where(and(QUEUED, lte(mails.dueAt, now)))
-    .orderBy(mails.dueAt, mails.id)
-    .limit(leasing(tx, limit));
+  const due = await chooseDue(tx, now, limit);
   const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
   let room = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
   const go: string[] = [];
@@ -101,17 +118,6 @@ export async function settleMail(
   return rows.length > 0;
 }
 
-/**
- * After a restart no lease is held by anybody; one process per database only. What was being sent at several crashes in a row still
- * waits for the lease's end, so that a mail that kills the process leaves the others their turn.
- */
-export async function freeMails(tx: Tx, now: number): Promise<void> {
-  await tx
-    .update(mails)
-    .set({ state: 'queued', dueAt: now, crashes: sql`${mails.crashes} + 1` })
-    .where(and(SENDING, lt(mails.crashes, QUICK_CRASHES)));
-}
-
 /** True when somebody's lease ran out. */
 export async function anyLapsed(tx: Tx, now: number): Promise<boolean> {
   const rows = await tx
@@ -122,12 +128,24 @@ export async function anyLapsed(tx: Tx, now: number): Promise<boolean> {
   return rows.length > 0;
 }
 
-/** What an instance that died was sending is due again. */
-export async function recoverMails(tx: Tx, now: number): Promise<void> {
-  await tx
+/**
+ * After a crash (`before` null: all leases are void, with one process per database) or for leases that ran out: due again. What was
+ * being sent at several crashes in a row waits some seconds, so that a mail that kills the process leaves the others their turn.
+ */
+export async function recoverMails(tx: Tx, before: number | null, now: number): Promise<void> {
+  const lost = await tx
     .update(mails)
     .set({ state: 'queued', dueAt: now, crashes: sql`${mails.crashes} + 1` })
-    .where(and(SENDING, lt(mails.dueAt, now)));
+    .where(and(SENDING, before === null ? undefined : lt(mails.dueAt, before)))
+    .returning({ id: mails.id, crashes: mails.crashes });
+  for (const { id, crashes } of lost.filter(row => row.crashes >= SUSPECT)) {
+    const wait = SUSPECT_MS * (1 + Math.random()) * 2 ** Math.min(crashes - SUSPECT, MOST_DOUBLED);
+    await tx
+      .update(mails)
+      .set({ dueAt: now + Math.round(wait) })
+      .where(eq(mails.id, id))
+      .run();
+  }
 }
 
 /** The clock was set back by `ms`: due dates keep their distance from now. */

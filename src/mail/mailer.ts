@@ -10,7 +10,6 @@ import {
   anyLapsed,
   anyMailDue,
   claimMails,
-  freeMails,
   recoverMails,
   releaseByHour,
   releaseMails,
@@ -78,7 +77,7 @@ export class Mailer {
     const { store } = this.ctx;
     const back = this.newestNow === null ? 0 : this.newestNow - now;
     if (store.kind === 'sqlite') {
-      if (this.newestNow === null) await store.write(tx => freeMails(tx, now));
+      if (this.newestNow === null) await store.write(tx => recoverMails(tx, null, now));
       if (back >= STEP_MS) await store.write(tx => setBackMails(tx, back));
     }
     if (this.newestNow === null || back < 0 || back >= STEP_MS) this.newestNow = now;
@@ -91,7 +90,7 @@ export class Mailer {
     if (this.smtp && this.lastRecovery === Number.NEGATIVE_INFINITY)
       while ((await store.write(tx => releaseMails(tx, 'smtp', now, CHUNK))) === CHUNK);
     this.lastRecovery = at;
-    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now));
+    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now, now));
     if (!(await store.read(anyHeldByHour))) return;
     const { maxPerHour } = await store.read(mailSettings);
     await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));

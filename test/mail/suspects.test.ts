@@ -1,0 +1,76 @@
+import { expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
+import { mails } from '../../src/db/schema.ts';
+import type { Store } from '../../src/db/store.ts';
+import { claimMails, recoverMails, settleMail } from '../../src/mail/leases.ts';
+import { queueMail } from '../../src/mail/mails.ts';
+import { eachBackend } from '../support/backends.ts';
+
+const NOW = 1_800_000_000_000;
+const LEASE_MS = 600_000;
+
+const queue = (store: Store, key: string, now = NOW) =>
+  store.write(async tx => {
+    const mail = { key, contactId: null, to: `${key}@example.com`, emailMessageId: 'em_x', data: {} };
+    return (await queueMail(tx, { ...mail, transactional: true }, now)) ?? '';
+  });
+const claim = async (store: Store, now: number) =>
+  (await store.write(tx => claimMails(tx, now, 10, 'acme.test', null))).rows;
+const rowOf = async (store: Store, id: string) => {
+  const [row] = await store.read(tx => tx.select().from(mails).where(eq(mails.id, id)));
+  return row!;
+};
+const crash = (store: Store, now: number) => store.write(tx => recoverMails(tx, null, now));
+
+eachBackend('mails under way at crashes', open => {
+  test('two crashes: due again at once; the third: after seconds, one at a time, and others go before', async () => {
+    const store = await open();
+    const ids = [await queue(store, 'a'), await queue(store, 'b')];
+    for (let n = 1; n <= 3; n++) {
+      expect(await claim(store, NOW)).toHaveLength(2);
+      await crash(store, NOW);
+      for (const id of ids) expect(await rowOf(store, id)).toMatchObject({ state: 'queued', crashes: n });
+    }
+    for (const id of ids) {
+      const { dueAt } = await rowOf(store, id);
+      expect(dueAt).toBeGreaterThanOrEqual(NOW + 3000);
+      expect(dueAt).toBeLessThanOrEqual(NOW + 6000);
+    }
+    expect(await claim(store, NOW)).toEqual([]);
+
+    const then = NOW + 6000;
+    const fresh = await queue(store, 'c', then);
+    const [first, ...more] = await claim(store, then);
+    expect(more).toEqual([]);
+    expect(ids).toContain(first!.id);
+    expect((await claim(store, then)).map(row => row.id)).toEqual([fresh]); // no suspect beside a suspect
+    expect(await claim(store, then)).toEqual([]);
+    expect(await store.write(tx => settleMail(tx, first!, { state: 'sent', sentAt: then }))).toBe(true);
+    const second = await claim(store, then);
+    expect(second.map(row => row.id)).toEqual(ids.filter(id => id !== first!.id));
+    expect(await rowOf(store, first!.id)).toMatchObject({ state: 'sent', crashes: 0 });
+  });
+
+  test('each crash more doubles the wait; a lease that runs out counts as one', async () => {
+    const store = await open();
+    const id = await queue(store, 'killer');
+    let now = NOW;
+    for (let n = 1; n <= 6; n++) {
+      expect(await claim(store, now)).toHaveLength(1);
+      if (n % 2) await crash(store, now);
+      else {
+        now += LEASE_MS;
+        await store.write(tx => recoverMails(tx, now, now));
+        expect((await rowOf(store, id)).state).toBe('sending'); // not before its end
+        now++;
+        await store.write(tx => recoverMails(tx, now, now));
+      }
+      const { crashes, dueAt } = await rowOf(store, id);
+      expect(crashes).toBe(n);
+      const least = n < 3 ? 0 : 3000 * 2 ** (n - 3);
+      expect(dueAt - now).toBeGreaterThanOrEqual(least);
+      expect(dueAt - now).toBeLessThanOrEqual(2 * least);
+      now = dueAt;
+    }
+  });
+});
