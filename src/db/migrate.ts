@@ -35,7 +35,7 @@ function copyBefore(db: Database, file: string, version: number): string {
 }
 
 /**
- * Brings the file up to this binary's schema: each migration and its version in one transaction, after a copy.
+ * Brings the file up to this binary's schema: all migrations and the version in one transaction, after a copy.
  * @throws AppError conflict when the file is not ours or newer than this binary; nothing is changed then
  */
 export function migrateSqlite(db: Database, file: string): void {
@@ -57,13 +57,12 @@ export function migrateSqlite(db: Database, file: string): void {
     );
   }
   if (version > 0 && version < MIGRATIONS.length) copyBefore(db, file, version);
-  for (let next = version; next < MIGRATIONS.length; next++) {
-    db.transaction(() => {
-      db.run(MIGRATIONS[next]!);
-      db.run(`pragma application_id = ${APPLICATION_ID}`);
-      db.run(`pragma user_version = ${next + 1}`);
-    }).immediate();
-  }
+  if (version === MIGRATIONS.length) return;
+  db.transaction(() => {
+    for (const migration of MIGRATIONS.slice(version)) db.run(migration);
+    db.run(`pragma application_id = ${APPLICATION_ID}`);
+    db.run(`pragma user_version = ${MIGRATIONS.length}`);
+  }).immediate();
 }
 
 const EXISTS = '42P07';
@@ -95,8 +94,8 @@ async function versionOrNew(sql: ReservedSQL): Promise<number> {
   return versionOf(sql);
 }
 
-/** Runs the next migration, if any, in one transaction with its number, whose key lets only one instance through. */
-async function migrateOne(sql: ReservedSQL): Promise<boolean> {
+/** Runs the migrations that are missing, in one transaction with their numbers, whose key lets only one instance through. */
+async function migrateAll(sql: ReservedSQL): Promise<void> {
   await sql.unsafe('begin isolation level serializable');
   try {
     const version = await versionOrNew(sql);
@@ -106,18 +105,16 @@ async function migrateOne(sql: ReservedSQL): Promise<boolean> {
         `The PostgreSQL database was written by a newer Inlet (schema ${version}; this one knows ${MIGRATIONS.length}). Start the newer binary again.`,
       );
     }
-    const next = MIGRATIONS[version];
-    if (next !== undefined) {
-      await sql.unsafe('insert into inlet_migrations (version) values ($1)', [String(version + 1)]);
+    for (let next = version; next < MIGRATIONS.length; next++) {
+      await sql.unsafe('insert into inlet_migrations (version) values ($1)', [String(next + 1)]);
       await sql
-        .unsafe(forPostgres(next))
+        .unsafe(forPostgres(MIGRATIONS[next] ?? ''))
         .simple()
         .catch(error => {
           throw postgresCode(error) === EXISTS ? notOurs(error) : error;
         });
     }
     await sql.unsafe('commit');
-    return next !== undefined;
   } catch (error) {
     await sql.unsafe('rollback').catch(() => {}); // the connection is gone: so is the transaction
     throw postgresCode(error) === NO_COLUMN ? notOurs(error) : error;
@@ -150,7 +147,7 @@ export async function migratePostgres(pool: SQL): Promise<void> {
   try {
     for (let tries = 0; ; ) {
       try {
-        if (!(await migrateOne(sql))) return;
+        return await migrateAll(sql);
       } catch (error) {
         if (error instanceof AppError) throw error;
         const code = postgresCode(error);
