@@ -5,6 +5,7 @@ import type { Store } from '../../src/db/store.ts';
 import type { Happening } from '../../src/happenings.ts';
 import { eachBackend } from '../support/backends.ts';
 import { audience, NOW, type Told, tell } from '../support/facts.ts';
+import { failure } from '../support/failure.ts';
 
 let writes = 0;
 type Mode = 'create' | 'update' | 'upsert';
@@ -49,19 +50,19 @@ eachBackend('API writes', open => {
         { email: 'ada@x.co', userId: 'u1', firstName: 'Ada', source: 'API', userGroup: '', subscribed: true },
       ]);
       const again = 'Email or userId is already on list';
-      await expect(s.api({ email: 'ada@x.co' }, 'create')).rejects.toMatchObject({ code: 'conflict', message: again });
-      await expect(s.api({ email: 'b@x.co', userId: 'u1' }, 'create')).rejects.toMatchObject({ code: 'conflict' });
+      expect(await failure(s.api({ email: 'ada@x.co' }, 'create'))).toMatchObject({ code: 'conflict', message: again });
+      expect(await failure(s.api({ email: 'b@x.co', userId: 'u1' }, 'create'))).toMatchObject({ code: 'conflict' });
       expect(await s.all()).toHaveLength(1);
     });
     test('update wants a contact, upsert wants an address for a new one, both want a person', async () => {
       const s = await scene(open);
-      await expect(s.api({ email: 'a@x.co' }, 'update')).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co' }, 'update'))).toMatchObject({
         code: 'notFound',
         message: 'Contact not found.',
       });
-      await expect(s.api({ userId: 'u1' })).rejects.toMatchObject({ code: 'invalid', message: 'Contact not found.' });
-      await expect(s.api({})).rejects.toMatchObject({ code: 'invalid' });
-      await expect(s.api({ email: 'no address' })).rejects.toMatchObject({ message: 'Invalid email address.' });
+      expect(await failure(s.api({ userId: 'u1' }))).toMatchObject({ code: 'invalid', message: 'Contact not found.' });
+      expect(await failure(s.api({}))).toMatchObject({ code: 'invalid' });
+      expect(await failure(s.api({ email: 'no address' }))).toMatchObject({ message: 'Invalid email address.' });
       expect(await s.all()).toEqual([]);
     });
     test('user id and new address move the contact; its former address still names it, but moves nothing', async () => {
@@ -101,7 +102,7 @@ eachBackend('API writes', open => {
           await writeContact(tx, 'upsert', { email: `a${i}@x.co`, userId: 'u1' }, { ...origin() }, NOW + i);
       });
       await s.api({ email: 'a98@x.co', userId: 'u1' });
-      await expect(s.api({ email: 'a99@x.co', userId: 'u1' })).rejects.toMatchObject({ code: 'invalid' });
+      expect(await failure(s.api({ email: 'a99@x.co', userId: 'u1' }))).toMatchObject({ code: 'invalid' });
       await s.api({ userId: 'u1', firstName: 'A' });
       expect(await s.all()).toMatchObject([{ email: 'a98@x.co', firstName: 'A' }]);
     });
@@ -110,7 +111,7 @@ eachBackend('API writes', open => {
       await s.api({ email: 'a@x.co' });
       await s.api({ email: 'b@x.co', userId: 'u1' });
       const before = await s.all();
-      await expect(s.api({ email: 'a@x.co', userId: 'u1' })).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co', userId: 'u1' }))).toMatchObject({
         code: 'invalid',
         message: 'Multiple contacts found for the given criteria',
       });
@@ -127,13 +128,15 @@ eachBackend('API writes', open => {
       await s.api({ email: 'a@x.co', properties: { seats: 5, admin: true, plan: 'pro' } });
       await s.api({ email: 'a@x.co', properties: { seats: '6', admin: 'false', plan: 7 } });
       expect(await s.all()).toMatchObject([{ properties: { seats: 6, admin: false, plan: '7' } }]);
-      await expect(s.api({ email: 'a@x.co', properties: { seats: 'many' } })).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co', properties: { seats: 'many' } }))).toMatchObject({
         message: 'seats: must be a number, as the property is.',
       });
-      await expect(s.api({ email: 'a@x.co', properties: { constructor$: 1 } })).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co', properties: { constructor$: 1 } }))).toMatchObject({
         code: 'invalid',
       });
-      await expect(s.api({ email: 'a@x.co', properties: { updatedAt: 1 } })).rejects.toMatchObject({ code: 'invalid' });
+      expect(await failure(s.api({ email: 'a@x.co', properties: { updatedAt: 1 } }))).toMatchObject({
+        code: 'invalid',
+      });
     });
     test('a write wins over what is known, even where a provider’s clock is ahead', async () => {
       const s = await scene(open);
@@ -216,7 +219,7 @@ eachBackend('API writes', open => {
       expect(await s.all()).toMatchObject([{ lists: ['l2'], subscribed: false }]);
       await s.api({ email: 'a@x.co', subscribed: true, mailingLists: { l1: true } });
       expect(await s.all()).toMatchObject([{ lists: ['l1', 'l2'], subscribed: true }]);
-      await expect(s.api({ email: 'a@x.co', mailingLists: { list_nope: true } })).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co', mailingLists: { list_nope: true } }))).toMatchObject({
         code: 'invalid',
       });
     });
@@ -259,7 +262,7 @@ eachBackend('API writes', open => {
       expect(await s.all()).toMatchObject([{ email: 'a@x.co', firstName: 'Ada', source: 'CSV import' }]);
       await s.hook('stripe', { personId: 'cus_9', deletion: true, rank: 3 }, { settings: { onDelete: 'delete' } });
       expect(await s.all()).toEqual([]);
-      await expect(s.api({ email: 'a@x.co' }, 'upsert', { aliases: ['nobody:1'] })).rejects.toMatchObject({
+      expect(await failure(s.api({ email: 'a@x.co' }, 'upsert', { aliases: ['nobody:1'] }))).toMatchObject({
         code: 'invalid',
       });
     });
@@ -275,7 +278,7 @@ eachBackend('API writes', open => {
       await s.hook('clerk', { ...user('u1'), email: 'b@x.co', rank: 1 });
       await s.hook('polar', { personId: 'pol_1', email: 'a@x.co', at: NOW - 60_000 });
       expect(await s.all()).toEqual([]);
-      await expect(s.erase({ email: 'a@x.co' })).rejects.toMatchObject({
+      expect(await failure(s.erase({ email: 'a@x.co' }))).toMatchObject({
         code: 'notFound',
         message: 'Contact not found.',
       });

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { type App, createApp, type Seams } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
 import { providerById } from '../../src/providers/index.ts';
-import { postgresDatabase } from './backends.ts';
+import { dropDatabase, postgresDatabase } from './backends.ts';
 
 export const API_KEY = 'test-key-0123456789abcdefghij';
 export const SECRETS: Record<string, string> = {
@@ -135,7 +135,11 @@ export class TestApp {
 
   async stop(keepFolder = false): Promise<void> {
     await this.app.stop();
-    if (!keepFolder) rmSync(this.folder, { recursive: true, force: true });
+    if (keepFolder) return;
+    rmSync(this.folder, { recursive: true, force: true });
+    const database = databases.get(this.folder);
+    if (database) await dropDatabase(database);
+    databases.delete(this.folder);
   }
 }
 

@@ -1,5 +1,5 @@
 import { afterAll, describe } from 'bun:test';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openPostgres } from '../../src/db/connect.ts';
@@ -37,10 +37,21 @@ export async function postgresDatabase(migrated = true): Promise<string> {
   return postgres.url(name);
 }
 
+/** Drops a database of `postgresDatabase`: hundreds of them would fill a small disk. */
+export async function dropDatabase(url: string): Promise<void> {
+  await (await server)?.query('postgres', `drop database if exists ${new URL(url).pathname.slice(1)} with (force)`);
+}
+
 async function begin(): Promise<Postgres> {
   const postgres = process.env.TEST_DATABASE_URL
     ? Postgres.at(process.env.TEST_DATABASE_URL)
-    : await Postgres.start(['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=400']);
+    : await Postgres.start([
+        'fsync=off',
+        'synchronous_commit=off',
+        'full_page_writes=off',
+        'max_connections=400',
+        'max_wal_size=128MB',
+      ]);
   await postgres.query('postgres', 'drop database if exists inlet_template');
   await postgres.query('postgres', 'create database inlet_template');
   await (await openPostgres(postgres.url('inlet_template'))).close();
@@ -49,20 +60,25 @@ async function begin(): Promise<Postgres> {
 
 /** Runs the same tests on every database: SQLite always, PostgreSQL where asked for. `open` gives a new, empty, migrated store. */
 export function eachBackend(name: string, tests: (open: () => Promise<Store>) => void): void {
-  const run = (kind: string, make: () => Promise<Store>) =>
+  const run = (kind: string, make: (dropLater: (url: string) => void) => Promise<Store>) =>
     describe(`${name} (${kind})`, () => {
       const opened: Store[] = [];
+      const urls: string[] = [];
       afterAll(async () => {
         for (const store of opened) await store.close();
+        for (const url of urls) await dropDatabase(url);
       });
       tests(async () => {
-        const store = await make();
+        const store = await make(url => urls.push(url));
         opened.push(store);
         return store;
       });
     });
   run('sqlite', async () => openSqlite(await sqliteFile()));
-  if (withPostgres) run('postgres', async () => openPostgres(await postgresDatabase()));
+  if (withPostgres)
+    run('postgres', async dropLater => {
+      const url = await postgresDatabase();
+      dropLater(url);
+      return openPostgres(url);
+    });
 }
-
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

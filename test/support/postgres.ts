@@ -44,6 +44,7 @@ const freePort = () =>
 
 /** A PostgreSQL server of our own on loopback, gone with this process. */
 export class Postgres {
+  private static readonly started: Postgres[] = [];
   private child: Bun.Subprocess | null = null;
 
   private constructor(
@@ -71,6 +72,7 @@ export class Postgres {
     );
     if (init.exitCode !== 0) throw new Error(`initdb failed: ${init.stderr}`);
     const server = new Postgres(bin, data, `postgres://inlet@127.0.0.1:${await freePort()}/postgres`, settings, env);
+    Postgres.started.push(server);
     process.on('exit', () => {
       server.child?.kill('SIGQUIT');
       rmSync(folder, { recursive: true, force: true });
@@ -125,6 +127,11 @@ export class Postgres {
   async stop(signal: 'INT' | 'QUIT' = 'INT'): Promise<void> {
     this.child?.kill(`SIG${signal}`);
     await this.child?.exited;
+  }
+
+  /** Stops and removes every server this process started. */
+  static async removeAll(): Promise<void> {
+    for (const server of Postgres.started.splice(0)) await server.remove();
   }
 
   async remove(): Promise<void> {
