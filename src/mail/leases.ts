@@ -4,7 +4,7 @@ import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { MailRow } from './mails.ts';
 
-const LEASE_MS = 600_000; // everything claimed with it may hang until its deadline
+export const LEASE_MS = 120_000; // renewed every ten seconds while a mail is under way
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const SUSPECT = 3; // crashes in a row, from which a mail goes alone
@@ -102,6 +102,15 @@ export async function claimMails(
     .where(inArray(mails.id, go))
     .returning();
   return { rows, held: over.length };
+}
+
+/** Prolongs the leases of mails that are still under way here. */
+export async function renewMails(tx: Tx, ids: string[], now: number): Promise<void> {
+  await tx
+    .update(mails)
+    .set({ dueAt: now + LEASE_MS })
+    .where(and(inArray(mails.id, ids), SENDING))
+    .run();
 }
 
 /** Ends a lease. False when it ran out and somebody else has the mail now. */

@@ -13,6 +13,7 @@ import {
   recoverMails,
   releaseByHour,
   releaseMails,
+  renewMails,
   setBackMails,
   settleMail,
 } from './leases.ts';
@@ -40,7 +41,7 @@ const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 /** Sends what is queued. A crash between the server's yes and our commit sends a mail twice, with the same Message-ID. */
 export class Mailer {
   private readonly smtp: Smtp | null;
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly underWay = new Map<MailRow, Promise<void>>();
   private stopping = false;
   private downUntil = Number.NEGATIVE_INFINITY; // by performance.now()
   private lastRecovery = Number.NEGATIVE_INFINITY;
@@ -59,7 +60,7 @@ export class Mailer {
     await this.recover(now);
     const started = await this.start(now);
     if (started || !this.underWay.size) return started;
-    await Promise.race([...this.underWay, Bun.sleep(LOOK_MS)]);
+    await Promise.race([...this.underWay.values(), Bun.sleep(LOOK_MS)]);
     return 1;
   };
 
@@ -67,7 +68,7 @@ export class Mailer {
   async stop(): Promise<void> {
     this.stopping = true;
     const cut = setTimeout(() => this.smtp?.close(), STOP_MS);
-    await Promise.all(this.underWay);
+    await Promise.all(this.underWay.values());
     clearTimeout(cut);
     this.smtp?.close();
   }
@@ -90,6 +91,8 @@ export class Mailer {
     if (this.smtp && this.lastRecovery === Number.NEGATIVE_INFINITY)
       while ((await store.write(tx => releaseMails(tx, 'smtp', now, CHUNK))) === CHUNK);
     this.lastRecovery = at;
+    const ids = [...this.underWay.keys()].map(row => row.id);
+    if (ids.length) await store.write(tx => renewMails(tx, ids, now));
     if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now, now));
     if (!(await store.read(anyHeldByHour))) return;
     const { maxPerHour } = await store.read(mailSettings);
@@ -126,13 +129,13 @@ export class Mailer {
   }
 
   private begin(row: MailRow): void {
-    const work: Promise<void> = this.deliver(row)
+    const work = this.deliver(row)
       .catch(error => {
         if (!(error instanceof StoreUnavailable))
           this.ctx.log.error({ err: error, mailId: row.id }, 'what became of a mail could not be recorded');
       })
-      .finally(() => this.underWay.delete(work));
-    this.underWay.add(work);
+      .finally(() => this.underWay.delete(row));
+    this.underWay.set(row, work);
   }
 
   private async deliver(row: MailRow): Promise<void> {

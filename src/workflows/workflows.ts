@@ -1,5 +1,5 @@
-import { and, desc, eq, inArray } from 'drizzle-orm';
-import { emailMessages, events, lists, properties, type WorkflowState, workflows } from '../db/schema.ts';
+import { and, eq, inArray } from 'drizzle-orm';
+import { emailMessages, lists, properties, type WorkflowState, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
@@ -21,75 +21,6 @@ export async function workflowById(tx: Tx, id: string): Promise<WorkflowRow> {
   const [row] = await tx.select().from(workflows).where(eq(workflows.id, id));
   if (!row) throw missing();
   return row as WorkflowRow;
-}
-
-const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
-
-/** Our state as Loops names it. A stopped workflow sends and queues nothing, as a long paused one. */
-export function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
-  if (state !== 'paused') return LOOPS_STATUS[state];
-  return now < (pausedAt ?? 0) + QUEUEING_MS ? 'PausedAndQueueing' : 'Paused';
-}
-
-const times = (row: WorkflowRow) => ({
-  createdAt: new Date(row.createdAt).toISOString(),
-  updatedAt: new Date(row.updatedAt).toISOString(),
-});
-
-async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
-  const ids = nodes.flatMap(node =>
-    node.typeName === 'SendEmailAction' && node.emailMessageId !== null ? [node.emailMessageId] : [],
-  );
-  if (!ids.length) return new Map();
-  const rows = await tx
-    .select({ id: emailMessages.id, content: emailMessages.content })
-    .from(emailMessages)
-    .where(inArray(emailMessages.id, ids));
-  return new Map(rows.map(row => [row.id, row.content.subject]));
-}
-
-const viewNode = (node: Node, subjects: Map<string, string>) =>
-  node.typeName === 'SendEmailAction' ? { ...node, subject: subjects.get(node.emailMessageId ?? '') ?? '' } : node;
-
-/** Loops' SimplifiedWorkflow, with our state and times. */
-export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
-  const { id, state, name, description, mailingListId, revisionId: workflowRevisionId, graph } = row;
-  const subjects = await subjectsOf(tx, Object.values(graph.nodes));
-  const nodes = Object.fromEntries(Object.entries(graph.nodes).map(([key, node]) => [key, viewNode(node, subjects)]));
-  const status = loopsStatus(row, now);
-  const shown = { id, workflowRevisionId, status, state, name, description, mailingListId };
-  return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...times(row) };
-}
-
-/** Workflows in the order of `ids`, in short. */
-export async function viewWorkflows(tx: Tx, ids: string[], now: number) {
-  const rows = ids.length ? await tx.select().from(workflows).where(inArray(workflows.id, ids)) : [];
-  return ids.flatMap(id => {
-    const row = rows.find(each => each.id === id) as WorkflowRow | undefined;
-    return row ? [{ id, name: row.name, status: loopsStatus(row, now), state: row.state, ...times(row) }] : [];
-  });
-}
-
-/** One node as Loops' node read has it. @throws AppError notFound */
-export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
-  const row = await workflowById(tx, workflowId);
-  const node = nodeOf(row.graph, nodeId);
-  if (!node) throw new AppError('notFound', 'Workflow node not found.');
-  const seen = node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
-  const shown = viewNode(node, await subjectsOf(tx, [node]));
-  return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
-}
-
-/** Names and types as the newest event of that name had them. */
-async function propertiesOfEvent(tx: Tx, eventName: string | null) {
-  if (eventName === null) return [];
-  const [last] = await tx
-    .select({ properties: events.eventProperties })
-    .from(events)
-    .where(eq(events.eventName, eventName))
-    .orderBy(desc(events.id))
-    .limit(1);
-  return Object.entries(last?.properties ?? {}).map(([name, value]) => ({ name, type: typeof value }));
 }
 
 async function requireList(tx: Tx, id: string | null | undefined): Promise<void> {
@@ -311,8 +242,7 @@ export async function changeList(tx: Tx, id: string, given: ListChange, now: num
   if (queuedContactCount)
     await endRuns(tx, { workflowId: id, nodeIds: null, reason: 'its mailing list was changed', at: now }, now);
   const changed = await change(tx, row, { mailingListId, revisionId: newId('rev', now) }, now);
-  const workflow = await viewWorkflow(tx, changed, now);
-  return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, workflow };
+  return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, changed };
 }
 
 /** Workflows that take somebody in, with what each waits for. */

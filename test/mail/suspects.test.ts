@@ -2,12 +2,11 @@ import { expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { mails } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { claimMails, recoverMails, settleMail } from '../../src/mail/leases.ts';
+import { claimMails, LEASE_MS, recoverMails, renewMails, settleMail } from '../../src/mail/leases.ts';
 import { queueMail } from '../../src/mail/mails.ts';
 import { eachBackend } from '../support/backends.ts';
 
 const NOW = 1_800_000_000_000;
-const LEASE_MS = 600_000;
 
 const queue = (store: Store, key: string, now = NOW) =>
   store.write(async tx => {
@@ -72,5 +71,17 @@ eachBackend('mails under way at crashes', open => {
       expect(dueAt - now).toBeLessThanOrEqual(2 * least);
       now = dueAt;
     }
+  });
+
+  test('a lease that is renewed does not run out; one that is over is not renewed', async () => {
+    const store = await open();
+    const id = await queue(store, 'slow');
+    const [held] = await claim(store, NOW);
+    await store.write(tx => renewMails(tx, [id], NOW + LEASE_MS));
+    await store.write(tx => recoverMails(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
+    expect(await rowOf(store, id)).toMatchObject({ state: 'sending', dueAt: NOW + 2 * LEASE_MS });
+    expect(await store.write(tx => settleMail(tx, held!, { state: 'sent', sentAt: NOW }))).toBe(true);
+    await store.write(tx => renewMails(tx, [id], NOW + 3 * LEASE_MS));
+    expect((await rowOf(store, id)).dueAt).not.toBe(NOW + 4 * LEASE_MS);
   });
 });

@@ -13,12 +13,10 @@ import {
   startWorkflow,
   stopWorkflow,
   updateWorkflow,
-  viewOneNode,
-  viewWorkflow,
-  viewWorkflows,
   type WorkflowRow,
   workflowById,
 } from '../../workflows/workflows.ts';
+import { viewOneNode, viewWorkflow, viewWorkflows } from '../../workflows/workflowViews.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import { pageWith } from './examples.ts';
@@ -164,7 +162,12 @@ export const workflowRoutes: Route[] = [
     response: listChange,
     answer: { status: 'dryRun', mailingListId: null, queuedContactCount: 0 },
     handle: async ({ ctx, params, body }) => {
-      const result = await ctx.store.write(tx => changeList(tx, params.id ?? '', body, ctx.now()));
+      const result = await ctx.store.write(async tx => {
+        const told = await changeList(tx, params.id ?? '', body, ctx.now());
+        if (told.status !== 'updated') return told;
+        const { changed, ...rest } = told;
+        return { ...rest, workflow: await viewWorkflow(tx, changed, ctx.now()) };
+      });
       ctx.automation.invalidate();
       return result;
     },

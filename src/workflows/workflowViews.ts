@@ -1,0 +1,75 @@
+import { desc, eq, inArray } from 'drizzle-orm';
+import { emailMessages, events, workflows } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError } from '../errors.ts';
+import { type Node, nodeOf } from './graph.ts';
+import { QUEUEING_MS, type WorkflowRow, workflowById } from './workflows.ts';
+
+const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
+
+/** Our state as Loops names it. A stopped workflow sends and queues nothing, as a long paused one. */
+export function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
+  if (state !== 'paused') return LOOPS_STATUS[state];
+  return now < (pausedAt ?? 0) + QUEUEING_MS ? 'PausedAndQueueing' : 'Paused';
+}
+
+const times = (row: WorkflowRow) => ({
+  createdAt: new Date(row.createdAt).toISOString(),
+  updatedAt: new Date(row.updatedAt).toISOString(),
+});
+
+async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
+  const ids = nodes.flatMap(node =>
+    node.typeName === 'SendEmailAction' && node.emailMessageId !== null ? [node.emailMessageId] : [],
+  );
+  if (!ids.length) return new Map();
+  const rows = await tx
+    .select({ id: emailMessages.id, content: emailMessages.content })
+    .from(emailMessages)
+    .where(inArray(emailMessages.id, ids));
+  return new Map(rows.map(row => [row.id, row.content.subject]));
+}
+
+const viewNode = (node: Node, subjects: Map<string, string>) =>
+  node.typeName === 'SendEmailAction' ? { ...node, subject: subjects.get(node.emailMessageId ?? '') ?? '' } : node;
+
+/** Loops' SimplifiedWorkflow, with our state and times. */
+export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
+  const { id, state, name, description, mailingListId, revisionId: workflowRevisionId, graph } = row;
+  const subjects = await subjectsOf(tx, Object.values(graph.nodes));
+  const nodes = Object.fromEntries(Object.entries(graph.nodes).map(([key, node]) => [key, viewNode(node, subjects)]));
+  const status = loopsStatus(row, now);
+  const shown = { id, workflowRevisionId, status, state, name, description, mailingListId };
+  return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...times(row) };
+}
+
+/** Workflows in the order of `ids`, in short. */
+export async function viewWorkflows(tx: Tx, ids: string[], now: number) {
+  const rows = ids.length ? await tx.select().from(workflows).where(inArray(workflows.id, ids)) : [];
+  return ids.flatMap(id => {
+    const row = rows.find(each => each.id === id) as WorkflowRow | undefined;
+    return row ? [{ id, name: row.name, status: loopsStatus(row, now), state: row.state, ...times(row) }] : [];
+  });
+}
+
+/** One node as Loops' node read has it. @throws AppError notFound */
+export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
+  const row = await workflowById(tx, workflowId);
+  const node = nodeOf(row.graph, nodeId);
+  if (!node) throw new AppError('notFound', 'Workflow node not found.');
+  const seen = node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
+  const shown = viewNode(node, await subjectsOf(tx, [node]));
+  return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
+}
+
+/** Names and types as the newest event of that name had them. */
+async function propertiesOfEvent(tx: Tx, eventName: string | null) {
+  if (eventName === null) return [];
+  const [last] = await tx
+    .select({ properties: events.eventProperties })
+    .from(events)
+    .where(eq(events.eventName, eventName))
+    .orderBy(desc(events.id))
+    .limit(1);
+  return Object.entries(last?.properties ?? {}).map(([name, value]) => ({ name, type: typeof value }));
+}
