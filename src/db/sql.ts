@@ -2,13 +2,15 @@ import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 import { dialects, type Tx } from './store.ts';
 
+export const isPostgres = (tx: Tx): boolean => dialects.get(tx) === 'postgres';
+
 /**
  * The limit of a select of rows that this transaction is about to lease. On PostgreSQL rows that another instance is just leasing are
  * passed over instead of waited for; SQLite has one writer.
  */
 export function leasing(tx: Tx, limit: number | Placeholder): number {
   const skip: SQL = sql`${limit} for update skip locked`;
-  return (dialects.get(tx) === 'postgres' ? skip : limit) as number; // drizzle renders what it is given
+  return (isPostgres(tx) ? skip : limit) as number; // drizzle renders what it is given
 }
 
 /** The conflict target of an upsert: SQLite takes a column with its table's name, PostgreSQL only without. */

@@ -12,6 +12,7 @@ import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJob
 const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
 const POLL_MS = 1000; // other processes queue too
+const WAKE_MS = 10;
 const MINUTE_MS = 60_000;
 const OTHERS_MS = 10_000; // leases of instances that died are looked for
 const STEP_MS = 1000; // a clock set back by less is waited out
@@ -28,6 +29,7 @@ export class Worker {
   private stopping = false;
   private lanes: Promise<void>[] = [];
   private wakers = new Set<() => void>();
+  private waking: Timer | null = null;
   private unfinished: string[] = []; // leases to give back once the database writes again
   private newestNow = 0;
   private lastMinute = -Infinity;
@@ -60,14 +62,22 @@ export class Worker {
     });
   }
 
+  /** Something may be due. Lanes that sleep look once in `WAKE_MS`, however often they are woken. */
   wake(): void {
+    this.waking ??= setTimeout(() => {
+      this.waking = null;
+      this.wakeNow();
+    }, WAKE_MS);
+  }
+
+  private wakeNow(): void {
     for (const wake of this.wakers) wake();
   }
 
   /** Lets the work in hand finish; queued work stays in the database. */
   async stop(): Promise<void> {
     this.stopping = true;
-    this.wake();
+    this.wakeNow();
     await Promise.all(this.lanes);
   }
 

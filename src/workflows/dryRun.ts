@@ -4,7 +4,7 @@ import { contacts, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import type { Person } from './conditions.ts';
-import { personOf } from './engine.ts';
+import { personOf } from './record.ts';
 import { type Walk, walk } from './walk.ts';
 import { type WorkflowRow, workflowById } from './workflows.ts';
 
@@ -29,9 +29,9 @@ async function personFor(tx: Tx, { contactId, email, eventProperties = {} }: Dry
   if (contactId !== undefined && email !== undefined) throw invalid('Give contactId or email, not both.');
   const by = contactId === undefined ? eq(contacts.email, normalEmail(email ?? '')) : eq(contacts.id, contactId);
   const [row] = await tx.select({ id: contacts.id }).from(contacts).where(by);
-  const person = row && (await personOf(tx, row.id, null));
+  const person = row && (await personOf(tx, row.id, eventProperties));
   if (!person) throw notFound('Contact');
-  return { ...person, eventProperties };
+  return person;
 }
 
 /** The way a contact as it is now would take, timers passed over. Nothing is written or sent. @throws AppError notFound, invalid */

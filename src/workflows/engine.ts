@@ -1,75 +1,14 @@
-import { eq, sql } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { contacts, events, memberships, workflows } from '../db/schema.ts';
-import { prepare, StoreUnavailable, type Tx } from '../db/store.ts';
-import { queueMail } from '../mail/mails.ts';
-import type { Person } from './conditions.ts';
-import {
-  addStep,
-  anyRunDue,
-  claimRuns,
-  endWait,
-  followClock,
-  freeRuns,
-  LeaseLost,
-  type RunRow,
-  settleRun,
-} from './runs.ts';
-import { type Walk, walk } from './walk.ts';
-import { REMOVED, STOPPED, type WorkflowRow } from './workflows.ts';
+import { StoreUnavailable, type Tx } from '../db/store.ts';
+import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
+import { anyRunDue, claimRuns, endWait, followClock, freeRuns, LeaseLost, type RunRow, settleRun } from './runs.ts';
+import { walk } from './walk.ts';
+import { REMOVED, STOPPED } from './workflows.ts';
 
 const BATCH = 64;
 const MAX_STARTS = 5;
 const STEP_MS = 1000; // a clock set back by less is waited out
 const BACK_OFF_MS = 10_000; // doubled with each failure
-
-const workflowOf = (tx: Tx) =>
-  prepare(tx, 'runWorkflow', t =>
-    t
-      .select()
-      .from(workflows)
-      .where(eq(workflows.id, sql.placeholder('workflowId')))
-      .prepare(),
-  );
-const contactOf = (tx: Tx) =>
-  prepare(tx, 'runContact', t =>
-    t
-      .select()
-      .from(contacts)
-      .where(eq(contacts.id, sql.placeholder('contactId')))
-      .prepare(),
-  );
-const listsOf = (tx: Tx) =>
-  prepare(tx, 'runLists', t =>
-    t
-      .select({ id: memberships.listId })
-      .from(memberships)
-      .where(eq(memberships.contactId, sql.placeholder('contactId')))
-      .prepare(),
-  );
-const eventOf = (tx: Tx) =>
-  prepare(tx, 'runEvent', t =>
-    t
-      .select({ properties: events.eventProperties })
-      .from(events)
-      .where(eq(events.id, sql.placeholder('eventId')))
-      .prepare(),
-  );
-
-/** The contact of a run as conditions and mails see it; null: gone. */
-export async function personOf(tx: Tx, contactId: string, eventId: string | null): Promise<Person | null> {
-  const row = await contactOf(tx).get({ contactId });
-  if (!row) return null;
-  const on = await listsOf(tx).all({ contactId });
-  const event = eventId === null ? null : await eventOf(tx).get({ eventId });
-  const { id, email, userId, firstName, lastName, source, userGroup, subscribed } = row;
-  return {
-    ...{ id, email, subscribed },
-    properties: { ...row.properties, email, userId, firstName, lastName, source, userGroup, subscribed },
-    lists: new Set(on.map(each => each.id)),
-    eventProperties: event?.properties ?? {},
-  };
-}
 
 /** Moves runs on from node to node. A step, what it queues and where the run stands then are one transaction. */
 export class Engine {
@@ -118,43 +57,17 @@ export class Engine {
   }
 
   private async step(tx: Tx, run: RunRow, now: number): Promise<void> {
-    const workflow = (await workflowOf(tx).get({ workflowId: run.workflowId })) as WorkflowRow | undefined;
+    const workflow = await workflowOf(tx, run.workflowId);
     const exit = (reason: string) => settleRun(tx, run, { status: 'exited', reason, endedAt: now });
     if (!workflow) return exit(REMOVED);
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') return settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
-    const person = await personOf(tx, run.contactId, run.eventId);
+    const person = await personOf(tx, run.contactId, await eventPropertiesOf(tx, run.eventId));
     // Who heard of it may not have known a graph that was put in place meanwhile.
     const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
     const walked = walk(workflow, from, person, now);
-    await record(tx, run, walked, now);
-    for (const { visit, nodeId, emailMessageId } of walked.mails) {
-      const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
-      const data = { event: person?.eventProperties ?? {} };
-      await queueMail(tx, { ...mail, data, key: `${run.id}:${nodeId}:${visit}`, workflowRunId: run.id }, now);
-    }
+    if (walked.waited) await endWait(tx, run.id, run.visits - 1, now);
+    await recordWalk(tx, run, walked, person, now);
+    await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });
   }
-}
-
-/** Writes the steps of a walk and where it came to rest. */
-async function record(tx: Tx, run: RunRow, { steps: done, position, rest, waited }: Walk, now: number): Promise<void> {
-  if (waited) await endWait(tx, run.id, run.visits - 1, now);
-  for (const { visit, nodeId, typeName, outcome, detail } of done) {
-    const doneAt = outcome === 'waiting' ? null : now;
-    const step = {
-      runId: run.id,
-      visit,
-      workflowId: run.workflowId,
-      nodeId,
-      typeName,
-      outcome,
-      detail,
-      at: now,
-      doneAt,
-    };
-    await addStep(tx, step);
-  }
-  const resting =
-    'dueAt' in rest ? { dueAt: rest.dueAt, since: now } : { status: rest.status, reason: rest.reason, endedAt: now };
-  await settleRun(tx, run, { ...position, ...resting, attempts: 0 });
 }

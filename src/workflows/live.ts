@@ -2,7 +2,8 @@ import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import type { Cause, Happening } from '../happenings.ts';
 import { changed } from './conditions.ts';
-import { mergeRuns, startRun } from './runs.ts';
+import { mergeRuns } from './runs.ts';
+import { startRun } from './start.ts';
 import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
 
 const CHECK_EVERY_MS = 500; // another process's change is seen within a second
@@ -38,8 +39,9 @@ export class Automation {
         const entry = entryOf(workflow, happening, cause);
         if (entry === null) continue;
         const { id: workflowId, rootNodeId } = workflow;
-        const eventId = happening.kind === 'event' ? happening.eventId : null;
-        const start = { workflowId, rootNodeId, contact: happening.contact, entry, eventId };
+        const event =
+          happening.kind === 'event' ? { id: happening.eventId, properties: happening.eventProperties } : null;
+        const start = { workflowId, rootNodeId, contact: happening.contact, entry, event };
         const effect = await startRun(tx, start, cause, now);
         if (effect) effects.push(effect);
       }

@@ -1,98 +1,13 @@
 import { and, asc, count, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
-import { type Effect, runs, steps } from '../db/schema.ts';
+import { runs, steps } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import type { Cause, Who } from '../happenings.ts';
-import { newId } from '../id.ts';
 
 export type RunRow = typeof runs.$inferSelect;
 
-const HOUR_MS = 3_600_000;
-/** Runs that one contact may start within an hour of the clock: cuts workflows that start each other. */
-export const MAX_AN_HOUR = 20;
-const CUT = 'cut:'; // begins the entry of a run that was not started
 const LEASE_MS = 60_000;
 const CHUNK = 500; // rows of one step of bulk work
 export const COUNTED_RUNS = 100_000;
-
-export interface Start {
-  workflowId: string;
-  rootNodeId: string;
-  contact: Who;
-  /** '' where a contact enters once for ever, else what started it. */
-  entry: string;
-  eventId: string | null;
-}
-
-/** How many runs of a contact began within this hour of the clock and were not cut. */
-async function startedThisHour(tx: Tx, contactId: string, hour: number): Promise<number> {
-  const rows = await prepare(tx, 'runsThisHour', t =>
-    t
-      .select({ id: runs.id })
-      .from(runs)
-      .where(and(eq(runs.contactId, sql.placeholder('contactId')), eq(runs.hour, sql.placeholder('hour'))))
-      .prepare(),
-  ).all({ contactId, hour });
-  return rows.length;
-}
-
-const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
-  prepare(tx, 'runEntered', t =>
-    t
-      .select({ id: runs.id })
-      .from(runs)
-      .where(
-        and(
-          eq(runs.workflowId, sql.placeholder('workflowId')),
-          eq(runs.contactId, sql.placeholder('contactId')),
-          eq(runs.entry, sql.placeholder('entry')),
-        ),
-      )
-      .prepare(),
-  ).get({ workflowId, contactId: contact.id, entry });
-
-/** Starts a run, once per entry. Gives what to show of it, null when it was started before. A cut one does not use its entry up. */
-export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
-  const { workflowId, contact, entry } = start;
-  if (await entered(tx, start)) return null;
-  const hour = Math.floor(now / HOUR_MS);
-  const cut = (await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR;
-  const id = newId('run', now);
-  await prepare(tx, 'run+', t =>
-    t
-      .insert(runs)
-      .values({
-        id: sql.placeholder('id'),
-        workflowId: sql.placeholder('workflowId'),
-        contactId: sql.placeholder('contactId'),
-        entry: sql.placeholder('entry'),
-        status: sql.placeholder('status'),
-        nodeId: sql.placeholder('nodeId'),
-        waiting: false,
-        visits: 0,
-        guards: [],
-        dueAt: sql.placeholder('now'),
-        since: sql.placeholder('now'),
-        attempts: 0,
-        eventId: sql.placeholder('eventId'),
-        deliveryId: sql.placeholder('deliveryId'),
-        reason: sql.placeholder('reason'),
-        createdAt: sql.placeholder('now'),
-        endedAt: sql.placeholder('endedAt'),
-        hour: sql.placeholder('hour'),
-      })
-      .prepare(),
-  ).run({
-    ...{ id, workflowId, now, contactId: contact.id, nodeId: start.rootNodeId },
-    ...{ eventId: start.eventId, deliveryId: cause.deliveryId },
-    entry: cut ? `${CUT}${id}` : entry,
-    status: cut ? 'cut' : 'active',
-    reason: cut ? `more than ${MAX_AN_HOUR} runs of this contact within an hour` : null,
-    endedAt: cut ? now : null,
-    hour: cut ? -1 : hour,
-  });
-  return { kind: cut ? 'workflow.cut' : 'workflow.started', workflowId, runId: id };
-}
 
 const due = () => sql`${runs.status} = 'active'`;
 

@@ -10,12 +10,11 @@ import {
   claimRuns,
   endSome,
   followClock,
-  MAX_AN_HOUR,
   mergeRuns,
   openRuns,
   releaseSome,
-  startRun,
 } from '../../src/workflows/runs.ts';
+import { MAX_AN_HOUR, startRun } from '../../src/workflows/start.ts';
 import { eachBackend } from '../support/backends.ts';
 
 const HOUR = 3_600_000;
@@ -25,7 +24,7 @@ const HELD_MS = 50;
 
 const start = (store: Store, contactId: string, entry: string, now: number, workflowId = 'wf') => {
   const contact = { id: contactId, email: `${contactId}@x.co`, userId: null };
-  const what = { workflowId, rootNodeId: 't', contact, entry, eventId: null };
+  const what = { workflowId, rootNodeId: 't', contact, entry, event: null };
   return store.write(tx => startRun(tx, what, { key: entry, deliveryId: null }, now));
 };
 const all = (store: Store) => store.read(tx => tx.select().from(runs).orderBy(runs.id));

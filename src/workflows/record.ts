@@ -1,0 +1,94 @@
+import { eq, sql } from 'drizzle-orm';
+import { contacts, events, memberships, type Scalar, workflows } from '../db/schema.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import { queueMail } from '../mail/mails.ts';
+import type { Person } from './conditions.ts';
+import { addStep } from './runs.ts';
+import type { Walk } from './walk.ts';
+import type { WorkflowRow } from './workflows.ts';
+
+/** A workflow as of this transaction. */
+export const workflowOf = async (tx: Tx, id: string) =>
+  (await prepare(tx, 'runWorkflow', t =>
+    t
+      .select()
+      .from(workflows)
+      .where(eq(workflows.id, sql.placeholder('id')))
+      .prepare(),
+  ).get({ id })) as WorkflowRow | undefined;
+
+const contactOf = (tx: Tx) =>
+  prepare(tx, 'runContact', t =>
+    t
+      .select()
+      .from(contacts)
+      .where(eq(contacts.id, sql.placeholder('contactId')))
+      .prepare(),
+  );
+const listsOf = (tx: Tx) =>
+  prepare(tx, 'runLists', t =>
+    t
+      .select({ id: memberships.listId })
+      .from(memberships)
+      .where(eq(memberships.contactId, sql.placeholder('contactId')))
+      .prepare(),
+  );
+/** What the event that started a run had, {} without one. */
+export async function eventPropertiesOf(tx: Tx, eventId: string | null): Promise<Record<string, Scalar>> {
+  if (eventId === null) return {};
+  const event = await prepare(tx, 'runEvent', t =>
+    t
+      .select({ properties: events.eventProperties })
+      .from(events)
+      .where(eq(events.id, sql.placeholder('eventId')))
+      .prepare(),
+  ).get({ eventId });
+  return event?.properties ?? {};
+}
+
+/** The contact of a run as conditions and mails see it; null: gone. */
+export async function personOf(
+  tx: Tx,
+  contactId: string,
+  eventProperties: Record<string, Scalar>,
+): Promise<Person | null> {
+  const row = await contactOf(tx).get({ contactId });
+  if (!row) return null;
+  const on = await listsOf(tx).all({ contactId });
+  const { id, email, userId, firstName, lastName, source, userGroup, subscribed } = row;
+  return {
+    ...{ id, email, subscribed },
+    properties: { ...row.properties, email, userId, firstName, lastName, source, userGroup, subscribed },
+    lists: new Set(on.map(each => each.id)),
+    eventProperties,
+  };
+}
+
+/** Where a run stands after a walk, and how it ended if it did. */
+export const restOf = ({ position, rest }: Walk, now: number) =>
+  'dueAt' in rest
+    ? { ...position, status: 'active' as const, dueAt: rest.dueAt, since: now }
+    : { ...position, status: rest.status, reason: rest.reason, endedAt: now };
+
+/** Writes the steps of a walk and queues its mails. */
+export async function recordWalk(
+  tx: Tx,
+  run: { id: string; workflowId: string; contactId: string },
+  { steps, mails }: Walk,
+  person: Person | null,
+  now: number,
+): Promise<void> {
+  for (const step of steps)
+    await addStep(tx, {
+      ...step,
+      runId: run.id,
+      workflowId: run.workflowId,
+      at: now,
+      doneAt: step.outcome === 'waiting' ? null : now,
+    });
+  for (const { visit, nodeId, emailMessageId } of mails) {
+    const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
+    const data = { event: person?.eventProperties ?? {} };
+    await queueMail(tx, { ...mail, data, key: `${run.id}:${nodeId}:${visit}`, workflowRunId: run.id }, now);
+  }
+}

@@ -1,0 +1,127 @@
+import { and, eq, sql } from 'drizzle-orm';
+import { type Effect, runs, type Scalar } from '../db/schema.ts';
+import { isPostgres } from '../db/sql.ts';
+import { prepare, type Tx } from '../db/store.ts';
+import type { Cause, Who } from '../happenings.ts';
+import { newId } from '../id.ts';
+import type { Person } from './conditions.ts';
+import { personOf, recordWalk, restOf, workflowOf } from './record.ts';
+import { type Walk, walk } from './walk.ts';
+
+const HOUR_MS = 3_600_000;
+/** Runs that one contact may start within an hour of the clock: cuts workflows that start each other. */
+export const MAX_AN_HOUR = 20;
+const CUT = 'cut:'; // begins the entry of a run that was not started
+
+export interface Start {
+  workflowId: string;
+  rootNodeId: string;
+  contact: Who;
+  /** '' where a contact enters once for ever, else what started it. */
+  entry: string;
+  event: { id: string; properties: Record<string, Scalar> } | null;
+}
+
+/** How many runs of a contact began within this hour of the clock and were not cut. */
+async function startedThisHour(tx: Tx, contactId: string, hour: number): Promise<number> {
+  const rows = await prepare(tx, 'runsThisHour', t =>
+    t
+      .select({ id: runs.id })
+      .from(runs)
+      .where(and(eq(runs.contactId, sql.placeholder('contactId')), eq(runs.hour, sql.placeholder('hour'))))
+      .prepare(),
+  ).all({ contactId, hour });
+  return rows.length;
+}
+
+const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
+  prepare(tx, 'runEntered', t =>
+    t
+      .select({ id: runs.id })
+      .from(runs)
+      .where(
+        and(
+          eq(runs.workflowId, sql.placeholder('workflowId')),
+          eq(runs.contactId, sql.placeholder('contactId')),
+          eq(runs.entry, sql.placeholder('entry')),
+        ),
+      )
+      .prepare(),
+  ).get({ workflowId, contactId: contact.id, entry });
+
+/**
+ * The way to the first timer or the end, to be taken in the transaction that starts the run. Null: the worker takes it, because the
+ * workflow does not run just now, something is wrong with it (what starts a run must not fail by it), or it is on PostgreSQL, where
+ * others would wait while this transaction reads back what it has just written.
+ */
+async function firstWalk(tx: Tx, start: Start, now: number): Promise<{ walked: Walk; person: Person | null } | null> {
+  if (isPostgres(tx)) return null;
+  const workflow = await workflowOf(tx, start.workflowId);
+  if (workflow?.state !== 'running') return null;
+  const person = await personOf(tx, start.contact.id, start.event?.properties ?? {});
+  const from = { nodeId: workflow.graph.rootNodeId, waiting: false, visits: 0, guards: [] };
+  try {
+    return { walked: walk(workflow, from, person, now), person };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Starts a run, once per entry, and takes it as far as it goes. Gives what to show of it, null when it was started before. A cut one
+ * does not use its entry up.
+ */
+export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
+  const { workflowId, contact, entry, event } = start;
+  if (await entered(tx, start)) return null;
+  const hour = Math.floor(now / HOUR_MS);
+  const run = { id: newId('run', now), workflowId, contactId: contact.id, entry, hour, now };
+  const origin = { eventId: event?.id ?? null, deliveryId: cause.deliveryId };
+  const still = {
+    nodeId: start.rootNodeId,
+    waiting: false,
+    visits: 0,
+    guards: [],
+    dueAt: now,
+    reason: null,
+    endedAt: null,
+  };
+  if ((await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
+    const reason = `more than ${MAX_AN_HOUR} runs of this contact within an hour`;
+    const cut = { status: 'cut', entry: `${CUT}${run.id}`, hour: -1, reason, endedAt: now };
+    await insertRun(tx).run({ ...run, ...origin, ...still, ...cut });
+    return { kind: 'workflow.cut', workflowId, runId: run.id };
+  }
+  const first = await firstWalk(tx, start, now);
+  const at = first ? restOf(first.walked, now) : { status: 'active' };
+  await insertRun(tx).run({ ...run, ...origin, ...still, ...at });
+  if (first) await recordWalk(tx, run, first.walked, first.person, now);
+  return { kind: 'workflow.started', workflowId, runId: run.id };
+}
+
+const insertRun = (tx: Tx) =>
+  prepare(tx, 'run+', t =>
+    t
+      .insert(runs)
+      .values({
+        id: sql.placeholder('id'),
+        workflowId: sql.placeholder('workflowId'),
+        contactId: sql.placeholder('contactId'),
+        entry: sql.placeholder('entry'),
+        status: sql.placeholder('status'),
+        nodeId: sql.placeholder('nodeId'),
+        waiting: sql.placeholder('waiting'),
+        visits: sql.placeholder('visits'),
+        guards: sql.placeholder('guards'),
+        dueAt: sql.placeholder('dueAt'),
+        since: sql.placeholder('now'),
+        attempts: 0,
+        eventId: sql.placeholder('eventId'),
+        deliveryId: sql.placeholder('deliveryId'),
+        reason: sql.placeholder('reason'),
+        createdAt: sql.placeholder('now'),
+        endedAt: sql.placeholder('endedAt'),
+        hour: sql.placeholder('hour'),
+      })
+      .prepare(),
+  );
