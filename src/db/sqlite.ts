@@ -25,6 +25,11 @@ interface Waiting {
   reject(error: unknown): void;
 }
 
+interface Ran {
+  job: Waiting;
+  value: unknown;
+}
+
 /** The SQLite result code anywhere in the chain of causes, e.g. `SQLITE_FULL`; '' when there is none. */
 export function sqliteCode(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
@@ -185,20 +190,60 @@ export class SqliteStore implements Store {
     this.pumping = null;
   }
 
+  /**
+   * Runs a batch in one transaction: together at first, since a savepoint for each would copy every page that they share. When one
+   * throws, all is rolled back and they run again, each in a savepoint of its own.
+   */
   private async commitBatch(): Promise<void> {
-    const ran: { job: Waiting; value: unknown }[] = [];
-    const unknown = (error: unknown, jobs: Waiting[]) => {
-      const failure = new StoreUnavailable('the database could not commit', error);
-      for (const job of jobs) job.reject(failure);
-      this.report(error);
-    };
     const jobs = this.waiting.splice(0, MAX_BATCH);
+    const all = [...jobs];
+    let ran: Ran[] | null = null;
     try {
       this.begin.run();
+      if (jobs.length > 1) ran = await this.together(jobs);
+      if (!ran) {
+        if (!this.writer.inTransaction) this.begin.run();
+        ran = await this.oneByOne(jobs);
+      }
     } catch (error) {
-      return unknown(error, jobs);
+      return this.lost(error, all);
     }
+    if (!ran) return;
+    try {
+      this.commit.run();
+    } catch (error) {
+      if (this.writer.inTransaction) this.writer.run('rollback');
+      return this.lost(
+        error,
+        ran.map(r => r.job),
+      );
+    }
+    if (ran.length) this.options.onCommit?.(null);
+    for (const { job, value } of ran) job.resolve(value);
+  }
+
+  /** As many jobs as there is time for, taken from `jobs`. Null when one threw: nothing of them is left. */
+  private async together(jobs: Waiting[]): Promise<Ran[] | null> {
     const until = performance.now() + MAX_BATCH_MS;
+    const ran: Ran[] = [];
+    for (const job of jobs) {
+      if (ran.length && performance.now() >= until) break;
+      try {
+        ran.push({ job, value: await job.fn(this.writeTx) });
+      } catch (error) {
+        if (FATAL.test(sqliteCode(error))) this.report(error);
+        if (this.writer.inTransaction) this.writer.run('rollback');
+        return null;
+      }
+    }
+    this.waiting.unshift(...jobs.slice(ran.length));
+    return ran;
+  }
+
+  /** The same, each in a savepoint; who throws is refused. Null when SQLite rolled back everything. */
+  private async oneByOne(jobs: Waiting[]): Promise<Ran[] | null> {
+    const until = performance.now() + MAX_BATCH_MS;
+    const ran: Ran[] = [];
     while (jobs.length && (ran.length === 0 || performance.now() < until)) {
       const job = jobs.shift()!;
       try {
@@ -208,30 +253,27 @@ export class SqliteStore implements Store {
         ran.push({ job, value });
       } catch (error) {
         if (!this.writer.inTransaction) {
-          // SQLite rolled back everything, the earlier jobs of this batch included: none of them may be acknowledged.
+          // The earlier jobs of this batch included: none of them may be acknowledged.
           this.waiting.unshift(...jobs);
-          return unknown(error, [job, ...ran.map(r => r.job)]);
+          this.lost(error, [job, ...ran.map(r => r.job)]);
+          return null;
         }
         this.writer.run('rollback to job');
         this.writer.run('release job');
-        job.reject(
-          CANNOT_WRITE.test(sqliteCode(error)) ? new StoreUnavailable('the database could not write', error) : error,
-        );
-        if (sqliteCode(error)) this.report(error);
+        const code = sqliteCode(error);
+        job.reject(CANNOT_WRITE.test(code) ? new StoreUnavailable('the database could not write', error) : error);
+        if (code) this.report(error);
       }
     }
     this.waiting.unshift(...jobs);
-    try {
-      this.commit.run();
-    } catch (error) {
-      if (this.writer.inTransaction) this.writer.run('rollback');
-      return unknown(
-        error,
-        ran.map(r => r.job),
-      );
-    }
-    if (ran.length) this.options.onCommit?.(null);
-    for (const { job, value } of ran) job.resolve(value);
+    return ran;
+  }
+
+  /** Nobody knows of these jobs whether they are on disk. */
+  private lost(error: unknown, jobs: Waiting[]): void {
+    const failure = new StoreUnavailable('the database could not commit', error);
+    for (const job of jobs) job.reject(failure);
+    this.report(error);
   }
 
   private report(error: unknown): void {
