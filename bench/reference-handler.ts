@@ -1,12 +1,12 @@
 // The handler a user would write by hand: official verifier, one synced transaction per webhook, the same tables as Inlet's.
 import { Database } from 'bun:sqlite';
 import Stripe from 'stripe';
-import init from '../migrations/0001_init.sql' with { type: 'text' };
+import { MIGRATIONS } from '../src/db/migrate.ts';
 import { SECRET } from './events.ts';
 
 const db = new Database(process.argv[2] ?? ':memory:', { create: true });
 for (const pragma of ['journal_mode = wal', 'synchronous = full', 'busy_timeout = 5000']) db.run(`pragma ${pragma}`);
-db.run(init);
+for (const migration of MIGRATIONS) db.run(migration);
 
 const stripe = new Stripe('sk_test_unused');
 const delivery =
