@@ -103,7 +103,6 @@ const plain = await installed();
 await load(plain.running.port, plain.path, { count: 2000 }); // warm
 const none = await startsPerSecond(plain);
 row('webhooks that trigger an event, no workflow', per(none));
-const quiet = await idle(plain);
 await plain.running.stop();
 
 const busy = await installed();
@@ -118,6 +117,7 @@ await busy.running.stop();
 
 const many = await installed();
 const id = await workflow(many.running, { t: { ...trigger('w'), eventName: 'other' }, w: timer, x: exit });
+const quiet = await idle(many);
 await sleepers(many, id, Date.now() + 3_000_000, 0);
 row(
   `CPU at idle, no runs / ${SLEEPING} sleeping`,
