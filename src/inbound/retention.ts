@@ -31,7 +31,7 @@ async function buryWaiting(tx: Tx, before: number, now: number): Promise<number>
   const old = await tx
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(unprocessed('waiting'), lt(deliveries.receivedAt, before)))
+    .where(and(unprocessed('waiting'), lt(deliveries.id, idAt('dlv', before))))
     .limit(CHUNK);
   const ids = old.map(row => row.id);
   if (ids.length) {
