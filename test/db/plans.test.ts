@@ -12,7 +12,7 @@ const GROWING = 'contacts|deliveries|events|mails|payloads|runs|steps|webhook_ca
 test('what an idle server asks again and again is answered by an index, and by more of it than a state', async () => {
   const asked = new Set<string>();
   const listen = (['query', 'prepare'] as const).map(name => {
-    const real: (...args: unknown[]) => unknown = Database.prototype[name];
+    const real = Database.prototype[name] as (...args: never[]) => unknown;
     return spyOn(Database.prototype, name).mockImplementation(function (this: Database, ...args: unknown[]) {
       asked.add(String(args[0]));
       return Reflect.apply(real, this, args);
