@@ -1,12 +1,13 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
-import { anyRunDue, claimRuns, endWait, followClock, freeRuns, LeaseLost, type RunRow, settleRun } from './runs.ts';
+import { claimRuns, endWait, followClock, freeRuns, LeaseLost, nextRunDue, type RunRow, settleRun } from './runs.ts';
 import { walk } from './walk.ts';
 import { REMOVED, STOPPED } from './workflows.ts';
 
 const BATCH = 64;
 const MAX_STARTS = 5;
+const SOON_MS = 1000;
 const STEP_MS = 1000; // a clock set back by less is waited out
 const BACK_OFF_MS = 10_000; // doubled with each failure
 
@@ -14,6 +15,7 @@ const BACK_OFF_MS = 10_000; // doubled with each failure
 export class Engine {
   private started = false;
   private newestNow = 0;
+  private soon: Timer | undefined;
 
   constructor(private readonly ctx: Context) {}
 
@@ -21,12 +23,23 @@ export class Engine {
   readonly duty = async (now: number): Promise<number> => {
     const { store } = this.ctx;
     await this.prepare(now);
-    if (!(await store.read(tx => anyRunDue(tx, now)))) return 0;
+    const next = await store.read(nextRunDue);
+    if (next === null || next > now) {
+      if (next !== null && next < now + SOON_MS) this.wakeIn(next - now);
+      return 0;
+    }
     const claimed = await store.write(tx => claimRuns(tx, now, BATCH));
     await Promise.all(claimed.map(run => this.advance(run, now)));
     if (claimed.length) this.ctx.wake(); // mails
     return claimed.length;
   };
+
+  /** The worker looks by itself only once a second. */
+  private wakeIn(ms: number): void {
+    clearTimeout(this.soon);
+    this.soon = setTimeout(() => this.ctx.wake(), ms);
+    this.soon.unref();
+  }
 
   private async prepare(now: number): Promise<void> {
     const { store } = this.ctx;

@@ -11,17 +11,12 @@ export const COUNTED_RUNS = 100_000;
 
 const due = () => sql`${runs.status} = 'active'`;
 
-/** True when a run is due: all that an idle server asks. */
-export async function anyRunDue(tx: Tx, now: number): Promise<boolean> {
-  const rows = await prepare(tx, 'runDue', t =>
-    t
-      .select({ id: runs.id })
-      .from(runs)
-      .where(and(due(), lte(runs.dueAt, sql.placeholder('now'))))
-      .limit(1)
-      .prepare(),
-  ).all({ now });
-  return rows.length > 0;
+/** When the next run is due (ms since 1970), null when none is under way: all that an idle server asks. */
+export async function nextRunDue(tx: Tx): Promise<number | null> {
+  const row = await prepare(tx, 'runDue', t =>
+    t.select({ dueAt: runs.dueAt }).from(runs).where(due()).orderBy(asc(runs.dueAt), asc(runs.id)).limit(1).prepare(),
+  ).get();
+  return row?.dueAt ?? null;
 }
 
 /** Leases due runs, the longest due first; the start is counted and committed before the work. */

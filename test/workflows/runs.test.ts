@@ -1,16 +1,19 @@
 import { expect, test } from 'bun:test';
 import { count, eq, sql } from 'drizzle-orm';
+import { pino } from 'pino';
+import type { Context } from '../../src/context.ts';
 import { runs, steps } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { idAt, newId } from '../../src/id.ts';
 import { countsOf } from '../../src/workflows/counts.ts';
+import { Engine } from '../../src/workflows/engine.ts';
 import { pruneRuns } from '../../src/workflows/retention.ts';
 import {
-  anyRunDue,
   claimRuns,
   endSome,
   followClock,
   mergeRuns,
+  nextRunDue,
   openRuns,
   releaseSome,
 } from '../../src/workflows/runs.ts';
@@ -144,7 +147,7 @@ eachBackend('runs', open => {
     const timed = async (name: string, work: () => Promise<unknown>) => {
       took[name] = await held(work);
     };
-    await timed('due', () => store.read(tx => anyRunDue(tx, now)));
+    await timed('due', () => store.read(nextRunDue));
     await timed('clock', () => store.write(tx => followClock(tx, now)));
     await timed('open', () => store.read(tx => openRuns(tx, 'wf', null)));
     await timed('counts', () => countsOf(store, 'wf'));
@@ -157,6 +160,17 @@ eachBackend('runs', open => {
     expect(Object.entries(took).filter(([, ms]) => ms > HELD_MS)).toEqual([]);
     expect(await countsOf(store, 'none')).toEqual({ runs: {}, nodes: {} });
   }, 60_000);
+
+  test('the worker is woken at the time of the run that is due next, not at its next look', async () => {
+    const store = await open();
+    const now = Date.now();
+    await sleepers(store, 2, now, now + 200);
+    const { promise: woken, resolve } = Promise.withResolvers<void>();
+    const engine = new Engine({ store, log: pino({ enabled: false }), wake: resolve } as unknown as Context);
+    expect(await engine.duty(now)).toBe(0);
+    await woken;
+    expect(Date.now()).toBeGreaterThanOrEqual(now + 200);
+  });
 
   test('counts are exact beyond one window', async () => {
     const store = await open();
