@@ -1,6 +1,7 @@
 import { and, asc, eq, gt, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
+import { inStatus } from './runs.ts';
 
 const WINDOW = 10_000; // index entries counted at once: 1 to 2 ms
 
@@ -27,7 +28,7 @@ function runsOf(store: Store, workflowId: string, status: RunStatus): Promise<nu
     const some = tx
       .select({ id: runs.id })
       .from(runs)
-      .where(and(eq(runs.workflowId, workflowId), eq(runs.status, status), gt(runs.id, after)))
+      .where(and(eq(runs.workflowId, workflowId), inStatus(status), gt(runs.id, after)))
       .orderBy(asc(runs.id))
       .limit(WINDOW)
       .as('some');

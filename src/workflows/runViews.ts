@@ -3,7 +3,7 @@ import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { notFound } from '../errors.ts';
-import type { RunRow } from './runs.ts';
+import { inStatus, type RunRow } from './runs.ts';
 
 export interface RunFilter {
   workflowId: string;
@@ -14,7 +14,7 @@ export interface RunFilter {
 export function runSearch({ workflowId, status, contactId }: RunFilter): Search {
   const where = and(
     eq(runs.workflowId, workflowId),
-    status === undefined ? undefined : eq(runs.status, status),
+    status === undefined ? undefined : inStatus(status),
     contactId === undefined ? undefined : eq(runs.contactId, contactId),
   );
   return { where, narrow: contactId === undefined ? undefined : where };

@@ -3,10 +3,14 @@ import { expect, spyOn, test } from 'bun:test';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SQL } from 'bun';
 import { readConfig } from '../../src/config.ts';
 import { TestApp } from '../support/app.ts';
+import { dropDatabase, postgresDatabase, withPostgres } from '../support/backends.ts';
 
 const GROWING = 'contacts|deliveries|events|mails|payloads|runs|steps|webhook_calls';
+
+const ENTERED = 'select id from runs where workflow_id = $1 and contact_id = $2 and entry = $3 limit 1';
 
 // SQLite plans without statistics: it takes an index on the state alone before one made for the question, and goes through all that sleep.
 test('what an idle server asks again and again is answered by an index, and by more of it than a state', async () => {
@@ -48,3 +52,18 @@ test('what an idle server asks again and again is answered by an index, and by m
   db.close();
   await app.stop();
 }, 20_000);
+
+// PostgreSQL keeps the plan of a prepared statement: one made while a table was new must be good when it is full.
+test.skipIf(!withPostgres)(
+  'PostgreSQL finds out whether a contact entered a workflow by the contact, on an empty table too',
+  async () => {
+    const url = await postgresDatabase();
+    const sql = new SQL(url, { max: 1 });
+    await sql.unsafe('set plan_cache_mode = force_generic_plan');
+    await sql.unsafe(`prepare entered as ${ENTERED}`);
+    const plan: { 'QUERY PLAN': string }[] = await sql.unsafe(`explain execute entered ('wf', 'con', 'e')`);
+    expect(plan.map(line => line['QUERY PLAN']).join('\n')).toMatch(/Index Cond: .*contact_id = /);
+    await sql.close();
+    await dropDatabase(url);
+  },
+);
