@@ -5,6 +5,7 @@ import type { Run } from './fast.ts';
 import * as schema from './schema.ts';
 import { type Entry, ReadAhead, type Shape, shapeOf, type Write } from './statements.ts';
 import { dialects, direct, type Tx } from './store.ts';
+import { Together } from './together.ts';
 
 type Fn = (tx: Tx) => Promise<unknown>;
 type Rows = unknown[][];
@@ -98,6 +99,7 @@ export class Lane {
   private doubtful = false;
   private readonly tx: Tx;
   private readonly rehearsal: Tx;
+  private readonly together = new Together((text, params) => this.ask(text, params));
   private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
 
   constructor(
@@ -114,7 +116,7 @@ export class Lane {
    */
   async transact(fns: Fn[], sent: () => void): Promise<unknown[]> {
     if (this.doubtful) await this.rollback();
-    this.connection ??= await this.pool.reserve();
+    this.connection ??= await this.connect();
     const now = new Transaction();
     this.now = now;
     let values: unknown[];
@@ -140,6 +142,13 @@ export class Lane {
       throw now.failed ?? error;
     }
     return values;
+  }
+
+  /** Where a table was empty when a statement was planned, PostgreSQL would go through all of it for long. */
+  private async connect(): Promise<ReservedSQL> {
+    const connection = await this.pool.reserve();
+    await connection.unsafe('set enable_seqscan = off');
+    return connection;
   }
 
   private async perform(fns: Fn[]): Promise<unknown[]> {
@@ -173,7 +182,8 @@ export class Lane {
     if (!rehearsal || shape.table === null) return Promise.reject(new Enough());
     if (shape.kind === 'point' || shape.kind === 'read') {
       if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
-      const entry = this.now.ahead.entry(text, shape, params, () => this.ask(text, params));
+      const read = () => (shape.kind === 'point' ? this.together.read(text, shape, params) : this.ask(text, params));
+      const entry = this.now.ahead.entry(text, shape, params, read);
       rehearsal.reads.push(entry);
       return entry.rows;
     }
