@@ -82,7 +82,8 @@ export async function connect(databaseUrl: string): Promise<Server> {
         'conflict',
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
-    return { sql, open, turns: !NO_TURNS.test(server.version), deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
+    const turns = !NO_TURNS.test(server.version);
+    return { sql, open, turns, ahead: turns && pool > 2, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -116,7 +117,7 @@ function whyNot(code: string): string {
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
-/** Connects, and migrates unless it runs beside servers. `pool` connections in all, one of them to write. @throws AppError */
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one reads ahead for it. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
   const server = await connect(databaseUrl);
   try {

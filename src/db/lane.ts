@@ -1,63 +1,25 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { randomUUID } from 'node:crypto';
 import type { ReservedSQL, SQL } from 'bun';
-import { drizzle } from 'drizzle-orm/sqlite-proxy';
-import type { Run } from './fast.ts';
-import * as schema from './schema.ts';
 import { type Entry, ReadAhead, type Shape, shapeOf, type Write } from './statements.ts';
-import { dialects, direct, type Tx } from './store.ts';
+import type { Tx } from './store.ts';
 import { Together } from './together.ts';
+import { encodeAll, numbered, over, valuesOf } from './wire.ts';
 
 type Fn = (tx: Tx) => Promise<unknown>;
 type Rows = unknown[][];
 
-const placeholders = new Map<string, string>();
-const MAX_TEXTS = 2000;
 /**
  * Instances write in turns. Serialisable transactions would be as right without, but PostgreSQL finds a conflict wherever two insert
  * into the same page of an index, and then most of the work is done twice. This statement, unlike others, does not yet fix what the
  * transaction sees, and not getting the lock ends the transaction (PostgreSQL manual, LOCK).
  */
 const TURN = 'lock table inlet_migrations in share row exclusive mode';
+/** Each transaction leaves its own token as the last thing of its turn: whoever finds it there knows that nobody wrote since. */
+const LAST_TURN = 'select token from inlet_turn';
+const MY_TURN = 'update inlet_turn set token = $1';
+const OTHERS_MS = 1000; // after another instance had its turn, none is rehearsed early for this long
 const MOST_ROWS = 64; // of one insert; a power of two, so that few texts have to be prepared
-
-/** `?` becomes `$1`, `$2`, … outside of quotes. */
-export function numbered(text: string): string {
-  let known = placeholders.get(text);
-  if (known === undefined) {
-    let n = 0;
-    known = text.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\?/g, part => (part === '?' ? `$${++n}` : part));
-    if (placeholders.size >= MAX_TEXTS) placeholders.clear();
-    placeholders.set(text, known);
-  }
-  return known;
-}
-
-/** As text without a type, so that the server takes the column's; it can't store NUL. */
-function encode(value: unknown): unknown {
-  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
-  if (typeof value === 'number') return String(value);
-  return typeof value === 'boolean' ? (value ? '1' : '0') : value;
-}
-
-export function encodeAll(params: unknown[]): unknown[] {
-  const out = new Array<unknown>(params.length);
-  for (let i = 0; i < params.length; i++) out[i] = encode(params[i]);
-  return out;
-}
-
-/** Drizzle over a function that runs statements. */
-export function over(run: Run): Tx {
-  const tx = drizzle(
-    async (text, params, method) => {
-      const rows = await run(text, params, method !== 'run');
-      return { rows: method === 'get' ? (rows[0] as any) : rows };
-    },
-    { schema },
-  );
-  direct.set(tx, run);
-  dialects.set(tx, 'postgres');
-  return tx;
-}
 
 /** Ends a rehearsal that wants what only a real run can give. */
 class Enough extends Error {}
@@ -80,6 +42,10 @@ interface Group {
 /** What one transaction holds while it is made and until its commit is answered. */
 class Transaction {
   failed: unknown = null;
+  readonly token = randomUUID();
+  /** It is this one's turn: what others wrote is committed, and what they write comes after its commit. */
+  begun = false;
+  readonly writes: { shape: Write; params: unknown[] }[] = [];
   readonly pending: Promise<unknown>[] = [];
   readonly ahead = new ReadAhead();
   readonly groups = new Map<string, Group>();
@@ -91,20 +57,28 @@ class Transaction {
  * writes count where nothing that was read has been written by an earlier one; else the function runs again. Inserts wait and go out
  * together, several rows in one statement. The next transaction may begin once the commit of this one is sent: the server answers in
  * order, so that it reads what this one left, kept or not.
+ *
+ * While the server still writes one transaction, the next one is rehearsed on a second connection. What that read counts where the
+ * former transaction is found to be the last that anybody committed, and did not write it: as if it were read in the new one.
  */
 export class Lane {
   private connection: ReservedSQL | null = null;
+  private aside: ReservedSQL | null = null;
+  private opening = false;
+  private early = false;
+  private othersUntil = 0;
   private now = new Transaction();
+  private before: Transaction | null = null;
   /** The connection may be gone, or still in a transaction. */
   private doubtful = false;
   private readonly tx: Tx;
   private readonly rehearsal: Tx;
-  private readonly together = new Together((text, params) => this.ask(text, params));
+  private readonly together = new Together((text, params) => this.look(text, params));
   private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
 
   constructor(
     private readonly pool: SQL,
-    private readonly turns: boolean,
+    private readonly server: { turns: boolean; ahead: boolean },
   ) {
     this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
     this.rehearsal = over((text, params, rows) => this.note(numbered(text), encodeAll(params), rows));
@@ -122,10 +96,18 @@ export class Lane {
     let values: unknown[];
     try {
       this.later('begin isolation level serializable', []);
-      if (this.turns) this.later(TURN, []);
+      if (this.server.turns)
+        this.later(TURN, [])?.then(
+          () => {
+            now.begun = true;
+          },
+          () => {},
+        );
       values = await this.perform(fns);
       this.flush();
+      if (this.server.turns) this.later(MY_TURN, [now.token]);
       this.later('commit', []);
+      this.before = now;
     } catch (error) {
       const cause = now.failed ?? error;
       await Promise.allSettled(now.pending);
@@ -151,8 +133,38 @@ export class Lane {
     return connection;
   }
 
+  private openAside(): void {
+    if (this.aside || this.opening || !this.server.ahead) return;
+    this.opening = true;
+    const done = (connection: ReservedSQL | null) => {
+      this.aside = connection;
+      this.opening = false;
+    };
+    this.connect().then(done, () => done(null));
+  }
+
+  private async rehearseAll(fns: Fn[]): Promise<Rehearsal[]> {
+    const { now, before } = this;
+    const all = () => Promise.all(fns.map(fn => this.rehearse(fn)));
+    this.openAside();
+    if (!this.aside || !before?.begun || performance.now() < this.othersUntil) return all();
+    const lastTurn = this.ask(LAST_TURN, []);
+    lastTurn.catch(() => {});
+    this.early = true;
+    const rehearsals = await all();
+    this.early = false;
+    const [last] = await lastTurn;
+    if (last?.[0] === before.token) {
+      for (const { shape, params } of before.writes) now.ahead.forget(shape, params);
+      return rehearsals;
+    }
+    now.ahead.clear(); // another instance had its turn in between, or the former transaction failed
+    this.othersUntil = performance.now() + OTHERS_MS;
+    return all();
+  }
+
   private async perform(fns: Fn[]): Promise<unknown[]> {
-    const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
+    const rehearsals = fns.length > 1 ? await this.rehearseAll(fns) : [];
     const values: unknown[] = [];
     for (const [i, fn] of fns.entries()) {
       const rehearsal = rehearsals[i];
@@ -182,7 +194,7 @@ export class Lane {
     if (!rehearsal || shape.table === null) return Promise.reject(new Enough());
     if (shape.kind === 'point' || shape.kind === 'read') {
       if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
-      const read = () => (shape.kind === 'point' ? this.together.read(text, shape, params) : this.ask(text, params));
+      const read = () => (shape.kind === 'point' ? this.together.read(text, shape, params) : this.look(text, params));
       const entry = this.now.ahead.entry(text, shape, params, read);
       rehearsal.reads.push(entry);
       return entry.rows;
@@ -203,19 +215,24 @@ export class Lane {
       return shape.table === null ? read() : this.now.ahead.entry(text, shape, params, read).rows;
     }
     if (!rows) return this.write(text, shape, params);
-    this.now.ahead.forget(shape, params);
+    this.forget(shape, params);
     this.flush();
     return this.ask(text, params);
   }
 
   private write(text: string, shape: Write, params: unknown[]): Rows {
-    this.now.ahead.forget(shape, params);
+    this.forget(shape, params);
     if (shape.kind === 'insert') this.gather(text, shape, params);
     else {
       this.flush();
       this.later(text, params);
     }
     return [];
+  }
+
+  private forget(shape: Write, params: unknown[]): void {
+    this.now.ahead.forget(shape, params);
+    this.now.writes.push({ shape, params });
   }
 
   private gather(text: string, shape: Group['shape'], params: unknown[]): void {
@@ -249,6 +266,19 @@ export class Lane {
     }
   }
 
+  /** A read of a rehearsal. */
+  private async look(text: string, params: unknown[]): Promise<Rows> {
+    const { aside } = this;
+    if (!this.early || !aside) return this.ask(text, params);
+    try {
+      return (await aside.unsafe(text, params).values()) as Rows;
+    } catch (error) {
+      if (this.aside === aside) this.aside = null;
+      letGo(aside);
+      throw error;
+    }
+  }
+
   private async ask(text: string, params: unknown[]): Promise<Rows> {
     const { now, connection } = this;
     if (now.failed !== null || !connection) throw now.failed ?? new Error('no transaction');
@@ -261,7 +291,7 @@ export class Lane {
   }
 
   /** Sent and not waited for: an error is met at the next statement or before the commit's answer counts. */
-  private later(text: string, params: unknown[]): void {
+  private later(text: string, params: unknown[]): Promise<unknown> | undefined {
     const { now, connection } = this;
     if (now.failed !== null || !connection) return;
     const sent = connection
@@ -273,6 +303,7 @@ export class Lane {
       });
     sent.catch(() => {});
     now.pending.push(sent);
+    return sent;
   }
 
   /** Whatever was sent before is answered first. Outside of a transaction it does nothing. */
@@ -286,26 +317,17 @@ export class Lane {
   }
 
   drop(): void {
-    const { connection } = this;
+    letGo(this.connection);
+    letGo(this.aside);
     this.connection = null;
-    try {
-      connection?.release();
-    } catch {
-      // It is gone already.
-    }
+    this.aside = null;
   }
 }
 
-const valueTexts = new Map<string, string>();
-
-/** `($1, $2), ($3, $4), …` */
-function valuesOf(width: number, rows: number): string {
-  const name = `${width}x${rows}`;
-  let text = valueTexts.get(name);
-  if (!text) {
-    const row = (n: number) => `(${Array.from({ length: width }, (_, i) => `$${n * width + i + 1}`).join(', ')})`;
-    text = Array.from({ length: rows }, (_, n) => row(n)).join(', ');
-    valueTexts.set(name, text);
+function letGo(connection: ReservedSQL | null): void {
+  try {
+    connection?.release();
+  } catch {
+    // It is gone already.
   }
-  return text;
 }

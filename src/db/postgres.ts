@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
-import { encodeAll, Lane, numbered, over } from './lane.ts';
+import { Lane } from './lane.ts';
 import { type Store, StoreUnavailable, type Tx } from './store.ts';
+import { encodeAll, numbered, over } from './wire.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
-const MAX_BATCH = 64; // writes that share a transaction
+const MAX_BATCH = 32; // writes that share a transaction
 const MAX_UNDER_WAY = 2; // transactions: one that the server answers, one that is made
 const WORTH = 16; // writes that are worth a transaction while another one is under way
 const MAX_TRIES = 12; // of one write that loses to concurrent ones
@@ -56,6 +57,8 @@ export interface Server {
   open(): SQL;
   /** Whether instances write in turns (lane.ts). */
   turns: boolean;
+  /** Whether there are connections enough for one that reads for the next transaction. */
+  ahead: boolean;
   /** ms after which the server is taken for dead, whatever it was asked. */
   deadlineMs: number;
 }
@@ -84,7 +87,7 @@ export class PostgresStore implements Store {
   ) {
     this.pool = server.sql;
     this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
-    this.lane = new Lane(server.sql, server.turns);
+    this.lane = new Lane(server.sql, server);
   }
 
   private async ask(text: string, params: unknown[]): Promise<unknown[][]> {
@@ -194,7 +197,7 @@ export class PostgresStore implements Store {
     const timer = setTimeout(() => {
       if (this.pool === pool && !this.closed) {
         this.pool = this.server.open();
-        this.lane = new Lane(this.pool, this.server.turns);
+        this.lane = new Lane(this.pool, this.server);
         pool.close({ timeout: 0 }).catch(() => {});
       }
       reject(new StoreUnavailable('the database server did not answer in time'));

@@ -72,8 +72,8 @@ const texts = new WeakMap<Point, Map<string, string>>();
 
 /** `select …, column from t where other = $1 and column in ($2, …)` */
 function textOf(shape: Point, column: string, count: number): string {
-  let known = texts.get(shape);
-  if (!known) texts.set(shape, (known = new Map()));
+  const known = texts.get(shape) ?? new Map<string, string>();
+  texts.set(shape, known);
   let text = known.get(`${column} ${count}`);
   if (!text) {
     const fixed = [...shape.where.keys()].filter(name => name !== column);

@@ -1,0 +1,60 @@
+import { drizzle } from 'drizzle-orm/sqlite-proxy';
+import type { Run } from './fast.ts';
+import * as schema from './schema.ts';
+import { dialects, direct, type Tx } from './store.ts';
+
+const placeholders = new Map<string, string>();
+const MAX_TEXTS = 2000;
+
+/** `?` becomes `$1`, `$2`, … outside of quotes. */
+export function numbered(text: string): string {
+  let known = placeholders.get(text);
+  if (known === undefined) {
+    let n = 0;
+    known = text.replace(/'(?:[^']|'')*'|"(?:[^"]|"")*"|\?/g, part => (part === '?' ? `$${++n}` : part));
+    if (placeholders.size >= MAX_TEXTS) placeholders.clear();
+    placeholders.set(text, known);
+  }
+  return known;
+}
+
+/** As text without a type, so that the server takes the column's; it can't store NUL. */
+function encode(value: unknown): unknown {
+  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
+  if (typeof value === 'number') return String(value);
+  return typeof value === 'boolean' ? (value ? '1' : '0') : value;
+}
+
+export function encodeAll(params: unknown[]): unknown[] {
+  const out = new Array<unknown>(params.length);
+  for (let i = 0; i < params.length; i++) out[i] = encode(params[i]);
+  return out;
+}
+
+/** Drizzle over a function that runs statements. */
+export function over(run: Run): Tx {
+  const tx = drizzle(
+    async (text, params, method) => {
+      const rows = await run(text, params, method !== 'run');
+      return { rows: method === 'get' ? (rows[0] as any) : rows };
+    },
+    { schema },
+  );
+  direct.set(tx, run);
+  dialects.set(tx, 'postgres');
+  return tx;
+}
+
+const valueTexts = new Map<string, string>();
+
+/** `($1, $2), ($3, $4), …` */
+export function valuesOf(width: number, rows: number): string {
+  const name = `${width}x${rows}`;
+  let text = valueTexts.get(name);
+  if (!text) {
+    const row = (n: number) => `(${Array.from({ length: width }, (_, i) => `$${n * width + i + 1}`).join(', ')})`;
+    text = Array.from({ length: rows }, (_, n) => row(n)).join(', ');
+    valueTexts.set(name, text);
+  }
+  return text;
+}
