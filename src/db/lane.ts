@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
 import type { ReservedSQL, SQL } from 'bun';
-import { type Entry, ReadAhead, type Shape, shapeOf, type Write } from './statements.ts';
+import { Inserts } from './inserts.ts';
+import { type Entry, ReadAhead, shapeOf, type Write } from './statements.ts';
 import type { Tx } from './store.ts';
 import { Together } from './together.ts';
-import { encodeAll, numbered, over, valuesOf } from './wire.ts';
+import { encodeAll, numbered, over } from './wire.ts';
 
 type Fn = (tx: Tx) => Promise<unknown>;
 type Rows = unknown[][];
@@ -19,7 +20,6 @@ const TURN = 'lock table inlet_migrations in share row exclusive mode';
 const LAST_TURN = 'select token from inlet_turn';
 const MY_TURN = 'update inlet_turn set token = $1';
 const OTHERS_MS = 1000; // after another instance had its turn, none is rehearsed early for this long
-const MOST_ROWS = 64; // of one insert; a power of two, so that few texts have to be prepared
 
 /** Ends a rehearsal that wants what only a real run can give. */
 class Enough extends Error {}
@@ -34,11 +34,6 @@ interface Rehearsal {
   done: boolean;
 }
 
-interface Group {
-  shape: Extract<Shape, { kind: 'insert' }>;
-  rows: unknown[][];
-}
-
 /** What one transaction holds while it is made and until its commit is answered. */
 class Transaction {
   failed: unknown = null;
@@ -48,7 +43,11 @@ class Transaction {
   readonly writes: { shape: Write; params: unknown[] }[] = [];
   readonly pending: Promise<unknown>[] = [];
   readonly ahead = new ReadAhead();
-  readonly groups = new Map<string, Group>();
+  readonly inserts: Inserts;
+
+  constructor(send: (text: string, params: unknown[]) => void) {
+    this.inserts = new Inserts(send);
+  }
 }
 
 /**
@@ -64,10 +63,10 @@ class Transaction {
 export class Lane {
   private connection: ReservedSQL | null = null;
   private aside: ReservedSQL | null = null;
-  private opening = false;
+  private opening: Promise<void> | null = null;
   private early = false;
   private othersUntil = 0;
-  private now = new Transaction();
+  private now = new Transaction((text, params) => void this.later(text, params));
   private before: Transaction | null = null;
   /** The connection may be gone, or still in a transaction. */
   private doubtful = false;
@@ -91,7 +90,7 @@ export class Lane {
   async transact(fns: Fn[], sent: () => void): Promise<unknown[]> {
     if (this.doubtful) await this.rollback();
     this.connection ??= await this.connect();
-    const now = new Transaction();
+    const now = new Transaction((text, params) => void this.later(text, params));
     this.now = now;
     let values: unknown[];
     try {
@@ -104,7 +103,7 @@ export class Lane {
           () => {},
         );
       values = await this.perform(fns);
-      this.flush();
+      this.now.inserts.flush();
       if (this.server.turns) this.later(MY_TURN, [now.token]);
       this.later('commit', []);
       this.before = now;
@@ -135,14 +134,14 @@ export class Lane {
 
   private openAside(): void {
     if (this.aside || this.opening || !this.server.ahead) return;
-    this.opening = true;
     const done = (connection: ReservedSQL | null) => {
       this.aside = connection;
-      this.opening = false;
+      this.opening = null;
     };
-    this.connect().then(done, () => done(null));
+    this.opening = this.connect().then(done, () => done(null));
   }
 
+  /** Early where nobody else is likely to have had a turn since the former transaction, which must have its own by now. */
   private async rehearseAll(fns: Fn[]): Promise<Rehearsal[]> {
     const { now, before } = this;
     const all = () => Promise.all(fns.map(fn => this.rehearse(fn)));
@@ -209,22 +208,22 @@ export class Lane {
     const shape = shapeOf(text);
     if (shape.kind === 'point' || shape.kind === 'read') {
       const read = () => {
-        this.flush();
+        this.now.inserts.flush();
         return this.ask(text, params);
       };
       return shape.table === null ? read() : this.now.ahead.entry(text, shape, params, read).rows;
     }
     if (!rows) return this.write(text, shape, params);
     this.forget(shape, params);
-    this.flush();
+    this.now.inserts.flush();
     return this.ask(text, params);
   }
 
   private write(text: string, shape: Write, params: unknown[]): Rows {
     this.forget(shape, params);
-    if (shape.kind === 'insert') this.gather(text, shape, params);
+    if (shape.kind === 'insert') this.now.inserts.add(text, shape, params);
     else {
-      this.flush();
+      this.now.inserts.flush();
       this.later(text, params);
     }
     return [];
@@ -233,37 +232,6 @@ export class Lane {
   private forget(shape: Write, params: unknown[]): void {
     this.now.ahead.forget(shape, params);
     this.now.writes.push({ shape, params });
-  }
-
-  private gather(text: string, shape: Group['shape'], params: unknown[]): void {
-    for (const [other, group] of this.now.groups) {
-      if (other === text || group.shape.table !== shape.table) continue;
-      this.send(group); // another kind of insert into this table may not pass
-      this.now.groups.delete(other);
-    }
-    const group = this.now.groups.get(text);
-    const at = shape.key === null ? -1 : (shape.set.get(shape.key) ?? -1);
-    const twice = at >= 0 && group?.rows.some(row => row[at] === params[at]); // one statement may not update a row twice
-    if (!group) this.now.groups.set(text, { shape, rows: [params] });
-    else {
-      if (twice) this.send(group);
-      group.rows.push(params);
-    }
-  }
-
-  /** Sends the inserts that wait: nothing may pass them. */
-  private flush(): void {
-    for (const group of this.now.groups.values()) this.send(group);
-    this.now.groups.clear();
-  }
-
-  private send({ shape, rows }: Group): void {
-    const width = shape.set.size;
-    while (rows.length) {
-      const size = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length)));
-      const part = rows.splice(0, size);
-      this.later(`${shape.head}${valuesOf(width, size)}${shape.tail}`, part.flat());
-    }
   }
 
   /** A read of a rehearsal. */
@@ -321,6 +289,7 @@ export class Lane {
     letGo(this.aside);
     this.connection = null;
     this.aside = null;
+    this.opening?.then(() => this.drop());
   }
 }
 

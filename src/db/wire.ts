@@ -44,17 +44,3 @@ export function over(run: Run): Tx {
   dialects.set(tx, 'postgres');
   return tx;
 }
-
-const valueTexts = new Map<string, string>();
-
-/** `($1, $2), ($3, $4), …` */
-export function valuesOf(width: number, rows: number): string {
-  const name = `${width}x${rows}`;
-  let text = valueTexts.get(name);
-  if (!text) {
-    const row = (n: number) => `(${Array.from({ length: width }, (_, i) => `$${n * width + i + 1}`).join(', ')})`;
-    text = Array.from({ length: rows }, (_, n) => row(n)).join(', ');
-    valueTexts.set(name, text);
-  }
-  return text;
-}

@@ -172,11 +172,16 @@ export async function recover(tx: Tx, before: number | null, now: number): Promi
     .set({ leased: false, dueAt: 0, crashes: sql`${deliveries.crashes} + 1` })
     .where(and(leased(), before === null ? undefined : lt(deliveries.dueAt, before)))
     .returning({ id: deliveries.id, crashes: deliveries.crashes });
-  for (const { id } of lost.filter(row => row.crashes === MAX_CRASHES - 1)) {
-    // Its last try comes in a quieter moment, so that kills from outside do not bury who only happened to be there.
-    const dueAt = now + LAST_TRY_MS + Math.round(Math.random() * LAST_TRY_MS);
-    await tx.update(deliveries).set({ dueAt }).where(eq(deliveries.id, id));
-  }
+  // The last try comes in a quieter moment, seconds after any start, so that kills from outside bury nobody who only happened to be there.
+  const later = { dueAt: now + LAST_TRY_MS + Math.round(Math.random() * LAST_TRY_MS) };
+  const last = eq(deliveries.crashes, MAX_CRASHES - 1);
+  if (before === null)
+    await tx
+      .update(deliveries)
+      .set(later)
+      .where(and(dated('queued'), eq(deliveries.leased, false), last));
+  const ids = lost.filter(row => row.crashes === MAX_CRASHES - 1).map(row => row.id);
+  if (ids.length) await tx.update(deliveries).set(later).where(inArray(deliveries.id, ids));
   const buried = lost.filter(row => row.crashes >= MAX_CRASHES).map(row => row.id);
   if (!buried.length) return;
   const error = `Inlet stopped ${MAX_CRASHES} times while applying this. Replay it once the cause is mended.`;

@@ -25,7 +25,7 @@ export class Engine {
     await this.prepare(now);
     const next = await store.read(nextRunDue);
     if (next === null || next > now) {
-      if (next !== null && next < now + SOON_MS) this.wakeIn(next - now);
+      if (next !== null) this.wakeAt(next, now);
       return 0;
     }
     const claimed = await store.write(tx => claimRuns(tx, now, BATCH));
@@ -35,9 +35,10 @@ export class Engine {
   };
 
   /** The worker looks by itself only once a second. */
-  private wakeIn(ms: number): void {
+  private wakeAt(dueAt: number, now: number): void {
     clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.ctx.wake(), ms);
+    if (dueAt >= now + SOON_MS) return;
+    this.soon = setTimeout(() => this.ctx.wake(), Math.min(dueAt - now, SOON_MS));
     this.soon.unref();
   }
 
