@@ -128,8 +128,13 @@ export class Lane {
   /** Where a table was empty when a statement was planned, PostgreSQL would go through all of it for long. */
   private async connect(): Promise<ReservedSQL> {
     const connection = await this.pool.reserve();
-    await connection.unsafe('set enable_seqscan = off');
-    return connection;
+    try {
+      await connection.unsafe('set enable_seqscan = off');
+      return connection;
+    } catch (error) {
+      letGo(connection);
+      throw error;
+    }
   }
 
   private openAside(): void {

@@ -51,7 +51,8 @@ export class Together {
     this.ask(textOf(shape, column, values.length), params).then(
       rows => {
         const found = Map.groupBy(rows, row => String(row.pop()));
-        for (const one of wanted) one.resolve(found.get(String(one.params[at])) ?? []);
+        const of = (value: unknown) => (value === null ? undefined : found.get(String(value))); // null equals nothing
+        for (const one of wanted) one.resolve(of(one.params[at]) ?? []);
       },
       error => {
         for (const one of wanted) one.reject(error);

@@ -18,9 +18,10 @@ export function numbered(text: string): string {
   return known;
 }
 
-/** As text without a type, so that the server takes the column's; it can't store NUL. */
+/** As text without a type, so that the server takes the column's; it can't store NUL or half of a surrogate pair. */
 function encode(value: unknown): unknown {
-  if (typeof value === 'string') return value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value;
+  if (typeof value === 'string')
+    return value.includes('\0') ? value.replaceAll('\0', '\uFFFD').toWellFormed() : value.toWellFormed();
   if (typeof value === 'number') return String(value);
   return typeof value === 'boolean' ? (value ? '1' : '0') : value;
 }

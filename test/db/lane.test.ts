@@ -178,6 +178,24 @@ test.skipIf(!withPostgres)(
 );
 
 test.skipIf(!withPostgres)(
+  'reads that go together find what each would find by itself, whatever its value',
+  async () => {
+    const store = await openPostgres(await postgresDatabase());
+    const values = ['null', '', 'a', 'A', 'ä', 'a\0b', '\ud800x', '\ufffdx', '1', '01', "'", '%', ' ', 'a '];
+    const asked = [...values, null, 'nobody'] as (string | null)[];
+    for (const [n, value] of values.entries()) await store.write(tx => steps.link!(tx, value, `of${n}`));
+    const read = (value: string | null) =>
+      store.write(tx => steps.readLinks!(tx, value as string, '') as Promise<object[]>);
+    const alone: unknown[] = [];
+    for (const value of asked) alone.push(sorted(await read(value)));
+    expect((await Promise.all(asked.map(read))).map(sorted)).toEqual(alone);
+    expect(alone.slice(-2)).toEqual([[], []]);
+    expect(alone.slice(0, 5).map(rows => (rows as unknown[]).length)).toEqual([1, 1, 1, 1, 1]);
+    await store.close();
+  },
+);
+
+test.skipIf(!withPostgres)(
   'instances that rehearse early count on nothing that another one has written meanwhile, nor on what failed',
   async () => {
     const url = await postgresDatabase();
