@@ -7,7 +7,7 @@ import { PostgresStore, postgresCode, type Server, type Watch } from './postgres
 export interface Connection {
   /** For Bun.SQL. */
   url: string;
-  /** Connections of this instance. */
+  /** Connections of this instance, at least 2: one is kept to write. */
   pool: number;
   /** ms that one statement may take. */
   statementTimeout: number;
@@ -25,16 +25,16 @@ export function connectionOf(databaseUrl: string): Connection {
   if (!URL.canParse(databaseUrl))
     throw invalid('INLET_DATABASE_URL must look like postgres://user:password@host:5432/database.');
   const url = new URL(databaseUrl);
-  const number = (name: string, usual: number, most: number) => {
+  const number = (name: string, usual: number, least: number, most: number) => {
     const value = url.searchParams.get(name);
     url.searchParams.delete(name);
     if (value === null) return usual;
-    if (!WHOLE.test(value) || Number(value) > most)
-      throw invalid(`INLET_DATABASE_URL: ${name} must be a whole number from 1 to ${most}.`);
+    if (!WHOLE.test(value) || Number(value) < least || Number(value) > most)
+      throw invalid(`INLET_DATABASE_URL: ${name} must be a whole number from ${least} to ${most}.`);
     return Number(value);
   };
-  const pool = number('pool', 10, 200);
-  const statementTimeout = number('statement_timeout', 30_000, 600_000);
+  const pool = number('pool', 10, 2, 200);
+  const statementTimeout = number('statement_timeout', 30_000, 1, 600_000);
   const mode = url.searchParams.get('sslmode');
   if (mode !== null && !TLS_MODES.includes(mode))
     throw invalid(`INLET_DATABASE_URL: sslmode must be one of ${TLS_MODES.join(', ')}.`);
