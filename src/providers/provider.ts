@@ -45,9 +45,16 @@ export class Unverified extends Error {
 /** Created/INSERT 0, updated/UPDATE 1, other 2, deletion 3: breaks ties between facts of one millisecond. */
 export type Rank = 0 | 1 | 2 | 3;
 
+/** What the event itself says the person was like before it (`previous_attributes`, `old_record`). An absent key: it does not say. */
+export interface Former {
+  email?: string | null;
+  firstName?: string | null;
+  lastName?: string | null;
+}
+
 /**
  * "This person has this address and name, as of then." One delivery gives one Fact, or none (then `Ignored` says why).
- * Emails are trimmed, lower-cased and plausible, or null. Texts are well-formed, without NUL, at most 500 characters.
+ * Emails are trimmed, lower-cased, with an ASCII domain, and plausible, or null. Texts are well-formed, without NUL, at most 500 characters.
  */
 export interface Fact {
   /** `person`: the provider's own object of the person. `copy`: a copy of it on an invoice, order, session, dispute. */
@@ -55,15 +62,22 @@ export interface Fact {
   rank: Rank;
   /** ms since 1970 by the provider's clock: the ordering value (Clerk data.updated_at, Supabase record.updated_at …). */
   at: number;
+  /** The digits of `at` beyond the ms: 0 to 999 µs (Supabase; 0 elsewhere). */
+  micros: number;
+  /** Orders facts of one time where their former values say nothing: Clerk's event `timestamp`, ms. 0: none. */
+  sentAt: number;
   /** When it happened, where `at` is only its place in the order: Supabase's DELETE shows when the row was last changed. */
   happenedAt?: number;
   /** The provider's id of the person. Null: address-only (guest checkout, waitlist entry, dispute). */
   personId: string | null;
-  /** Other ids of the same provider that mean this person: `acct_…` beside `cus_…`, `pi_…`/`ch_…` of a payment. */
+  /** Other ids of the same provider that mean this person for good: `acct_…` beside `cus_…`. They tie. */
   aliases: string[];
+  /** Ids of payments (`pi_…`, `ch_…`, `in_…`): they find who paid and tie nobody. */
+  payments: string[];
   email: string | null;
-  /** Former address named by this very event (previous_attributes.email, old_record.email); it links, it is never shown. */
-  formerEmail: string | null;
+  /** Whether the provider itself verified that `email` is the person's (never true of payment providers). */
+  proven: boolean;
+  former: Former | null;
   firstName: string | null;
   lastName: string | null;
   /** The user's id in the user's own product: Clerk/Supabase user id, Polar external_id. */
