@@ -7,12 +7,13 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
-import { tellAll } from './happenings.ts';
+import { PeopleWriter } from './audience/peopleWriter.ts';
+import { publishToAll } from './changes.ts';
 import { createHttp } from './http/app.ts';
 import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
-import { backlogOf } from './inbound/log.ts';
+import { backlogOf } from './inbound/recordDelivery.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -89,16 +90,19 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const automation = new Automation(store, () => worker.wake());
   const subscribed = new Subscribed(() => worker.wake());
   const resolve = seams.resolve ?? systemResolve;
+  const now = seams.now ?? Date.now;
+  const tell = publishToAll([automation.hear, subscribed.hear]);
   const ctx: Context = {
     config,
     store,
     log,
     sealer,
     health,
-    now: seams.now ?? Date.now,
+    now,
     fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
-    tell: tellAll([automation.hear, subscribed.hear]),
+    tell,
+    people: new PeopleWriter(store, tell, now, () => worker.wake()),
     automation,
     subscribed,
     resolve,

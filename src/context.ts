@@ -1,6 +1,7 @@
 import type { Config } from './config.ts';
 import type { Store } from './db/store.ts';
-import type { Listener } from './happenings.ts';
+import type { PeopleWriter } from './audience/peopleWriter.ts';
+import type { Listener } from './changes.ts';
 import type { Careful } from './inbound/careful.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
 import type { Log } from './log.ts';
@@ -25,6 +26,8 @@ export interface Context {
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
   live: LiveEndpoints;
   careful: Careful;
+  /** The one way by which contacts change. */
+  people: PeopleWriter;
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
   /** Which workflows listen to what. */

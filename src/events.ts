@@ -2,9 +2,10 @@ import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from './audience/contacts.ts';
 import type { Search } from './db/scan.ts';
 import { events, type Scalar } from './db/schema.ts';
-import { prepare, type Tx } from './db/store.ts';
-import type { Happening, Who } from './happenings.ts';
-import { idAt, newId } from './id.ts';
+import { insertRows } from './db/sets.ts';
+import type { Tx } from './db/store.ts';
+import type { ContactChange, Who } from './changes.ts';
+import { idAt } from './id.ts';
 
 /** `since` and `until` in ms. */
 export interface EventFilter {
@@ -47,6 +48,7 @@ export async function viewEvents(tx: Tx, ids: string[]) {
 }
 
 export interface NewEvent {
+  id: string;
   /** What it is of (delivery, kind, target): a second event with the same key is none. */
   effectKey: string;
   contact: Who;
@@ -55,43 +57,27 @@ export interface NewEvent {
   deliveryId: string | null;
 }
 
-const eventOf = (tx: Tx) =>
-  prepare(tx, 'event?', t =>
-    t
-      .select({ id: events.id })
-      .from(events)
-      .where(eq(events.effectKey, sql.placeholder('effectKey')))
-      .prepare(),
-  );
+/** What the event is to those who follow a contact. */
+export const changeOfEvent = ({ id, contact, eventName, eventProperties }: NewEvent): ContactChange => ({
+  kind: 'event',
+  contact,
+  eventId: id,
+  eventName,
+  eventProperties,
+});
 
-/** Records an event. Null: it was recorded before. */
-export async function recordEvent(tx: Tx, event: NewEvent, now: number): Promise<Happening | null> {
-  const { contact, eventName, eventProperties, effectKey, deliveryId } = event;
-  if (await eventOf(tx).get({ effectKey })) return null;
-  const id = newId('evt', now);
-  await prepare(tx, 'event+', t =>
-    t
-      .insert(events)
-      .values({
-        id: sql.placeholder('id'),
-        effectKey: sql.placeholder('effectKey'),
-        eventName: sql.placeholder('eventName'),
-        contactId: sql.placeholder('contactId'),
-        email: sql.placeholder('email'),
-        eventProperties: sql.placeholder('eventProperties'),
-        deliveryId: sql.placeholder('deliveryId'),
-        createdAt: sql.placeholder('now'),
-      })
-      .prepare(),
-  ).run({
-    id,
-    effectKey,
-    eventName,
-    contactId: contact.id,
-    email: contact.email,
-    eventProperties,
-    deliveryId,
+/** Records events whose keys are new. `now` in ms. */
+export async function insertEvents(tx: Tx, all: NewEvent[], now: number): Promise<void> {
+  const rows = all.map(each => [
+    each.id,
+    each.effectKey,
+    each.eventName,
+    each.contact.id,
+    each.contact.email,
+    JSON.stringify(each.eventProperties),
+    each.deliveryId,
     now,
-  });
-  return { kind: 'event', contact, eventId: id, eventName, eventProperties };
+  ]);
+  const columns = 'id effect_key event_name contact_id email event_properties delivery_id created_at'.split(' ');
+  await insertRows(tx, 'events', columns, rows);
 }

@@ -1,27 +1,41 @@
-import { and, eq, inArray, lt, lte } from 'drizzle-orm';
+import { lt } from 'drizzle-orm';
+import { inArray } from 'drizzle-orm';
 import { idempotencyKeys } from './db/schema.ts';
+import { insertRows, selectAmong } from './db/sets.ts';
 import type { Tx } from './db/store.ts';
 import { AppError } from './errors.ts';
 
 const WINDOW_MS = 24 * 3_600_000;
 
-const hashOf = (scope: string, key: string) => new Bun.CryptoHasher('sha256').update(`${scope}\n${key}`).digest('hex');
+export interface IdempotencyKey {
+  /** What it was used for, and by which API key. */
+  scope: string;
+  key: string;
+}
 
-/**
- * Notes that a caller's key was used for `scope`, in the transaction of what it was used for: a failure leaves no trace.
- * @throws AppError conflict when it was used within 24 hours
- */
+export const hashIdempotencyKey = ({ scope, key }: IdempotencyKey): string =>
+  new Bun.CryptoHasher('sha256').update(`${scope}\n${key}`).digest('hex');
+
+/** Which of these were used, until when that counts (ms). */
+export async function usedIdempotencyKeys(tx: Tx, hashes: string[]): Promise<Map<string, number>> {
+  const rows = await selectAmong(tx, 'select hash, created_at from idempotency_keys where hash', hashes);
+  return new Map(rows.map(([hash, at]) => [hash as string, Number(at) + WINDOW_MS]));
+}
+
+/** Notes keys, in the transaction of what they were used for: a failure leaves no trace. */
+export async function keepIdempotencyKeys(tx: Tx, keys: { hash: string; scope: string }[], now: number): Promise<void> {
+  const rows = keys.map(({ hash, scope }) => [hash, scope, now]);
+  const again = 'on conflict (hash) do update set created_at = excluded.created_at';
+  await insertRows(tx, 'idempotency_keys', ['hash', 'scope', 'created_at'], rows, again);
+}
+
+/** Notes one key. @throws AppError conflict when it was used within 24 hours */
 export async function useIdempotencyKey(tx: Tx, scope: string, key: string, now: number): Promise<void> {
-  const hash = hashOf(scope, key);
-  await tx
-    .delete(idempotencyKeys)
-    .where(and(eq(idempotencyKeys.hash, hash), lte(idempotencyKeys.createdAt, now - WINDOW_MS)));
-  const [row] = await tx
-    .insert(idempotencyKeys)
-    .values({ hash, scope, createdAt: now })
-    .onConflictDoNothing()
-    .returning({ hash: idempotencyKeys.hash });
-  if (!row) throw new AppError('conflict', 'Idempotency key already used with a different request body.');
+  const hash = hashIdempotencyKey({ scope, key });
+  const used = await usedIdempotencyKeys(tx, [hash]);
+  if ((used.get(hash) ?? 0) > now)
+    throw new AppError('conflict', 'Idempotency key already used with a different request body.');
+  await keepIdempotencyKeys(tx, [{ hash, scope }], now);
 }
 
 /** Removes up to `limit` keys past their time. Returns how many. */

@@ -1,23 +1,23 @@
 import { asc, eq, inArray, sql } from 'drizzle-orm';
-import { contacts, identities, links, memberships } from '../db/schema.ts';
+import { contacts, identities, memberships, mergedContacts, ties } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
-import { email as plausible } from '../providers/pick.ts';
-import type { Registers } from './registers.ts';
+import { emailOf, normalEmail } from './emails.ts';
+import { MAX_TIED } from './people.ts';
+import { claimOf, type View, viewOf } from './views.ts';
+import { identityOfRow } from './workingSet.ts';
 
 export type ContactRow = typeof contacts.$inferSelect;
 export type By = { email: string } | { userId: string } | { id: string };
-
-export const normalEmail = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
 
 /** Contacts that an address or a user id leads to, former ones included. */
 async function contactIdsOf(tx: Tx, value: `email:${string}` | `user:${string}`): Promise<string[]> {
   const rows = await prepare(tx, 'contacts of a link', t =>
     t
       .select({ id: identities.contactId })
-      .from(links)
-      .innerJoin(identities, eq(identities.id, links.identityId))
-      .where(eq(links.value, sql.placeholder('value')))
+      .from(ties)
+      .innerJoin(identities, eq(identities.id, ties.identityId))
+      .where(eq(ties.value, sql.placeholder('value')))
       .prepare(),
   ).all({ value });
   return [...new Set(rows.flatMap(row => (row.id === null ? [] : [row.id])))];
@@ -28,13 +28,6 @@ export const contactIdsOfUser = (tx: Tx, userId: string) => contactIdsOf(tx, `us
 
 /** Contacts that have or had an address. */
 export const contactIdsOfEmail = (tx: Tx, email: string) => contactIdsOf(tx, `email:${normalEmail(email)}`);
-
-/** An address as it is stored. @throws AppError invalid */
-export function emailOf(text: string): string {
-  const email = plausible(text);
-  if (email === null) throw invalid('Invalid email address.');
-  return email;
-}
 
 type Column = 'id' | 'email' | 'userId';
 const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | undefined> =>
@@ -48,23 +41,51 @@ const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | unde
       .prepare(),
   ).get({ value });
 
-/** The contact that shows the address or the user id, else the one that did formerly. */
-export async function nowOrFormerly(
-  tx: Tx,
-  column: 'email' | 'userId',
-  value: string,
-): Promise<ContactRow | undefined> {
-  const shown = await rowBy(tx, column, value);
-  if (shown) return shown;
-  const ids = await contactIdsOf(tx, column === 'email' ? `email:${value}` : `user:${value}`);
-  const [first] = ids.sort();
-  return first === undefined ? undefined : rowBy(tx, 'id', first);
+/** The views of everybody whom a value ties. */
+async function viewsTiedBy(tx: Tx, value: string): Promise<View[]> {
+  const rows = await tx
+    .select({ id: identities.id, provider: identities.provider, contactId: identities.contactId, registers: identities.registers })
+    .from(ties)
+    .innerJoin(identities, eq(identities.id, ties.identityId))
+    .where(eq(ties.value, value));
+  return rows.flatMap(row => viewOf(identityOfRow(row), null, '') ?? []);
 }
 
-/** The contact that shows an address, has or had a user id, or is that row. @throws AppError invalid for a bad address */
+/** The contact whose user proved an address last, where nobody shows it. */
+async function formerHolder(tx: Tx, email: string): Promise<ContactRow | undefined> {
+  let last: { id: string; claim: string } | null = null;
+  for (const view of await viewsTiedBy(tx, `email:${email}`)) {
+    const { contactId } = view.identity;
+    if ((view.kind !== 'user' && view.kind !== 'apiContact') || contactId === null) continue;
+    for (const run of view.runs)
+      if (run.email === email && run.proven !== null && (!last || claimOf(run) > last.claim))
+        last = { id: contactId, claim: claimOf(run) };
+  }
+  return last ? rowBy(tx, 'id', last.id) : undefined;
+}
+
+async function byUserId(tx: Tx, userId: string): Promise<ContactRow | undefined> {
+  const ids = await contactIdsOf(tx, `user:${userId}`);
+  const shown = await rowBy(tx, 'userId', userId);
+  if (shown && ids.includes(shown.id)) return shown;
+  for (const id of ids.sort()) {
+    const row = await rowBy(tx, 'id', id);
+    if (row) return row;
+  }
+  return undefined;
+}
+
+/** The contact that shows an address or proved it formerly, has or had a user id, or is (or became) that row. @throws AppError invalid for a bad address */
 export async function contactBy(tx: Tx, by: By): Promise<ContactRow | undefined> {
-  if ('id' in by) return rowBy(tx, 'id', by.id);
-  return 'email' in by ? rowBy(tx, 'email', emailOf(by.email)) : nowOrFormerly(tx, 'userId', by.userId);
+  if ('userId' in by) return byUserId(tx, by.userId);
+  if ('email' in by) {
+    const email = emailOf(by.email);
+    return (await rowBy(tx, 'email', email)) ?? formerHolder(tx, email);
+  }
+  const row = await rowBy(tx, 'id', by.id);
+  if (row) return row;
+  const [merged] = await tx.select().from(mergedContacts).where(eq(mergedContacts.fromId, by.id));
+  return merged && rowBy(tx, 'id', merged.toId);
 }
 
 /** What a caller gave of address and user id, of which exactly one is wanted. @throws AppError invalid */
@@ -137,20 +158,32 @@ export async function getContact(tx: Tx, id: string) {
     .from(identities)
     .where(eq(identities.contactId, id))
     .orderBy(asc(identities.createdAt), asc(identities.id));
-  const registers = own.map(row => row.registers as Registers);
-  const valuesOf = (prefix: string) =>
-    [...new Set(registers.flatMap(r => Object.keys(r.links)).filter(value => value.startsWith(prefix)))]
-      .map(value => value.slice(prefix.length))
-      .sort();
+  const views = own.flatMap(row => viewOf(identityOfRow(row), null, '') ?? []);
+  const emails = new Set([contact.email, ...views.flatMap(view => view.runs.map(run => run.email))]);
+  const userIds = new Set(
+    views.flatMap(({ identity: { registers: r } }) => [
+      ...(r.class === 'auth' || (r.class === 'api' && r.personId !== null) ? [r.personId ?? ''] : []),
+      ...r.facts.flatMap(each => each.userId ?? []),
+    ]),
+  );
+  const tied = await viewsTiedBy(tx, `email:${contact.email}`);
+  const shared = Map.groupBy(
+    tied.filter(view => view.kind === 'user' || view.kind === 'payer'),
+    view => view.identity.provider,
+  );
   return {
     ...contact,
-    emails: valuesOf('email:'),
-    userIds: valuesOf('user:'),
-    identities: own.map((row, i) => ({
-      provider: row.provider,
-      personId: registers[i]?.personId ?? null,
-      deleted: (registers[i]?.died ?? null) !== null,
-      firstSeenAt: new Date(row.createdAt).toISOString(),
-    })),
+    emails: [...emails].sort(),
+    userIds: [...userIds].sort(),
+    ...([...shared.values()].some(of => of.length >= MAX_TIED) && { sharedAddress: true }),
+    identities: views
+      .filter(view => view.kind !== 'apiAddress')
+      .map(view => ({
+        provider: view.identity.provider.split('@')[0] ?? '',
+        namespace: view.identity.provider.split('@')[1] ?? '',
+        personId: view.identity.registers.personId,
+        deleted: !view.live,
+        firstSeenAt: new Date(own.find(row => row.id === view.id)?.createdAt ?? 0).toISOString(),
+      })),
   };
 }

@@ -1,99 +1,392 @@
-import { best, type K, type Registers } from './registers.ts';
+import { ascending, type K, msOf } from './registers.ts';
+import type { Run } from './timeline.ts';
+import { addressOf, claimOf, type Identity, isProven, namespaceOf, type View } from './views.ts';
 
-/** One identity, as loaded. */
-export interface Identity {
-  id: string;
-  provider: string;
-  contactId: string | null;
-  registers: Registers;
-  /** As the database has it; null: not there yet. */
-  stored: { contactId: string | null; registers: string } | null;
-}
-
-/** Identities that are one person, and the link values that are theirs. */
+/** Identities that are one contact, and the address it shows (null: none that is theirs). */
 export interface Group {
-  identities: Identity[];
-  values: Set<string>;
+  views: View[];
+  email: string | null;
 }
 
-/** Somebody at a provider, in contrast to an address alone or a word of the API. */
-export const isPerson = ({ registers }: Identity) => registers.class === 'auth' || registers.class === 'payment';
-export const isLive = (i: Identity) => isPerson(i) && i.registers.died === null;
-export const ownEmail = (i: Identity) => best(i.registers.email, i.registers.died)?.v ?? null;
-export const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+const GRACE_MS = 60_000; // an app may make its customer a moment before the user who signs up
 
-interface Edge {
-  identity: Identity;
-  value: string;
-  k: K;
-  strength: number;
+/** Everything known that may be one unit: it is one contact by id, for good. */
+interface Unit {
+  views: View[];
+  /** Holds a user or an API contact: payers and address-only ones are with it, not it with them. */
+  anchor: boolean;
+  email: string | null;
 }
 
-/** Ids before addresses; among addresses, what a live identity shows now, then what a dead one showed, then former ones. */
-function strength(identity: Identity, value: string): number {
-  if (!value.startsWith('email:')) return 3;
-  if (value.slice(6) !== ownEmail(identity)) return 0;
-  return isPerson(identity) && !isLive(identity) ? 1 : 2;
+/** `user:42`, in a namespace `user@ns:42`. */
+export const userTie = (namespace: string, userId: string) =>
+  namespace === '' ? `user:${userId}` : `user@${namespace}:${userId}`;
+
+/** What makes identities one contact for good: user ids and provider ids. */
+export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
+  const namespace = namespaceOf(provider);
+  const ties = [...r.aliases];
+  if (r.class === 'auth' && r.personId !== null) ties.push(userTie(namespace, r.personId));
+  // An API write by user id names a namespace in the id itself: `user@ns:42`.
+  if (r.class === 'api' && r.personId !== null && addressOf(id) === null) ties.push(userTie('', r.personId));
+  for (const each of r.facts) if (each.userId !== undefined) ties.push(userTie(namespace, each.userId));
+  return ties;
 }
 
-/** An auth provider's user, or one that the API named by an id that no auth provider has: two of these are never one person. */
-function isUser({ registers: { class: of, personId } }: Identity, all: Identity[]): boolean {
-  if (of !== 'api' || personId === null) return of === 'auth';
-  return !all.some(i => i.registers.class === 'auth' && i.registers.personId === personId);
+/** Splits connected identities into contacts. Depends on the set only. */
+export function partition(views: View[]): Group[] {
+  const [only] = views;
+  if (only && views.length === 1) return [{ views, email: only.now?.email ?? addressShownAlone(only) }];
+  return new Partition(views).groups();
 }
 
-/**
- * Splits connected identities into persons. Edges are joined strongest first; one that would put two users of the same auth
- * provider together is refused, so an address both had goes to the one that claims it now. Depends on the set only.
- */
-export function partition(identities: Identity[]): Group[] {
-  const [only] = identities;
-  if (only && identities.length === 1) return [{ identities, values: new Set(Object.keys(only.registers.links)) }];
-  const edges: Edge[] = identities
-    .flatMap(identity =>
-      Object.entries(identity.registers.links).map(([value, k]) => ({
-        identity,
-        value,
-        k,
-        strength: strength(identity, value),
-      })),
-    )
-    .sort(
-      (a, b) =>
-        b.strength - a.strength ||
-        ascending(b.k, a.k) ||
-        ascending(a.identity.id, b.identity.id) ||
-        ascending(a.value, b.value),
-    );
-  const parent = new Map<string, string>();
-  const users = new Map<string, Set<string>>(); // root → auth providers that have a user in it
-  const root = (node: string): string => {
-    let at = node;
-    while (parent.get(at) !== undefined && parent.get(at) !== at) at = parent.get(at)!;
-    parent.set(node, at);
-    return at;
-  };
-  for (const i of identities) users.set(`#${i.id}`, new Set(isUser(i, identities) ? [i.provider] : []));
-  for (const { identity, value } of edges) {
-    const a = root(`#${identity.id}`);
-    const b = root(value);
-    if (a === b) continue;
-    const [usersA, usersB] = [users.get(a) ?? new Set<string>(), users.get(b) ?? new Set<string>()];
-    if ([...usersA].some(provider => usersB.has(provider))) continue;
-    parent.set(b, a);
-    users.set(a, new Set([...usersA, ...usersB]));
+/** What the API said of an address alone shows nobody. */
+const addressShownAlone = (view: View) => (view.kind === 'address' ? addressOf(view.id) : null);
+
+/** Showings of one address by one identity. */
+interface Showing {
+  view: View;
+  run: Run;
+}
+
+class Partition {
+  private readonly parent = new Map<string, string>();
+  private readonly showings = new Map<string, Showing[]>();
+  private units: Unit[] = [];
+  private readonly unitOf = new Map<View, Unit>();
+  private readonly attached = new Map<Unit, Unit>();
+  private readonly winners = new Map<string, Unit | null>();
+
+  constructor(private readonly views: View[]) {
+    for (const view of views)
+      for (const run of view.runs) {
+        const known = this.showings.get(run.email);
+        if (known) known.push({ view, run });
+        else this.showings.set(run.email, [{ view, run }]);
+      }
   }
-  const groups = new Map<string, Group>();
-  const groupOf = (node: string) => {
-    const key = root(node);
-    let group = groups.get(key);
-    if (!group) {
-      group = { identities: [], values: new Set() };
-      groups.set(key, group);
+
+  groups(): Group[] {
+    this.uniteById();
+    for (const view of this.views)
+      if (view.kind === 'user' && view.now && view.now.proven === null && this.isWithheld(view, view.now)) withhold(view);
+    this.uniteProven();
+    this.units = this.collectUnits();
+    this.endSupersededClaims();
+    this.contestAddresses();
+    this.locateAnchors();
+    this.attachPayers();
+    this.attachAddresses();
+    return this.collectGroups();
+  }
+
+  private root(node: string): string {
+    let at = node;
+    for (let up = this.parent.get(at); up !== undefined && up !== at; up = this.parent.get(at)) at = up;
+    if (at !== node) this.parent.set(node, at);
+    return at;
+  }
+
+  private unite(a: string, b: string): void {
+    const [x, y] = [this.root(a), this.root(b)];
+    if (x !== y) this.parent.set(x < y ? y : x, x < y ? x : y);
+  }
+
+  private uniteById(): void {
+    for (const view of this.views) {
+      this.parent.set(`#${view.id}`, this.root(`#${view.id}`));
+      for (const tie of idTiesOf(view.identity)) this.unite(`#${view.id}`, tie);
     }
-    return group;
-  };
-  for (const i of [...identities].sort((a, b) => ascending(a.id, b.id))) groupOf(`#${i.id}`).identities.push(i);
-  for (const { value } of edges) groupOf(value).values.add(value);
-  return [...groups.values()].filter(group => group.identities.length > 0);
+  }
+
+  /** An unproven sign-up holds only an address that nobody ever proved and no contact showed a moment before. */
+  private isWithheld(view: View, run: Run): boolean {
+    const others = (this.showings.get(run.email) ?? []).filter(
+      each => each.view !== view && this.root(`#${each.view.id}`) !== this.root(`#${view.id}`),
+    );
+    const limit = msOf(run.from) - GRACE_MS;
+    return others.some(({ view: other, run: theirs }) => {
+      if (theirs.proven !== null) return true;
+      if (msOf(theirs.from) >= limit) return false;
+      return other.kind !== 'user' || !this.isWithheld(other, theirs);
+    });
+  }
+
+  /** Who has an address proven while another one's proof of it stands is the same person; the first user proves an API contact's. */
+  private uniteProven(): void {
+    const pairs: { from: K; since: K; a: View; b: View }[] = [];
+    for (const all of this.showings.values()) {
+      if (all.length < 2) continue;
+      const proven = all.filter(({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'));
+      if (proven.length < 2) continue;
+      for (const later of proven)
+        for (const earlier of proven) {
+          const [x, y] = [claimOf(earlier.run), claimOf(later.run)];
+          if (earlier === later || x > y || (x === y && earlier.view.id > later.view.id)) continue;
+          const ended = endOf(earlier);
+          if (ended === null || ended > y) pairs.push({ from: y, since: x, a: earlier.view, b: later.view });
+        }
+    }
+    pairs.sort(
+      (p, q) => ascending(p.from, q.from) || ascending(q.since, p.since) || ascending(p.a.id, q.a.id) || ascending(p.b.id, q.b.id),
+    );
+    const users = new Map<string, Map<string, string>>(); // root → provider → its user
+    for (const view of this.views) {
+      const scope = this.scopeOf(view);
+      if (scope === null) continue;
+      const root = this.root(`#${view.id}`);
+      users.set(root, (users.get(root) ?? new Map()).set(scope, view.id));
+    }
+    for (const { a, b } of pairs) {
+      const [x, y] = [this.root(`#${a.id}`), this.root(`#${b.id}`)];
+      if (x === y) continue;
+      const [ofX, ofY] = [users.get(x) ?? new Map<string, string>(), users.get(y) ?? new Map<string, string>()];
+      if ([...ofX.keys()].some(scope => ofY.has(scope))) continue;
+      this.unite(x, y);
+      users.set(this.root(x), new Map([...ofX, ...ofY]));
+    }
+  }
+
+  /** Two of one scope are never one contact by address: users of one auth provider and namespace, user ids of the API's. */
+  private scopeOf(view: View): string | null {
+    if (view.kind === 'user') return view.identity.provider;
+    return view.kind === 'apiContact' && addressOf(view.id) === null ? 'api' : null;
+  }
+
+  private collectUnits(): Unit[] {
+    const byRoot = new Map<string, Unit>();
+    for (const view of this.views) {
+      const root = this.root(`#${view.id}`);
+      const unit = byRoot.get(root) ?? { views: [], anchor: false, email: null };
+      byRoot.set(root, unit);
+      unit.views.push(view);
+      this.unitOf.set(view, unit);
+      if (view.kind === 'user' || view.kind === 'apiContact') unit.anchor = true;
+    }
+    for (const unit of byRoot.values()) unit.views.sort((a, b) => ascending(a.id, b.id));
+    return [...byRoot.values()];
+  }
+
+  /** API writes and auth claims compete by time: an address that the API set stands until a user of the contact claims another. */
+  private endSupersededClaims(): void {
+    for (const unit of this.units) {
+      const api = unit.views.filter(each => each.kind === 'apiContact' && each.now);
+      if (!api.length) continue;
+      const claims = unit.views.filter(each => (each.kind === 'user' && each.live && !each.withheld) || each.kind === 'apiContact');
+      for (const view of api) {
+        const newer = claims.filter(
+          each => each !== view && each.now && each.now.email !== view.now?.email && claimOf(each.now) > claimOf(view.now!),
+        );
+        if (!newer.length) continue;
+        view.now!.to = newer.map(each => claimOf(each.now!)).sort(ascending)[0]!;
+        view.now = null;
+      }
+    }
+  }
+
+  /** Of the users who show one address, the one whose claim is newer has it; a namespace of its own takes none from another user. */
+  private contestAddresses(): void {
+    const claims = new Map<string, View[]>();
+    for (const view of this.views) {
+      if ((view.kind !== 'user' && view.kind !== 'apiContact') || !view.live || !view.now || view.withheld) continue;
+      claims.set(view.now.email, [...(claims.get(view.now.email) ?? []), view]);
+    }
+    for (const [email, all] of claims) {
+      all.sort(byClaim);
+      const winner = this.unitOf.get(all[0]!)!;
+      this.winners.set(email, winner);
+      for (const loser of all) if (this.unitOf.get(loser) !== winner) loser.now = null;
+    }
+  }
+
+  /** Where a contact with a user or of the API is: its own addresses first, else those of its payers that no other user has. */
+  private locateAnchors(): void {
+    const anchors = this.units.filter(unit => unit.anchor);
+    const rest: Unit[] = [];
+    for (const unit of anchors) {
+      unit.email = this.ownAddressOf(unit);
+      if (unit.email === null) rest.push(unit);
+    }
+    const taken = new Set(anchors.flatMap(unit => unit.email ?? []));
+    const open: { unit: Unit; view: View }[] = [];
+    for (const unit of rest)
+      for (const view of unit.views) if (view.kind === 'payer' && view.live && view.now) open.push({ unit, view });
+    open.sort((p, q) => ascending(p.view.first, q.view.first) || ascending(p.view.id, q.view.id));
+    for (const { unit, view } of open) {
+      const email = view.now!.email;
+      if (unit.email !== null || taken.has(email) || this.winners.has(email)) continue;
+      unit.email = email;
+      taken.add(email);
+      this.winners.set(email, unit);
+    }
+    // Who is gone keeps the address until a living identity shows it.
+    const gone = rest
+      .filter(unit => unit.email === null)
+      .flatMap(unit => unit.views.filter(each => !each.live && each.now && each.kind === 'user').map(view => ({ unit, view })))
+      .sort((p, q) => ascending(claimOf(q.view.now!), claimOf(p.view.now!)) || ascending(p.view.id, q.view.id));
+    for (const { unit, view } of gone) {
+      const email = view.now!.email;
+      if (unit.email !== null || this.winners.has(email) || taken.has(email)) continue;
+      unit.email = email;
+      taken.add(email);
+      this.winners.set(email, unit);
+    }
+  }
+
+  /** The address of its live users and of the API; a payer's goes before that of an unproven user. */
+  private ownAddressOf(unit: Unit): string | null {
+    const here = unit.views.filter(each => each.now && each.live && !each.withheld);
+    const known = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+    const [user] = here.filter(each => each.kind === 'user' && isProven(each)).sort(known);
+    const [api] = here.filter(each => each.kind === 'apiContact').sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
+    if (user || api) {
+      if (!user || !api) return (user ?? api)!.now!.email;
+      return claimOf(api.now!) > claimOf(user.now!) ? api.now!.email : user.now!.email;
+    }
+    const [payer] = here.filter(each => each.kind === 'payer' && this.isFree(each.now!.email, unit)).sort(known);
+    const [unproven] = here.filter(each => each.kind === 'user').sort(known);
+    if (unproven && payer) {
+      this.winners.set(payer.now!.email, unit);
+      return payer.now!.email;
+    }
+    return unproven?.now?.email ?? null;
+  }
+
+  private isFree(email: string, unit: Unit): boolean {
+    const winner = this.winners.get(email);
+    return winner === undefined || winner === null || winner === unit;
+  }
+
+  /** Payers are with whoever shows the address they show; before that with the user who moved on from it, if it was proven theirs meanwhile. */
+  private attachPayers(): void {
+    for (const unit of this.units) {
+      if (unit.anchor) continue;
+      const [payer] = unit.views
+        .filter(each => each.kind === 'payer' && each.now)
+        .sort((a, b) => Number(b.live) - Number(a.live) || ascending(a.first, b.first) || ascending(a.id, b.id));
+      if (!payer?.now) continue;
+      const { email } = payer.now;
+      const winner = this.winners.get(email);
+      const last = this.lastProver(email);
+      const stayed = last && overlaps(payer.now, last.run) ? this.unitOf.get(last.view) : undefined;
+      const to = winner && !isGone(winner) ? winner : (stayed ?? winner);
+      if (to) {
+        this.attached.set(unit, to);
+        if (to.email === null) this.moveTo(to, email);
+      } else unit.email = email;
+    }
+  }
+
+  /** A contact whose user has no address is where its payer's address is, if no other user is there. */
+  private moveTo(unit: Unit, email: string): void {
+    if (!this.isFree(email, unit)) return;
+    unit.email = email;
+    this.winners.set(email, unit);
+  }
+
+  private lastProver(email: string): Showing | null {
+    let last: Showing | null = null;
+    for (const each of this.showings.get(email) ?? []) {
+      if (each.run.proven === null || (each.view.kind !== 'user' && each.view.kind !== 'apiContact')) continue;
+      if (!last || claimOf(each.run) > claimOf(last.run)) last = each;
+    }
+    return last;
+  }
+
+  /** Address-only ones are where an identity shows the address, else with the user who last proved it, else by themselves. */
+  private attachAddresses(): void {
+    const located = new Map<string, Unit>();
+    const byKnown = [...this.units].sort((a, b) => ascending(firstOf(a), firstOf(b)) || ascending(a.views[0]!.id, b.views[0]!.id));
+    for (const unit of byKnown) if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
+    const target = (email: string): Unit | undefined => {
+      const winner = this.winners.get(email);
+      if (winner) return winner;
+      const there = located.get(email);
+      if (there) return there;
+      const last = this.lastProver(email);
+      return last ? this.unitOf.get(last.view) : undefined;
+    };
+    for (const unit of byKnown) {
+      if (unit.anchor || unit.email === null) continue;
+      const home = located.get(unit.email);
+      if (home && home !== unit) this.attached.set(unit, home);
+    }
+    const later: Unit[] = [];
+    for (const unit of byKnown) {
+      const [view] = unit.views;
+      const email = view ? addressOf(view.id) : null;
+      if (unit.anchor || !view || email === null || view.kind === 'payer' || view.kind === 'user') continue;
+      if (view.kind === 'apiAddress') {
+        later.push(unit);
+        continue;
+      }
+      if (!view.facts.length) continue;
+      const to = target(email);
+      if (to && to !== unit) this.attached.set(unit, to);
+      else if (!to) {
+        unit.email = email;
+        located.set(email, unit);
+      }
+    }
+    for (const unit of later) {
+      const view = unit.views[0]!;
+      const to = target(addressOf(view.id)!) ?? this.carrierOf(view);
+      if (to) this.attached.set(unit, to);
+    }
+  }
+
+  private carrierOf({ identity }: View): Unit | undefined {
+    const { carrier } = identity.registers;
+    const view = carrier === undefined ? undefined : this.views.find(each => each.id === carrier);
+    return view && this.unitOf.get(view);
+  }
+
+  private collectGroups(): Group[] {
+    const home = (unit: Unit): Unit => {
+      let at = unit;
+      for (let i = 0; i < 8; i++) {
+        const up = this.attached.get(at);
+        if (!up || up === at) return at;
+        at = up;
+      }
+      return at;
+    };
+    const groups = new Map<Unit, Group>();
+    for (const unit of this.units) {
+      const at = home(unit);
+      const group = groups.get(at) ?? { views: [], email: at.email };
+      groups.set(at, group);
+      group.views.push(...unit.views);
+    }
+    return [...groups.values()];
+  }
+}
+
+const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
+const isGone = (unit: Unit) => unit.views.every(each => !each.live || each.kind === 'address' || each.kind === 'apiAddress');
+
+function withhold(view: View): void {
+  view.withheld = true;
+  view.now = null;
+}
+
+/** When a showing ended: the identity moved on, or died. Null: it stands. */
+function endOf({ view, run }: Showing): K | null {
+  if (run.to !== null || view.live) return run.to;
+  const deaths = view.identity.registers.deaths.filter(each => each.onDelete !== 'ignore').map(each => each.h);
+  const { erased } = view.identity.registers;
+  return [...deaths, ...(erased ? [erased] : [])].sort(ascending)[0] ?? null;
+}
+
+/** Whether a run began before a proof of the address was over. */
+const overlaps = (run: Run, proof: Run) => proof.to === null || run.from < proof.to;
+
+/** Proven before unproven, namespace "" before others; there the newer claim, elsewhere the older. */
+function byClaim(a: View, b: View): number {
+  const [nsA, nsB] = [namespaceOf(a.identity.provider), namespaceOf(b.identity.provider)];
+  const proven = Number(isProven(b)) - Number(isProven(a));
+  if (proven) return proven;
+  if ((nsA === '') !== (nsB === '')) return nsA === '' ? -1 : 1;
+  const newer = ascending(claimOf(b.now!), claimOf(a.now!)) || ascending(a.id, b.id);
+  return nsA === '' ? newer : -newer;
 }

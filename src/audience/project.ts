@@ -1,6 +1,11 @@
 import type { Scalar } from '../db/schema.ts';
-import { ascending, type Group, type Identity, isLive, isPerson, ownEmail } from './partition.ts';
-import { best, type IdentityClass, type K, type Registers, type Version } from './registers.ts';
+import { type Consents, lastYes, maySend } from './consent.ts';
+import type { Group } from './partition.ts';
+import { coerce, type PropertyType } from './coerce.ts';
+import { ascending, type Contribution, type K, msOf } from './registers.ts';
+import type { Removals } from './removals.ts';
+import { lastStep, stepsOf } from './timeline.ts';
+import { isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -15,186 +20,194 @@ export interface Projected {
   lists: string[];
 }
 
-const RANK: Record<IdentityClass, number> = { api: 2, auth: 2, payment: 1, address: 0 };
-
-/** Where a group stands: shown, not shown for want of an address, or removed by a deletion. */
-export type Standing = { contact: Projected } | { contact: null; why: 'unknown' | 'deleted' };
-
-/** Identities that may say something of the contact; what the API said counts from `since` on. */
-interface Voices {
-  givers: Identity[];
-  since: K;
+/** Configuration that the projection depends on. */
+export interface Definitions {
+  hasList(id: string): boolean;
+  /** Undefined: no such property. */
+  typeOf(property: string): PropertyType | undefined;
 }
 
-/** The contact of a group: a pure function of its registers. `knownLists`: lists that exist. */
-export function project(group: Group, knownLists: (id: string) => boolean): Standing {
-  const { identities } = group;
-  const erased = identities.reduce((top, i) => later(top, i.registers.said?.erased ?? ''), '');
-  const persons = identities.filter(i => isPerson(i) && !isErased(i, erased));
-  const dead = persons.filter(i => !isLive(i));
-  const last = newestBurial(dead);
-  const buried = last !== null && persons.length === dead.length && !cameFromApi(identities, dead, erased);
-  const removed = buried && last.onDelete === 'delete';
-  // Who asked for deletion leaves nothing behind; after a removal only what came later counts.
-  const since = removed ? later(erased, last.k) : erased;
-  const givers = identities.filter(i => {
-    if (isPerson(i)) return persons.includes(i) && !removed && (isLive(i) || i.registers.buried?.onDelete !== 'delete');
-    return i.registers.class === 'api' || since === '' || i.registers.last > since;
-  });
-  const voices: Voices = { givers, since };
-  const email = shownEmail(voices, group.values);
-  if (email === null) {
-    const gone = removed || dead.some(i => ownEmail(i) !== null) || (erased !== '' && persons.length === 0);
-    return { contact: null, why: gone ? 'deleted' : 'unknown' };
+/** A value and the fact it comes from: what explains a contact. */
+export interface Won<T> {
+  value: T;
+  k: K;
+  view: View;
+}
+
+/** API and proven users before payers, before unproven users, before addresses alone. */
+function classOf(view: View): number {
+  if (view.kind === 'apiContact' || view.kind === 'apiAddress') return 3;
+  if (view.kind === 'user') return isProven(view) || view.runs.some(run => run.proven !== null) ? 3 : 1;
+  return view.kind === 'payer' ? 2 : 0;
+}
+
+type Text = 'f' | 'l';
+const FORMER = { f: (one: Contribution) => one.was?.f, l: (one: Contribution) => one.was?.l };
+
+/** A name by max (class, authority, order); among payers the longest known first, so that nobody renames another by its address. */
+export function findName(views: View[], field: Text): Won<string | null> | null {
+  let top: (Won<string | null> & { rank: number; a: number }) | null = null;
+  for (const view of views) {
+    if (view.withheld) continue;
+    const step = lastStep(stepsOf(view.facts, one => one[field], FORMER[field]));
+    if (!step) continue;
+    const rank = classOf(view);
+    const one = { value: step.v, k: step.k, view, rank, a: rank === 3 ? 1 : step.a };
+    if (!top || winsOver(one, top)) top = one;
   }
-  const origin = oldestOrigin(voices);
-  const subscription = subscriptionOf(identities, buried && !removed ? last.k : null);
-  return {
-    contact: {
-      email,
-      userId: shownUserId(voices),
-      firstName: field(voices, r => r.firstName),
-      lastName: field(voices, r => r.lastName),
-      source: field(voices, r => r.said?.source ?? []) ?? origin?.source ?? '',
-      userGroup: field(voices, r => r.said?.userGroup ?? []) ?? origin?.userGroup ?? '',
-      subscribed: subscription('~'),
-      properties: allProperties(voices),
-      lists: allLists(voices, subscription, knownLists),
-    },
-  };
+  return top;
 }
 
-const later = (a: K, b: K): K => (a > b ? a : b);
-
-/** Whether a deletion through the API came after the person was first seen: dead for good, and nothing of it is left. */
-function isErased({ registers: { first, died } }: Identity, erased: K): boolean {
-  return (died !== null && died < first ? died : first) < erased;
+interface Ranked {
+  rank: number;
+  a: number;
+  k: K;
+  view: View;
 }
 
-/** A contact that the API made before a provider knew it outlives the provider's person. */
-function cameFromApi(identities: Identity[], dead: Identity[], erased: K): boolean {
-  const claims = identities.flatMap(i => i.registers.said?.claims.filter(claim => claim.k > erased) ?? []);
-  return claims.some(claim => dead.every(i => claim.k < i.registers.first));
-}
-
-function newestBurial(dead: Identity[]) {
-  let last: NonNullable<Registers['buried']> | null = null;
-  for (const { registers } of dead)
-    if (registers.buried && (!last || registers.buried.k > last.k)) last = registers.buried;
-  return last;
-}
-
-/** What stands of a field of one identity. */
-const said = <T extends Scalar | null>(i: Identity, versions: Version<T>[], since: K) =>
-  best(versions, i.registers.died, i.registers.class === 'api' ? since : '');
-
-/**
- * Live before dead, then the highest class, then longest known; what the API claims competes with an auth user's by k.
- * An address by which the API only named the contact counts as little as one seen alone. Only addresses that are this group's own.
- */
-function shownEmail({ givers, since }: Voices, values: Set<string>): string | null {
-  let claim: Version<string> | null = null;
-  let other: { i: Identity; version: Version<string> } | null = null;
-  for (const i of givers) {
-    const version = said(i, i.registers.email, since);
-    if (!version || !values.has(`email:${version.v}`)) continue;
-    if (i.registers.class === 'api' && version.a === 1) {
-      if (!claim || version.k > claim.k) claim = version;
-    } else if (!other || before(i, other.i) < 0) other = { i, version };
+function winsOver(one: Ranked, top: Ranked): boolean {
+  if (one.rank !== top.rank) return one.rank > top.rank;
+  if (one.rank === 2) {
+    const known = ascending(one.view.first, top.view.first) || ascending(one.view.id, top.view.id);
+    if (known) return known < 0;
   }
-  if (!claim || !other) return claim?.v ?? other?.version.v ?? null;
-  const auth = other.i.registers.class === 'auth' && isLive(other.i);
-  return auth && other.version.k > claim.k ? other.version.v : claim.v;
+  return one.a !== top.a ? one.a > top.a : one.k > top.k;
 }
 
-const before = (a: Identity, b: Identity) =>
-  standing(b) - standing(a) ||
-  rankOf(b) - rankOf(a) ||
-  ascending(a.registers.first, b.registers.first) ||
-  ascending(a.id, b.id);
-const standing = (i: Identity) => (isLive(i) ? 2 : isPerson(i) ? 1 : 0);
-const rankOf = (i: Identity) => (isPerson(i) ? RANK[i.registers.class] : 0);
-
-function shownUserId(voices: Voices): string | null {
-  const ofApi = { ...voices, givers: voices.givers.filter(i => i.registers.class === 'api') };
-  const auth = voices.givers
-    .filter(i => i.registers.class === 'auth')
-    .sort((a, b) => ascending(a.registers.first, b.registers.first) || ascending(a.id, b.id))[0];
-  return field(ofApi, r => r.userId) ?? auth?.registers.personId ?? field(voices, r => r.userId);
-}
-
-/** Per field: max (class, authority, k). */
-function field(
-  { givers, since }: Voices,
-  pick: (r: Registers) => Version<string>[] | Version<string | null>[],
-): string | null {
-  let top: { version: Version<string | null>; rank: number } | null = null;
-  for (const i of givers) {
-    const version = said<string | null>(i, pick(i.registers), since);
-    if (!version) continue;
-    const rank = RANK[i.registers.class] * 2 + version.a;
-    if (!top || rank > top.rank || (rank === top.rank && version.k > top.version.k)) top = { version, rank };
-  }
-  return top?.version.v ?? null;
-}
-
-function oldestOrigin({ givers, since }: Voices) {
-  let oldest: NonNullable<Registers['origin']> | null = null;
-  for (const { registers } of givers) {
-    const claim = registers.said?.claims.find(each => each.k > since);
-    const origin = claim ? { k: claim.k, source: claim.v, userGroup: '' } : registers.origin;
-    if (!origin || (registers.died !== null && origin.k >= registers.died)) continue;
-    if (!oldest || origin.k < oldest.k) oldest = origin;
-  }
-  return oldest;
-}
-
-function allProperties({ givers, since }: Voices): Record<string, Scalar> {
-  const top = new Map<string, Version>();
-  for (const i of givers) {
-    for (const [key, versions] of Object.entries(i.registers.props)) {
-      const version = said(i, versions, since);
-      const had = top.get(key);
-      if (version && (!had || version.k > had.k)) top.set(key, version);
+/** Of each custom property the newest value that fits its type; null removes. */
+export function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<string, Won<Scalar | null>> {
+  const out = new Map<string, Won<Scalar | null>>();
+  for (const view of views) {
+    if (view.withheld) continue;
+    const keys = new Set<string>();
+    for (const one of view.facts) if (one.c) for (const key of Object.keys(one.c)) keys.add(key);
+    for (const key of keys) {
+      const steps = stepsOf(
+        view.facts,
+        one => (one.c && Object.hasOwn(one.c, key) ? one.c[key] : undefined),
+        one => (one.was?.c && Object.hasOwn(one.was.c, key) ? one.was.c[key] : undefined),
+      );
+      const type = typeOf(key);
+      for (let i = steps.length - 1; i >= 0; i--) {
+        const { v, k } = steps[i]!;
+        const value = v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
+        if (value === undefined) continue;
+        const had = out.get(key);
+        if (!had || k > had.k) out.set(key, { value, k, view });
+        break;
+      }
     }
   }
-  return Object.fromEntries(
-    [...top].sort(([a], [b]) => ascending(a, b)).flatMap(([key, { v }]) => (v === null ? [] : [[key, v]])),
-  );
+  return out;
 }
 
-/**
- * Whether the person was subscribed at a moment ('~': now). Every unsubscribe of theirs counts, removals between or not;
- * a deletion at the provider is one more, for as long as it stands.
- */
-function subscriptionOf(identities: Identity[], buried: K | null): (k: K) => boolean {
-  const words = identities.flatMap(i => i.registers.said?.subscribed ?? []);
-  if (buried !== null) words.push({ a: 1, k: buried, v: false });
-  words.sort((a, b) => ascending(a.k, b.k));
-  return k => words.findLast(word => word.k <= k)?.v ?? true;
+/** What the API set, else the earliest auth id whose address is proven or whose contact it is, else Polar's external id. */
+function findUserId(views: View[], email: string): string | null {
+  let api: Won<string> | null = null;
+  let external: Won<string> | null = null;
+  for (const view of views) {
+    if (view.withheld) continue;
+    for (const one of view.facts) {
+      if (one.userId === undefined) continue;
+      const isApi = view.identity.registers.class === 'api';
+      const had = isApi ? api : external;
+      if (had && had.k >= one.k) continue;
+      const won = { value: one.userId, k: one.k, view };
+      if (isApi) api = won;
+      else external = won;
+    }
+  }
+  if (api) return api.value;
+  const shows = (view: View) => view.runs.some(run => run.proven !== null) || view.now?.email === email || view.now === null;
+  const [auth] = views
+    .filter(view => view.kind === 'user' && view.live && !view.withheld && shows(view))
+    .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id));
+  return auth?.identity.registers.personId ?? external?.value ?? null;
 }
 
-/**
- * What the API said last of a list decides; else the union of what webhooks add, before the identity's death.
- * Nothing is added while unsubscribed.
- */
-function allLists({ givers, since }: Voices, subscribed: (k: K) => boolean, known: (id: string) => boolean): string[] {
+/** What the API set last, else what the earliest fact that has it says. */
+function findOrigin(views: View[], email: string) {
+  let source: { k: K; v: string; set: boolean } | null = null;
+  let group: { k: K; v: string; set: boolean } | null = null;
+  const better = (had: { k: K; set: boolean } | null, k: K, set: boolean) =>
+    !had || (set !== had.set ? set : set ? k > had.k : k < had.k);
+  for (const view of views) {
+    if (view.withheld) continue;
+    const api = view.identity.registers.class === 'api';
+    for (const one of view.facts) {
+      if (one.setSource !== undefined && better(source, one.k, true)) source = { k: one.k, v: one.setSource, set: true };
+      if (one.source !== undefined && (one.e !== undefined || one.made) && better(source, one.k, false))
+        source = { k: one.k, v: one.source, set: false };
+      if (one.group !== undefined && better(group, one.k, api)) group = { k: one.k, v: one.group, set: api };
+    }
+  }
+  return { source: source?.v ?? '', userGroup: group?.v ?? '', email };
+}
+
+/** Joins by facts that came while subscribed; what the API said last of a list decides, and no webhook takes back that it left. */
+function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList: Definitions['hasList']): string[] {
   const out = new Set<string>();
-  const words = new Map<string, Version<boolean>>();
-  for (const { registers } of givers) {
-    for (const [id, first] of Object.entries(registers.lists)) {
-      const adds = [first, registers.relisted?.[id] ?? first];
-      if (adds.some(k => !(registers.died !== null && k >= registers.died) && subscribed(k)) && known(id)) out.add(id);
-    }
-    for (const [id, versions] of Object.entries(registers.said?.lists ?? {})) {
-      const word = versions.findLast(each => each.k > since && (!each.v || subscribed(each.k)));
-      const had = words.get(id);
-      if (word && (!had || word.k > had.k)) words.set(id, word);
+  const said = new Map<string, { k: K; on: boolean }>();
+  for (const view of views) {
+    if (view.withheld) continue;
+    const api = view.identity.registers.class === 'api';
+    for (const one of view.facts) {
+      for (const [id, on] of Object.entries(one.lists ?? {})) {
+        if (!hasList(id)) continue;
+        if (!api) {
+          if (subscribedAt(msOf(one.k))) out.add(id);
+        } else if (!on || subscribedAt(msOf(one.k))) {
+          const had = said.get(id);
+          if (!had || one.k > had.k) said.set(id, { k: one.k, on });
+        }
+      }
     }
   }
-  for (const [id, { v }] of words) {
-    if (v && known(id)) out.add(id);
-    if (!v) out.delete(id);
+  for (const [id, { on }] of said) {
+    if (on) out.add(id);
+    else out.delete(id);
   }
   return [...out].sort(ascending);
+}
+
+/** When deletions that left nobody unsubscribed the contact, ms; null: somebody is here, or came since, or said yes since. */
+function silencedSince(views: View[], { silenced }: Removals): number | null {
+  if (!silenced.size) return null;
+  const here = views.some(view => (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) || view.kind === 'apiContact');
+  if (here) return null;
+  let last: K = '';
+  for (const view of views) {
+    const h = silenced.get(view.id);
+    if (h !== undefined && h > last) last = h;
+  }
+  return last === '' ? null : msOf(last);
+}
+
+/** The contact of a group that shows an address. `now` in ms. */
+export function project(
+  group: Group & { email: string },
+  removals: Removals,
+  consents: Consents,
+  definitions: Definitions,
+  now: number,
+): Projected {
+  const { views, email } = group;
+  const silent = silencedSince(views, removals);
+  const subscribedAt = (ms: number) =>
+    maySend(consents, views, email, ms) && (silent === null || ms < silent || lastYes(consents, views, email) > silent);
+  const properties: [string, Scalar][] = [];
+  for (const [key, { value }] of findProperties(views, definitions.typeOf)) if (value !== null) properties.push([key, value]);
+  properties.sort(([a], [b]) => ascending(a, b));
+  const { source, userGroup } = findOrigin(views, email);
+  return {
+    email,
+    userId: findUserId(views, email),
+    firstName: findName(views, 'f')?.value ?? null,
+    lastName: findName(views, 'l')?.value ?? null,
+    source,
+    userGroup,
+    subscribed: subscribedAt(now),
+    properties: Object.fromEntries(properties),
+    lists: findLists(views, subscribedAt, definitions.hasList),
+  };
 }

@@ -3,7 +3,8 @@ import { suppressionRemovals, suppressions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
-import { type By, contactBy, normalEmail } from './contacts.ts';
+import { type By, contactBy } from './contacts.ts';
+import { normalEmail } from './emails.ts';
 
 const QUOTA = 100; // removals …
 const QUOTA_MS = 30 * 86_400_000; // … in any 30 days, as Loops has it

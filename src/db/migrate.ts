@@ -10,11 +10,12 @@ import workflows from '../../migrations/0006_workflows.sql' with { type: 'text' 
 import outgoing from '../../migrations/0007_outgoing.sql' with { type: 'text' };
 import imports from '../../migrations/0008_imports.sql' with { type: 'text' };
 import runsStatus from '../../migrations/0009_runs_status.sql' with { type: 'text' };
+import people from '../../migrations/0010_people.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init, audience, search, backfill, mail, workflows, outgoing, imports, runsStatus];
+export const MIGRATIONS: string[] = [init, audience, search, backfill, mail, workflows, outgoing, imports, runsStatus, people];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 

@@ -121,12 +121,51 @@ export const identities = sqliteTable(
   t => [index('identities_contact').on(t.contactId)],
 );
 
-/** What ties identities together: `email:…`, `user:…`, `id:stripe:acct_…`. Never removed, former addresses included. */
-export const links = sqliteTable(
-  'links',
+/** By what an identity is found: `email:…`, `user:…`, `id:stripe:acct_…`. Made of its registers. */
+export const ties = sqliteTable(
+  'ties',
   { value: text('value').notNull(), identityId: text('identity_id').notNull() },
-  t => [primaryKey({ columns: [t.value, t.identityId] })],
+  t => [primaryKey({ columns: [t.value, t.identityId] }), index('ties_identity').on(t.identityId)],
 );
+
+/** Who paid: finds an identity, ties nobody. */
+export const payments = sqliteTable(
+  'payments',
+  {
+    value: text('value').primaryKey(), // `stripe:pi_…`
+    identityId: text('identity_id').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('payments_identity').on(t.identityId), index('payments_created').on(t.createdAt)],
+);
+
+/** Changes of mind about mail (audience/consent.ts), under a keyed hash: they outlive contact, account and erasure. */
+export const consents = sqliteTable('consents', {
+  subject: text('subject').primaryKey(),
+  changes: json<unknown>('changes').notNull(),
+});
+
+/** Contacts that became one with another. */
+export const mergedContacts = sqliteTable(
+  'merged_contacts',
+  { fromId: text('from_id').primaryKey(), toId: text('to_id').notNull(), createdAt: time('created_at').notNull() },
+  t => [index('merged_contacts_to').on(t.toId)],
+);
+
+/** Contacts whose user lost the address to somebody else: kept with their history, not listed, not mailed. */
+export const parkedContacts = sqliteTable('parked_contacts', {
+  id: text('id').primaryKey(),
+  email: text('email').notNull(),
+  userId: text('user_id'),
+  firstName: text('first_name'),
+  lastName: text('last_name'),
+  source: text('source').notNull(),
+  userGroup: text('user_group').notNull(),
+  subscribed: integer('subscribed', { mode: 'boolean' }).notNull(),
+  properties: json<Record<string, Scalar>>('properties').notNull(),
+  createdAt: time('created_at').notNull(),
+  updatedAt: time('updated_at').notNull(),
+});
 
 export const contacts = sqliteTable(
   'contacts',

@@ -1,22 +1,20 @@
-import { identityId, registersOf } from '../audience/identities.ts';
-import { best, type Registers, type Version } from '../audience/registers.ts';
+import type { People } from '../audience/people.ts';
+import { type Contribution, deathOf, type Registers } from '../audience/registers.ts';
+import { lastStep, stepsOf } from '../audience/timeline.ts';
 import type { Scalar } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
-import { type Listener, nobody } from '../happenings.ts';
-import { type Origin, type Taken, take } from '../pipeline.ts';
 import type { Fact, Listed } from '../providers/provider.ts';
 import type { BackfillRow } from './backfills.ts';
 import { decide } from './decide.ts';
-import { originOf } from './effect.ts';
+import { type Applied, applyFact, identityOf, type Origin } from './ingest.ts';
 import type { Live } from './live.ts';
+import { originOf } from './origin.ts';
 
 /** What can be said of one listed person without the database: why it is skipped, or the fact to apply. */
 export type Planned = { id: string | null } & ({ skip: string } | { skip: null; fact: Fact; origin: Origin });
 
 /** What became of one. */
-export interface Outcome {
+export interface ItemOutcome {
   kind: 'created' | 'updated' | 'known' | 'waiting';
-  released: number;
 }
 
 /**
@@ -32,7 +30,7 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
   if (decided.status === 'ignored') return { id, skip: decided.message };
   const fact: Fact = { ...decided.fact, rank: 1 };
   const source = { id: row.id, type, externalId: id, occurredAt: at, receivedAt: at, replays: 0 };
-  const { origin } = originOf(live, source, body, fact);
+  const origin = originOf(live, source, body, fact);
   const settings = {
     ...origin.settings,
     triggerEvent: row.triggerEvents ? origin.settings.triggerEvent : null,
@@ -43,52 +41,52 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
 }
 
 /** Whether the newest word of a field is another one than this. Null says nothing. */
-const differs = (versions: Version<Scalar | null>[], value: Scalar | null) =>
-  value !== null && best(versions, null)?.v !== value;
+const differs = (last: Scalar | null | undefined, value: Scalar | null) => value !== null && last !== value;
 
-function outdated(r: Registers, fact: Fact, { settings, contactProperties }: Origin): boolean {
-  if (r.died !== null) return false;
-  if (differs(r.email, fact.email) || differs(r.userId, fact.userId)) return true;
-  if (settings.syncNames && (differs(r.firstName, fact.firstName) || differs(r.lastName, fact.lastName))) return true;
-  return Object.entries(contactProperties).some(
-    ([key, value]) => Object.hasOwn(r.props, key) && differs(r.props[key] ?? [], value),
-  );
+function isOutdated(r: Registers, fact: Fact, { settings, contactProperties }: Origin): boolean {
+  if (deathOf(r) !== null) return false;
+  const last = <T>(pick: (one: Contribution) => T | undefined) => lastStep(stepsOf(r.facts, pick, () => undefined))?.v;
+  if (differs(last(one => one.e), fact.email)) return true;
+  if (fact.userId !== r.personId && differs(last(one => one.userId), fact.userId)) return true;
+  if (settings.syncNames && (differs(last(one => one.f), fact.firstName) || differs(last(one => one.l), fact.lastName)))
+    return true;
+  return Object.entries(contactProperties).some(([key, value]) => {
+    const known = last(one => (one.c && Object.hasOwn(one.c, key) ? one.c[key] : undefined));
+    return known !== undefined && differs(known, value);
+  });
 }
 
 const CHANGES = /^(contact\.(?!kept)|list\.)/;
 
-function outcomeOf(all: Taken[]): Outcome {
-  const kinds = all.flatMap(taken => taken.effects.map(effect => effect.kind)).filter(kind => CHANGES.test(kind));
-  const released = all.reduce((sum, taken) => sum + taken.released, 0);
-  if (all.every(taken => taken.status === 'waiting')) return { kind: 'waiting', released };
-  return { kind: kinds.includes('contact.created') ? 'created' : kinds.length ? 'updated' : 'known', released };
+function kindOf(all: Applied[]): ItemOutcome['kind'] {
+  const kinds = all.flatMap(applied => applied.effects.map(effect => effect.kind)).filter(kind => CHANGES.test(kind));
+  if (all.every(applied => applied.status === 'waiting')) return 'waiting';
+  return kinds.includes('contact.created') ? 'created' : kinds.length ? 'updated' : 'known';
 }
 
 /**
  * Applies one person through the webhooks' path. Where the provider says when the object changed, its time orders it among the
  * webhooks. Where it does not (Stripe), it counts as of its creation, and once more as of the reading (`readAt`, whole seconds like
  * the webhooks') if something else is known: then an update was missed.
- * Events and workflows see it only when they are to, and only when the provider has never told of this person before.
+ * Events see it only when they are to, and only when the provider has never told of this person before.
  */
-export async function applyOne(
-  tx: Tx,
+export function applyListed(
+  people: People,
   live: Live,
   { fact, origin }: { fact: Fact; origin: Origin },
   readAt: number,
   now: number,
-  tell: Listener | null,
-): Promise<Outcome> {
-  const hear = tell ?? nobody;
-  const id = identityId(origin.provider, fact) ?? '';
-  const before = await registersOf(tx, id);
-  const unchanged = Boolean(before?.mapped);
-  const taken = [await take(tx, fact, { ...origin, unchanged }, now, hear)];
+): { kind: ItemOutcome['kind']; all: Applied[] } {
+  const id = identityOf(people, origin.provider, fact) ?? '';
+  const before = people.identities.get(id)?.registers;
+  const silent = before?.mapped ? () => true : null;
+  const all = [applyFact(people, fact, { ...origin, silent }, now)];
   if (before && live.provider.backfill?.undated) {
-    const after = await registersOf(tx, id);
-    if (after && outdated(after, fact, origin)) {
+    const after = people.identities.get(id)?.registers;
+    if (after && isOutdated(after, fact, origin)) {
       const asRead = { ...fact, at: Math.floor(readAt / 1000) * 1000 };
-      taken.push(await take(tx, asRead, { ...origin, key: `${origin.key}:now`, unchanged: true }, now, hear));
+      all.push(applyFact(people, asRead, { ...origin, key: `${origin.key}:now`, silent: () => true }, now));
     }
   }
-  return outcomeOf(taken);
+  return { kind: kindOf(all), all };
 }

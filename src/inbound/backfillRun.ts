@@ -4,8 +4,11 @@ import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { ApiTrouble } from '../providers/api.ts';
 import type { Backfill, ListPage } from '../providers/provider.ts';
-import { backoffMs } from './apply.ts';
-import { applyOne, type Planned, planned } from './backfillItem.ts';
+import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
+import { changeOfEvent } from '../events.ts';
+import { backoffMs } from './applyDelivery.ts';
+import { applyListed, type Planned, planned } from './backfillItem.ts';
+import { keysOf } from './recordDelivery.ts';
 import {
   anyBackfillDue,
   type BackfillRow,
@@ -80,13 +83,6 @@ function pageOf(
   });
 }
 
-/** Ends a dry run's transaction, so that nothing of it stays. */
-class Rehearsed extends Error {
-  constructor(readonly tally: Tally) {
-    super('a dry run leaves nothing behind');
-  }
-}
-
 interface Tally {
   counts: Partial<BackfillCounts>;
   reasons: string[];
@@ -126,47 +122,63 @@ async function applyChunk(
   }
 }
 
+/** False: the lease is lost. */
 async function write(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number): Promise<boolean> {
-  const { held, released } = await ctx.store.write(async tx => {
-    if (!(await updateLeased(tx, row, { dueAt: ctx.now() + LEASE_MS }))) return { held: false, released: 0 };
-    const tally = await applyAll(tx, ctx, live, row, chunk, readAt);
-    await note(tx, row, chunk, tally);
-    return { held: true, released: tally.counts.released ?? 0 };
+  let held = true;
+  const call = chunkCall(live, row, chunk, readAt);
+  await callPeople(ctx.people, {
+    ...call,
+    async after(tx, tally) {
+      held = await updateLeased(tx, row, { dueAt: ctx.now() + LEASE_MS });
+      if (!held) throw new LeaseLost('the lease of a back-fill ran out');
+      await note(tx, row, chunk, tally);
+    },
+  }).catch(error => {
+    if (!(error instanceof LeaseLost)) throw error;
   });
-  if (released > 0) ctx.wake();
   return held;
 }
 
+/** Ends a transaction whose outcome somebody else has to note. */
+class LeaseLost extends Error {}
+
+/** A dry run: applied in memory only. */
 async function rehearse(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number) {
-  const tally = await ctx.store
-    .write(async tx => {
-      throw new Rehearsed(await applyAll(tx, ctx, live, row, chunk, readAt));
-    })
-    .catch((error: unknown) => {
-      if (error instanceof Rehearsed) return error.tally;
-      throw error;
-    });
+  const tally = await ctx.people.preview(chunkCall(live, row, chunk, readAt));
   return ctx.store.write(tx => note(tx, row, chunk, tally));
 }
 
-async function applyAll(tx: Tx, ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number) {
-  const now = ctx.now();
-  const tally = { counts: { read: 0 } as Partial<BackfillCounts>, reasons: [] as string[] };
-  const add = (what: keyof BackfillCounts, n: number) => {
-    tally.counts[what] = (tally.counts[what] ?? 0) + n;
+function chunkCall(live: Live, row: BackfillRow, chunk: Planned[], readAt: number): PersonCall<Tally> {
+  const ready = chunk.flatMap(each => (each.skip === null ? [{ fact: each.fact, origin: each.origin }] : []));
+  const keys = ready.map(keysOf);
+  const merged = (kind: 'ids' | 'ties' | 'payments' | 'lists') => keys.flatMap(each => each[kind] ?? []);
+  return {
+    keys: { ids: merged('ids'), ties: merged('ties'), payments: merged('payments'), lists: merged('lists') },
+    silent: !row.triggerEvents,
+    apply(people, now) {
+      const tally: Tally = { counts: { read: 0 }, reasons: [] };
+      const outcome = outcomeFrom(tally, null, { key: row.id, deliveryId: null });
+      const add = (what: keyof BackfillCounts, n: number) => {
+        tally.counts[what] = (tally.counts[what] ?? 0) + n;
+      };
+      for (const each of chunk) {
+        add('read', 1);
+        if (each.skip !== null) {
+          add('skipped', 1);
+          tally.reasons.push(each.skip);
+          continue;
+        }
+        const { kind, all } = applyListed(people, live, each, readAt, now);
+        add(kind, 1);
+        for (const applied of all) {
+          outcome.changes.push(...applied.changes, ...(applied.event ? [changeOfEvent(applied.event)] : []));
+          if (applied.event) outcome.events.push(applied.event);
+          outcome.known.push(...applied.known);
+        }
+      }
+      return outcome;
+    },
   };
-  for (const each of chunk) {
-    add('read', 1);
-    if (each.skip !== null) {
-      add('skipped', 1);
-      tally.reasons.push(each.skip);
-      continue;
-    }
-    const { kind, released } = await applyOne(tx, live, each, readAt, now, row.triggerEvents ? ctx.tell : null);
-    add(kind, 1);
-    add('released', released);
-  }
-  return tally;
 }
 
 /** Notes how far a page got, and adds to the counts. False when the lease is lost. */

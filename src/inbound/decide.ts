@@ -1,8 +1,13 @@
 import type { Fact, Ignored } from '../providers/provider.ts';
 import type { Live } from './live.ts';
 
-/** What can be said without the database: ignored with the reason, or the fact that will be applied. */
-export type Decision = { status: 'ignored'; message: string } | { status: 'queued'; message: string; fact: Fact };
+/**
+ * What can be said without the database. `ignored` with the reason; `final` where no settings could change it, so that its body is not
+ * kept. `queued`: the fact that will be applied.
+ */
+export type Decision =
+  | { status: 'ignored'; message: string; final: boolean }
+  | { status: 'queued'; message: string; fact: Fact };
 
 export function decide(
   live: Live,
@@ -10,22 +15,16 @@ export function decide(
   seen: { type: string; at: number; externalId: string },
 ): Decision {
   const fact = live.provider.read(redacted, live.settings, seen);
-  if (isIgnored(fact)) return { status: 'ignored', message: fact.ignored };
-  const type = fact.settingsType ?? seen.type;
-  if (!live.events[type]?.enabled) {
-    return {
-      status: 'ignored',
-      message: `Ignored: ${type} is switched off for this endpoint. Enable it under events to apply it.`,
-    };
-  }
-  if (fact.personId === null && fact.email === null && !fact.aliases.length) {
-    return { status: 'ignored', message: `Ignored: this ${type} names no person: no address and no id of one.` };
-  }
-  const who = fact.email ?? `${fact.personId ?? fact.aliases[0]}, as soon as that person is known`;
-  const message = live.paused
-    ? 'Stored. The endpoint is paused; it is applied when the endpoint is resumed'
-    : `Accepted: ${type} will be applied to ${who}`;
-  return { status: 'queued', message, fact };
+  const type = isIgnored(fact) ? seen.type : (fact.settingsType ?? seen.type);
+  const known = live.provider.types.some(each => each.type === seen.type);
+  const refuse = (message: string): Decision => ({ status: 'ignored', message, final: !known });
+  if (isIgnored(fact)) return refuse(fact.ignored);
+  if (!live.events[type]?.enabled)
+    return refuse(`Ignored: ${type} is switched off for this endpoint. Enable it under events to apply it.`);
+  if (fact.personId === null && fact.email === null && !fact.payments.length)
+    return refuse(`Ignored: this ${type} names no person: no address and no id of one.`);
+  const who = fact.email ?? `${fact.personId ?? fact.payments[0]}, as soon as that person is known`;
+  return { status: 'queued', message: `Accepted: ${type} will be applied to ${who}`, fact };
 }
 
 export const isIgnored = (value: object): value is Ignored => 'ignored' in value;

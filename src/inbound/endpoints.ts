@@ -8,7 +8,7 @@ import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
-import { park, unpark } from './log.ts';
+import { holdQueued, releaseHeld } from './recordDelivery.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
 export type SecretRow = typeof secrets.$inferSelect;
@@ -189,8 +189,8 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
   if (patch.paused !== undefined) set.paused = patch.paused;
   await tx.update(endpoints).set(set).where(eq(endpoints.id, id));
-  if (patch.paused === true && !row.paused) await park(tx, id);
-  if (patch.paused === false && row.paused) await unpark(tx, id);
+  if (patch.paused === true && !row.paused) await holdQueued(tx, id);
+  if (patch.paused === false && row.paused) await releaseHeld(tx, id);
   return { ...row, ...set };
 }
 

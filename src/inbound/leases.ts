@@ -2,8 +2,7 @@ import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import type { Taken } from '../pipeline.ts';
-import { NEVER } from './log.ts';
+import { NEVER } from './recordDelivery.ts';
 
 const LEASE_MS = 60_000; // a look-up takes 15 s at most
 const MAX_CRASHES = 3;
@@ -21,6 +20,7 @@ export type Claimed = Pick<
   | 'attempts'
   | 'crashes'
   | 'replays'
+  | 'identityId'
 >;
 
 /**
@@ -56,6 +56,7 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
       attempts: deliveries.attempts,
       crashes: deliveries.crashes,
       replays: deliveries.replays,
+      identityId: deliveries.identityId,
     });
 }
 
@@ -114,46 +115,6 @@ export async function finish(tx: Tx, row: Claimed, set: Partial<typeof deliverie
     .set({ ...set, leased: false })
     .where(and(eq(deliveries.id, row.id), eq(deliveries.leased, true), eq(deliveries.attempts, row.attempts)))
     .returning({ id: deliveries.id });
-  if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
-}
-
-/** `finish` for the usual outcome, prepared. */
-export async function conclude(tx: Tx, row: Claimed, taken: Taken, now: number): Promise<void> {
-  if (taken.erased) await tx.delete(payloads).where(eq(payloads.deliveryId, row.id));
-  const { status, message, effects, contactId, identityId: waitsFor } = taken;
-  const done = await prepare(tx, 'conclude', t =>
-    t
-      .update(deliveries)
-      .set({
-        status: sql`${sql.placeholder('status')}`,
-        message: sql`${sql.placeholder('message')}`,
-        effects: sql`${sql.placeholder('effects')}`,
-        contactId: sql`${sql.placeholder('contactId')}`,
-        identityId: sql`${sql.placeholder('identityId')}`,
-        processedAt: sql`${sql.placeholder('processedAt')}`,
-        dueAt: 0,
-        leased: false,
-        error: null,
-      })
-      .where(
-        and(
-          eq(deliveries.id, sql.placeholder('id')),
-          eq(deliveries.leased, true),
-          eq(deliveries.attempts, sql.placeholder('attempts')),
-        ),
-      )
-      .returning({ id: deliveries.id })
-      .prepare(),
-  ).all({
-    id: row.id,
-    attempts: row.attempts,
-    status,
-    message,
-    effects: JSON.stringify(effects),
-    contactId,
-    identityId: taken.erased ? null : waitsFor,
-    processedAt: status === 'processed' ? now : null,
-  });
   if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
 }
 

@@ -4,9 +4,9 @@ import { StoreUnavailable } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
 import { decide, needsLookup } from './decide.ts';
-import { type Effect, effectOf } from './effect.ts';
 import type { Live } from './live.ts';
-import { type Logged, log, type NewDelivery } from './log.ts';
+import { originOf } from './origin.ts';
+import { type Received, type Recorded, receiving } from './recordDelivery.ts';
 import { clockIsRight, refuse } from './refuse.ts';
 import { touch } from './touch.ts';
 
@@ -35,17 +35,12 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
   }
   clockIsRight(ctx);
   touch(ctx, live.id, seen.secretId, now);
-  const { delivery, effect } = describe(ctx, live, raw, seen, now);
-  const logged = await store(ctx, delivery, effect);
-  if (logged.work) ctx.wake();
+  const received = describe(live, raw, seen, now);
+  const recorded = await record(ctx, received);
+  if (recorded.status === 'queued') ctx.wake();
   return {
     status: 200,
-    body: {
-      success: true,
-      result: logged.result,
-      message: logged.message,
-      deliveryId: logged.id,
-    },
+    body: { success: true, result: recorded.result, message: recorded.message, deliveryId: recorded.id },
   };
 }
 
@@ -53,30 +48,26 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
  * Logs a delivery and, where nothing speaks against it, applies it in the same transaction: one commit, nothing between. One that
  * can't be applied so is logged as queued, and the worker counts its attempts.
  */
-async function store(ctx: Context, delivery: NewDelivery, effect: Effect | null): Promise<Logged> {
-  if (effect && !ctx.careful.now()) {
+async function record(ctx: Context, received: Received): Promise<Recorded> {
+  if (received.ready && !ctx.careful.now()) {
     try {
-      return await ctx.store.write(tx => log(tx, delivery, effect));
+      return await ctx.people.write(receiving, received);
     } catch (error) {
       if (error instanceof StoreUnavailable) throw error;
-      ctx.log.warn({ err: error, deliveryId: delivery.id }, 'could not apply a delivery as it came; it is queued');
+      ctx.log.warn(
+        { err: error, deliveryId: received.delivery.id },
+        'could not apply a delivery as it came; it is queued',
+      );
     }
   }
-  return ctx.store.write(tx => log(tx, delivery));
+  return ctx.people.write(receiving, { ...received, ready: null });
 }
 
 const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
-interface Described {
-  delivery: NewDelivery;
-  /** Null: to be queued, or nothing to apply. */
-  effect: Effect | null;
-}
-
 /** The log row of a verified request, with everything decided that needs no database. */
-function describe(ctx: Context, live: Live, raw: RawRequest, seen: Seen, now: number): Described {
+function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Received {
   const { provider } = live;
-  const headers = logged(provider.logHeaders, raw.headers);
   const base = {
     id: newId('dlv', now),
     endpointId: live.id,
@@ -84,28 +75,32 @@ function describe(ctx: Context, live: Live, raw: RawRequest, seen: Seen, now: nu
     type: seen.type.slice(0, 200),
     occurredAt: seen.at,
     secretId: seen.secretId,
-    headers,
+    headers: logged(provider.logHeaders, raw.headers),
     paused: live.paused,
-    replays: 0,
     receivedAt: now,
   };
-  if (seen.json === undefined) {
-    const hash = createHash('sha256').update(raw.body).digest('hex');
-    const message = `Ignored: verified, but ${seen.problem ?? 'not JSON'}`;
-    const externalId = bounded(seen.externalId ?? `body:${hash}`);
-    return { delivery: { ...base, status: 'ignored', message, externalId, dedupe: null, body: null }, effect: null };
-  }
+  const ignored = (message: string, externalId: string): Received => ({
+    delivery: { ...base, status: 'ignored', message, externalId: bounded(externalId), dedupe: null, body: null },
+    ready: null,
+  });
+  const hashOf = (body: Uint8Array | string) => `body:${createHash('sha256').update(body).digest('hex')}`;
+  if (seen.json === undefined)
+    return ignored(`Ignored: verified, but ${seen.problem ?? 'not JSON'}`, seen.externalId ?? hashOf(raw.body));
   const redacted = provider.redact(seen.json);
   const body = redacted === seen.json ? textDecoder.decode(raw.body) : JSON.stringify(redacted);
   const dedupe = seen.externalId === null ? (provider.dedupe?.(redacted) ?? null) : null;
-  const externalId = bounded(
-    seen.externalId ?? dedupe?.hash ?? `body:${createHash('sha256').update(body).digest('hex')}`,
-  );
+  const externalId = bounded(seen.externalId ?? dedupe?.hash ?? hashOf(body));
   const decided = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
-  const { status, message } = decided;
-  const delivery = { ...base, status, message, externalId, dedupe: dedupe?.group ?? null, body };
-  const atOnce = decided.status === 'queued' && !live.paused && !needsLookup(live, decided.fact);
-  return { delivery, effect: atOnce ? effectOf(ctx.tell, live, delivery, redacted, decided.fact) : null };
+  // Nothing is kept of a type that is not applied: it may hold whatever the provider knows, one-time codes included.
+  if (decided.status === 'ignored' && decided.final) return ignored(decided.message, externalId);
+  const { status, message } = live.paused
+    ? { status: 'queued' as const, message: 'Stored. The endpoint is paused; it is decided and applied when the endpoint is resumed' }
+    : decided;
+  const delivery = { ...base, status, message, externalId, dedupe: dedupe && { group: dedupe.group, once: dedupe.once }, body };
+  if (decided.status !== 'queued' || live.paused || needsLookup(live, decided.fact))
+    return { delivery, ready: null };
+  const origin = originOf(live, { ...delivery, replays: 0 }, redacted, decided.fact);
+  return { delivery, ready: { fact: decided.fact, origin } };
 }
 
 /** External ids are at most 255 characters; a longer one is kept as its hash. */

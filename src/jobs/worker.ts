@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
-import { apply, backoffMs, LONGEST_DELAY_MS } from '../inbound/apply.ts';
+import { applyDelivery, backoffMs, LONGEST_DELAY_MS } from '../inbound/applyDelivery.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
 import { retainMails } from '../mail/retention.ts';
@@ -166,7 +166,7 @@ export class Worker {
     try {
       const bodies = await store.read(tx => bodiesOf(tx, ids));
       const now = this.ctx.now();
-      const outcomes = await Promise.all(claimed.map(row => apply(this.ctx, row, bodies.get(row.id), now)));
+      const outcomes = await Promise.all(claimed.map(row => applyDelivery(this.ctx, row, bodies.get(row.id), now)));
       this.unfinished.push(...ids.filter((_, i) => outcomes[i] === 'giveBack'));
     } catch (error) {
       this.unfinished.push(...ids);

@@ -1,6 +1,8 @@
 import { eq } from 'drizzle-orm';
 import { suppress } from '../audience/suppressions.ts';
-import { setSubscribed } from '../audience/write.ts';
+import { consentCall } from '../audience/apiCalls.ts';
+import { normalEmail } from '../audience/emails.ts';
+import { callPeople } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { contacts, type MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
@@ -157,13 +159,17 @@ export class Mailer {
     const outcome = await this.smtp.send(letter);
     this.watch(row, outcome);
     const now = this.ctx.now();
-    await store.write(async tx => {
+    const settled = async (tx: Tx) => {
       const set = { ...shown, ...became(row, outcome, now) };
       if (!(await settleMail(tx, row, set))) return;
-      if (outcome.kind === 'bounced') await this.lose(tx, letter.to, row.id, now);
+      if (outcome.kind === 'bounced') await suppress(tx, letter.to, 'bounced', now);
       const told = toldOf(outcome, set.state);
       if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
-    });
+    };
+    if (outcome.kind !== 'bounced') return void (await store.write(settled));
+    // An address that is no good gets nothing more, and its contact is unsubscribed.
+    const call = consentCall(normalEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
+    await callPeople(this.ctx.people, { ...call, after: settled });
   }
 
   /** What an outcome says of the mail server. */
@@ -176,13 +182,6 @@ export class Mailer {
     log.warn({ mailId: row.id, kind: outcome.kind, error: outcome.error }, 'a mail did not go out');
     if (outcome.kind === 'down' && !this.stopping) this.downUntil = performance.now() + DOWN_MS;
     if (outcome.kind === 'down' || (outcome.kind === 'later' && outcome.trouble)) health.mailTrouble = outcome.error;
-  }
-
-  /** An address that is no good gets nothing more, and its contact is unsubscribed. */
-  private async lose(tx: Tx, email: string, mailId: string, now: number): Promise<void> {
-    await suppress(tx, email, 'bounced', now);
-    const [contact] = await tx.select({ id: contacts.id }).from(contacts).where(eq(contacts.email, email));
-    if (contact) await setSubscribed(tx, contact.id, false, { key: `${mailId}:bounced` }, now, this.ctx.tell);
   }
 }
 

@@ -1,11 +1,10 @@
-import { eq } from 'drizzle-orm';
-import { emailOf } from '../audience/contacts.ts';
-import { writeContact } from '../audience/write.ts';
+import { emailOf } from '../audience/emails.ts';
+import { findByEmail } from '../audience/apiWrite.ts';
+import { keysOfWrite, writingCall } from '../audience/apiCalls.ts';
+import { callPeople, outcomeFrom } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
-import { contacts } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
-import { useIdempotencyKey } from '../idempotency.ts';
 import { queueMail } from './mails.ts';
 import { missingData, render } from './render.ts';
 import { publishedOf } from './transactional.ts';
@@ -33,14 +32,24 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
   if (missing.length)
     throw new AppError('invalid', `Missing required data variable(s): ${missing.join(', ').slice(0, NAMED)}`);
   render(content, { contact: { email: to }, event: {}, data, unsubscribeUrl: '' }); // refuses what can't be rendered
-  const id = await ctx.store.write(async tx => {
-    if (idempotencyKey !== null) await useIdempotencyKey(tx, 'transactional', idempotencyKey, now);
-    const [known] = await tx.select({ id: contacts.id }).from(contacts).where(eq(contacts.email, to));
-    let contactId = known?.id ?? null;
-    if (contactId === null && send.addToAudience)
-      contactId = (await writeContact(tx, 'upsert', { email: to }, { key, source: 'API' }, now, ctx.tell)).contactId;
-    const mail = { key, contactId, to, emailMessageId, data: { data }, transactional: true, transactionalId };
-    return queueMail(tx, mail, now);
+  const write = writingCall('upsert', { email: to }, { key, source: 'API' });
+  let id: string | null = null;
+  await callPeople(ctx.people, {
+    keys: keysOfWrite({ email: to }),
+    idempotency: idempotencyKey === null ? undefined : { scope: 'transactional', key: idempotencyKey },
+    apply(people, now) {
+      const known = findByEmail(people, to);
+      if (known?.shown || !send.addToAudience) {
+        const contactId = known?.shown ? known.contact.id : null;
+        return outcomeFrom({ contactId }, null, { key, deliveryId: null });
+      }
+      const outcome = write.apply(people, now);
+      return { ...outcome, result: { contactId: outcome.result.contactId } };
+    },
+    async after(tx, { contactId }, at) {
+      const mail = { key, contactId, to, emailMessageId, data: { data }, transactional: true, transactionalId };
+      id = await queueMail(tx, mail, at);
+    },
   });
   ctx.wake();
   return id ?? '';

@@ -3,7 +3,7 @@ import { viewContacts } from '../audience/contacts.ts';
 import { viewList } from '../audience/lists.ts';
 import { type Effect, lists, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import type { Cause, Happening, Who } from '../happenings.ts';
+import type { Cause, ContactChange, Who } from '../changes.ts';
 import { newId } from '../id.ts';
 import { EVENT_RECEIVED, type EventName } from './names.ts';
 
@@ -35,7 +35,7 @@ async function mailingList(tx: Tx, id: string) {
 }
 
 /** What of a happening goes out. Loops tells of a removal by two messages. */
-function messagesOf(happening: Happening, cause: Cause): Message[] {
+function messagesOf(happening: ContactChange, cause: Cause): Message[] {
   const { contact } = happening;
   const message = (name: EventName, members: Message['members'] = none, target = ''): Message => ({
     name,
@@ -125,7 +125,7 @@ export class Subscribed {
   }
 
   /** Tells subscriptions what happened to contacts: queues their calls in the transaction that does it. */
-  hear = async (tx: Tx, happenings: Happening[], cause: Cause, now: number): Promise<Effect[]> => {
+  hear = async (tx: Tx, happenings: ContactChange[], cause: Cause, now: number): Promise<Effect[]> => {
     if (!(await this.current(tx)).size) return [];
     return this.queue(
       tx,

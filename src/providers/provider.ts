@@ -162,8 +162,13 @@ export interface Provider<S = unknown> {
   read(body: unknown, settings: S, seen: { type: string; at: number; externalId: string | null }): Fact | Ignored;
   /** The same document as it was before an update, where the event itself says so (previous_attributes, old_record). Else null. */
   previous(body: unknown): unknown;
-  /** Ids of a provider without event ids: `group` names the row, `hash` this state of it. A duplicate equals the group's newest. */
-  dedupe?(body: unknown): { group: string; hash: string } | null;
+  /**
+   * Ids of a provider without event ids: `group` names the row, `hash` this state of it. `once`: the same again is a duplicate for ever;
+   * else only if it equals the row's newest accepted one.
+   */
+  dedupe?(body: unknown): { group: string; hash: string; once: boolean } | null;
+  /** Whether a mapping path leads to a key that redaction withholds. */
+  withholds?(path: string): boolean;
   /** One call to the provider's API for an event that holds only an id. Null: that person can't be looked up. */
   lookup?(body: unknown, fact: Fact, settings: S, fetch: Fetch): Promise<Fact | null>;
   /** Reads everybody there is already. */

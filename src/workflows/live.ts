@@ -1,6 +1,6 @@
 import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import type { Cause, Happening } from '../happenings.ts';
+import type { Cause, ContactChange } from '../changes.ts';
 import { changed } from './conditions.ts';
 import { mergeRuns } from './runs.ts';
 import { startRun } from './start.ts';
@@ -27,7 +27,7 @@ export class Automation {
     this.changes++;
   }
 
-  readonly hear = async (tx: Tx, happenings: Happening[], cause: Cause, now: number): Promise<Effect[]> => {
+  readonly hear = async (tx: Tx, happenings: ContactChange[], cause: Cause, now: number): Promise<Effect[]> => {
     for (const each of happenings) if (each.kind === 'contact.merged') await mergeRuns(tx, each.from, each.contact.id);
     const workflows = await this.listening(tx);
     if (!workflows.length) return [];
@@ -69,15 +69,15 @@ export class Automation {
 }
 
 /** What makes an entry unique, '' for once in a contact's life; null: this is not what the workflow waits for. */
-function entryOf({ trigger }: Listening, happening: Happening, { key }: Cause): string | null {
+function entryOf({ trigger }: Listening, happening: ContactChange, { key }: Cause): string | null {
   switch (trigger.typeName) {
     case 'SignupTrigger':
-      return happening.kind === 'contact.created' ? '' : null;
+      return happening.kind === 'contact.created' && !happening.split ? '' : null;
     case 'EventTrigger':
       if (happening.kind !== 'event' || happening.eventName !== trigger.eventName) return null;
       return trigger.reEligible ? happening.eventId : '';
     case 'AddToListTrigger':
-      if (happening.kind !== 'list.subscribed' || happening.listId !== trigger.mailingListId) return null;
+      if (happening.kind !== 'list.subscribed' || happening.split || happening.listId !== trigger.mailingListId) return null;
       return trigger.reEligible ? `${key}:${happening.listId}` : '';
     case 'ContactPropertyTrigger': {
       const query = trigger.contactPropertyQuery;

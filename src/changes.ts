@@ -8,12 +8,17 @@ export interface Who {
   userId: string | null;
 }
 
-/** What happened to a contact, whichever way it came about. `was` and `is` hold the fields that changed, custom properties by key. */
-export type Happening = { contact: Who } & (
-  | { kind: 'contact.created' | 'contact.unsubscribed' | 'contact.resubscribed' | 'contact.deleted' }
+/**
+ * What happened to a contact, whichever way it came about. `was` and `is` hold the fields that changed, custom properties by key.
+ * `split`: the contact left another one; nobody signed up.
+ */
+export type ContactChange = { contact: Who } & (
+  | { kind: 'contact.created'; split?: true }
+  | { kind: 'contact.unsubscribed' | 'contact.resubscribed' | 'contact.deleted' }
   | { kind: 'contact.changed'; was: Record<string, Scalar | null>; is: Record<string, Scalar | null> }
   | { kind: 'contact.merged'; from: string }
-  | { kind: 'list.subscribed' | 'list.unsubscribed'; listId: string }
+  | { kind: 'list.subscribed'; listId: string; split?: true }
+  | { kind: 'list.unsubscribed'; listId: string }
   | { kind: 'event'; eventId: string; eventName: string; eventProperties: Record<string, Scalar> }
 );
 
@@ -24,16 +29,16 @@ export interface Cause {
 }
 
 /** Hears what happened in the transaction that did it, and says what it did about it. Look at the database only when it concerns you. */
-export type Listener = (tx: Tx, happenings: Happening[], cause: Cause, now: number) => Promise<Effect[]>;
+export type Listener = (tx: Tx, changes: ContactChange[], cause: Cause, now: number) => Promise<Effect[]>;
 
 /** All listeners as one. */
-export const tellAll =
+export const publishToAll =
   (listeners: Listener[]): Listener =>
-  async (tx, happenings, cause, now) => {
+  async (tx, changes, cause, now) => {
     const effects: Effect[] = [];
-    if (happenings.length) for (const hear of listeners) effects.push(...(await hear(tx, happenings, cause, now)));
+    if (changes.length) for (const hear of listeners) effects.push(...(await hear(tx, changes, cause, now)));
     return effects;
   };
 
 /** For changes that nothing may follow from. */
-export const nobody: Listener = async () => [];
+export const ignoreChanges: Listener = async () => [];

@@ -1,0 +1,83 @@
+import { msOf } from './registers.ts';
+import type { View } from './views.ts';
+
+/** One change of mind about mail: of an address, or of a person. Newest last; the last sixteen are kept. */
+export interface ConsentChange {
+  /** ms since 1970. */
+  at: number;
+  subscribed: boolean;
+  reason: ConsentReason;
+}
+export type ConsentReason = 'link' | 'api' | 'import' | 'complaint' | 'bounce' | 'page' | 'manual';
+
+/** Changes by subject: `email:ada@example.com` or `person:stripe:cus_…`. */
+export type Consents = ReadonlyMap<string, ConsentChange[]>;
+
+export const MAX_CHANGES = 16;
+export const ofAddress = (email: string) => `email:${email}`;
+export const ofPerson = (identityId: string) => `person:${identityId}`;
+
+/** Adds a change in its place in time, keeping the newest sixteen. Of one moment, the no counts. */
+export function withChange(changes: ConsentChange[], change: ConsentChange): ConsentChange[] {
+  const all = [...changes, change].sort((a, b) => a.at - b.at || Number(b.subscribed) - Number(a.subscribed));
+  return all.slice(-MAX_CHANGES);
+}
+
+/** Every subject whose consent may matter to these views. */
+export function subjectsOf(views: View[]): string[] {
+  const out = new Set<string>();
+  for (const view of views) {
+    if (view.kind === 'user' || view.kind === 'payer' || view.kind === 'apiContact') out.add(ofPerson(view.id));
+    for (const run of view.runs) out.add(ofAddress(run.email));
+  }
+  return [...out];
+}
+
+const lastBy = (changes: ConsentChange[], at: number) => changes.findLast(each => each.at <= at);
+
+/** What an address said last by a moment (ms); null: nothing. */
+export function addressSays(consents: Consents, email: string, at: number): ConsentChange | null {
+  return lastBy(consents.get(ofAddress(email)) ?? [], at) ?? null;
+}
+
+/**
+ * What a person said last by a moment: for itself, or as whoever showed an address then. Whoever shows an address that opted out
+ * before is marked from then on. A hard bounce is of the address alone.
+ */
+function personSays(consents: Consents, view: View, at: number): ConsentChange | null {
+  let last = lastBy(consents.get(ofPerson(view.id)) ?? [], at) ?? null;
+  const take = (change: ConsentChange) => {
+    if (!last || change.at > last.at || (change.at === last.at && !change.subscribed)) last = change;
+  };
+  for (const run of view.runs) {
+    const changes = consents.get(ofAddress(run.email));
+    if (!changes) continue;
+    const said = changes.filter(each => each.reason !== 'bounce');
+    const from = msOf(run.from);
+    const to = run.to === null ? Number.POSITIVE_INFINITY : msOf(run.to);
+    const before = lastBy(said, from);
+    if (before && !before.subscribed && from <= at) take({ ...before, at: from });
+    for (const each of said) if (each.at > from && each.at < to && each.at <= at) take(each);
+  }
+  return last;
+}
+
+/** Whether a contact may be mailed at a moment (ms), by what its address and its persons said. */
+export function maySend(consents: Consents, views: View[], email: string | null, at: number): boolean {
+  if (!consents.size) return true;
+  if (email !== null && addressSays(consents, email, at)?.subscribed === false) return false;
+  const isOut = (view: View) => personSays(consents, view, at)?.subscribed === false;
+  const users = views.filter(view => view.kind === 'user' || view.kind === 'apiContact');
+  if (users.length) return !users.some(view => !view.withheld && isOut(view));
+  const payers = views.filter(view => view.kind === 'payer');
+  return !payers.length || !payers.every(isOut);
+}
+
+/** The newest explicit yes of an address or its persons, ms; 0: none. */
+export function lastYes(consents: Consents, views: View[], email: string | null): number {
+  let last = 0;
+  const subjects = [...subjectsOf(views), ...(email === null ? [] : [ofAddress(email)])];
+  for (const subject of subjects)
+    for (const each of consents.get(subject) ?? []) if (each.subscribed && each.at > last) last = each.at;
+  return last;
+}

@@ -1,0 +1,18 @@
+import { amongText, amongValue, query } from '../db/sets.ts';
+import type { Tx } from '../db/store.ts';
+import { enqueue } from '../jobs/queue.ts';
+
+const AT_ONCE = 500; // deliveries
+export const RELEASE_JOB = 'deliveries.release';
+
+/** Deliveries that waited for these identities are due now; a job goes on where there are many. True: some are due. */
+export async function releaseWaiting(tx: Tx, identityIds: string[], now: number): Promise<boolean> {
+  if (!identityIds.length) return false;
+  const rows = await query(
+    tx,
+    `update deliveries set status = 'queued', due_at = 0 where id in (select id from deliveries where status = 'waiting' and identity_id ${amongText(tx)} limit ${AT_ONCE}) returning id`,
+    [amongValue(tx, identityIds)],
+  );
+  if (rows.length === AT_ONCE) await enqueue(tx, RELEASE_JOB, { identityIds }, now);
+  return rows.length > 0;
+}

@@ -1,0 +1,101 @@
+import { type Contribution, deathOf, type K, type Registers } from './registers.ts';
+import { factsBy, type Run, runsOf } from './timeline.ts';
+
+/** One identity, as loaded. */
+export interface Identity {
+  /** `stripe:cus_…`, in a namespace `stripe@ns:cus_…`; of an address alone `stripe:@ada@example.com`; of API writes `api:user:…`, `api:@…`. */
+  id: string;
+  /** With its namespace: `stripe`, `stripe@ns`, `api`. */
+  provider: string;
+  contactId: string | null;
+  registers: Registers;
+}
+
+/** `apiContact`: what the API said of a user id or made for an address; `apiAddress`: what it said of an address only. */
+export type Kind = 'user' | 'payer' | 'apiContact' | 'apiAddress' | 'address';
+
+/** What an identity says, as of now or of a moment in the past. */
+export interface View {
+  identity: Identity;
+  id: string;
+  kind: Kind;
+  /** What counts of it: after whatever was forgotten, before its death. */
+  facts: Contribution[];
+  live: boolean;
+  /** The earliest of all facts, forgotten ones too. */
+  first: K;
+  runs: Run[];
+  /** The address it shows, or showed last when it died. */
+  now: Run | null;
+  /** Nothing of it counts: an unproven sign-up with somebody else's address. */
+  withheld: boolean;
+}
+
+export const namespaceOf = (provider: string) => provider.slice(provider.indexOf('@') + 1 || provider.length);
+export const isPerson = ({ registers }: Identity) => registers.class === 'auth' || registers.class === 'payment';
+
+/** The address of an address-only identity: `stripe:@ada@example.com`, `api:@ada@example.com`. */
+export const addressOf = (id: string): string | null => {
+  const at = id.indexOf(':@');
+  return at < 0 ? null : id.slice(at + 2);
+};
+
+function kindOf({ id, registers }: Identity, facts: Contribution[]): Kind {
+  if (registers.class === 'auth') return 'user';
+  if (registers.class === 'payment') return 'payer';
+  if (registers.class === 'address') return 'address';
+  return addressOf(id) === null || facts.some(each => each.made) ? 'apiContact' : 'apiAddress';
+}
+
+/** Whether a user's or API contact's present address is proven theirs. */
+export const isProven = (view: View): boolean => view.now?.proven != null;
+/** The moment since when a claim of an address counts: that of its proof, where there is one. */
+export const claimOf = (run: Run): K => run.proven ?? run.from;
+
+/** The moment of death of a person, null while it lives; by `until` where the past is asked for. */
+export function diedBy(r: Registers, until: K | null): K | null {
+  const happened = until === null ? r : { ...r, deaths: r.deaths.filter(each => each.h <= until) };
+  const died = deathOf(happened);
+  const erased = r.erased !== '' && r.first <= r.erased && (until === null || r.erased <= until) ? r.erased : null;
+  if (died === null || erased === null) return died ?? erased;
+  return died < erased ? died : erased;
+}
+
+/** Runs that began before something was forgotten do not count, unless a proof came after it. */
+function runsSince(runs: Run[], since: K): Run[] {
+  return runs.flatMap(run => {
+    if (run.from > since) return [run];
+    return run.proven !== null && run.proven > since ? [{ ...run, from: run.proven }] : [];
+  });
+}
+
+/** `forgotten`: whatever was said by then is not shown again. `until`: the past as it was then. Null: nothing was known of it. */
+export function viewOf(identity: Identity, until: K | null, forgotten: K): View | null {
+  const { registers: r } = identity;
+  if (until !== null && r.first > until && r.facts.every(each => each.k > until)) return null;
+  const marks = [forgotten, r.erased, r.forgot ?? ''].filter(each => until === null || each <= until);
+  const since = marks.sort().at(-1) ?? '';
+  const died = isPerson(identity) ? diedBy(r, until) : null;
+  const known = factsBy(r, died, until);
+  const facts = since === '' ? known : known.filter(each => each.k > since);
+  const kind = kindOf(identity, facts);
+  const address = addressOf(identity.id);
+  let runs: Run[];
+  if (kind === 'apiContact') runs = runsOf(facts.filter(each => each.a === 1));
+  else if (kind === 'apiAddress') runs = [];
+  else if (kind === 'address') {
+    const [oldest] = facts;
+    runs = oldest && address !== null ? [{ email: address, from: oldest.k, proven: null, to: null }] : [];
+  } else runs = since === '' ? runsOf(known) : runsSince(runsOf(known), since);
+  return {
+    identity,
+    id: identity.id,
+    kind,
+    facts,
+    live: died === null,
+    first: r.first,
+    runs,
+    now: runs.at(-1) ?? null,
+    withheld: false,
+  };
+}

@@ -1,0 +1,320 @@
+import { amongText, amongValue, changeAmong, insertRows, query, selectAmong } from '../db/sets.ts';
+import type { Tx } from '../db/store.ts';
+import type { ConsentChange } from './consent.ts';
+import { ofPerson } from './consent.ts';
+import { activeTiesOf, type Contact, People, tiesOf } from './people.ts';
+import type { Definitions } from './project.ts';
+import type { Registers } from './registers.ts';
+import { hashSubject } from './tombstones.ts';
+import { addressOf, type Identity } from './views.ts';
+
+/** What a write needs to have in memory. Everything is optional. */
+export interface Keys {
+  /** Identities, and with them everything that may be one contact. */
+  ids?: string[];
+  /** Ties: `email:…`, `user:…`, `id:…`. */
+  ties?: string[];
+  /** Contact ids. */
+  contacts?: string[];
+  /** Payments, as `provider:pi_…`. */
+  payments?: string[];
+  /** Keys of events that may have been recorded before. */
+  effects?: string[];
+}
+
+const MAX_WAVES = 6;
+const IDENTITY = 'id, provider, contact_id, registers';
+
+interface Loaded {
+  identities: Map<string, Identity>;
+  ties: Map<string, Set<string>>;
+  contacts: Map<string, Contact>;
+  consents: Map<string, ConsentChange[]>;
+  payments: Map<string, string>;
+  merged: Map<string, string>;
+}
+
+/** The people of a batch, with what they were when they were loaded. */
+export interface WorkingSet {
+  people: People;
+  loaded: Loaded;
+  salt: string;
+}
+
+const identityOf = (row: unknown[]): Identity => ({
+  id: row[0] as string,
+  provider: row[1] as string,
+  contactId: row[2] as string | null,
+  registers: JSON.parse(row[3] as string) as Registers,
+});
+
+/** An identity from a row that the schema decoded. */
+export const identityOfRow = (row: { id: string; provider: string; contactId: string | null; registers: unknown }): Identity => ({
+  ...row,
+  registers: row.registers as Registers,
+});
+
+/** Reads everything these keys lead to, in a fixed number of statements and few round trips. */
+export async function loadPeople(
+  tx: Tx,
+  keys: Keys[],
+  definitions: Definitions & { propertyCount: number },
+  salt: string,
+): Promise<WorkingSet> {
+  const people = new People(definitions);
+  const all = (kind: keyof Keys) => [...new Set(keys.flatMap(each => each[kind] ?? []))];
+  const payments = all('payments');
+  const wanted = new Set(all('ids'));
+  for (const [value, id] of await selectAmong(tx, 'select value, identity_id from payments where value', payments)) {
+    people.payments.set(value as string, id as string);
+    wanted.add(id as string);
+  }
+  await loadContactMembers(tx, people, all('contacts'), wanted);
+  await loadConnected(tx, people, [...wanted], all('ties'));
+  const ids = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
+  await Promise.all([
+    loadContacts(tx, people, [...ids]),
+    loadConsents(tx, people, keys, salt),
+    loadTombstones(tx, people, keys, salt),
+    loadEffectKeys(tx, people, all('effects')),
+  ]);
+  return {
+    people,
+    salt,
+    loaded: {
+      identities: new Map(people.identities),
+      ties: new Map(people.ties),
+      contacts: new Map(people.contacts),
+      consents: new Map(people.consents),
+      payments: new Map(people.payments),
+      merged: new Map(people.merged),
+    },
+  };
+}
+
+async function loadContactMembers(tx: Tx, people: People, contacts: string[], wanted: Set<string>): Promise<void> {
+  if (!contacts.length) return;
+  const merged = await selectAmong(tx, 'select from_id, to_id from merged_contacts where from_id', contacts);
+  for (const [from, to] of merged) people.merged.set(from as string, to as string);
+  const ids = [...new Set([...contacts, ...people.merged.values()])];
+  for (const [id] of await selectAmong(tx, 'select id from identities where contact_id', ids)) wanted.add(id as string);
+}
+
+/** Identities in waves: those asked for, those their ties lead to, and so on until no new tie is named. */
+async function loadConnected(tx: Tx, people: People, ids: string[], values: string[]): Promise<void> {
+  const asked = new Set<string>(values);
+  let open = values;
+  if (ids.length) {
+    for (const row of await selectAmong(tx, `select ${IDENTITY} from identities where id`, ids)) {
+      const identity = identityOf(row);
+      people.identities.set(identity.id, identity);
+      // An identity's own ties are needed where it may be one too many.
+      for (const tie of activeTiesOf(identity)) if (!asked.has(tie)) open = add(asked, open, tie);
+    }
+  }
+  for (let wave = 0; open.length && wave < MAX_WAVES; wave++) {
+    for (const value of open) people.ties.set(value, new Set());
+    const rows = await query(
+      tx,
+      `select t.value, i.id, i.provider, i.contact_id, i.registers from ties t join identities i on i.id = t.identity_id where t.value ${amongText(tx)}`,
+      [amongValue(tx, open)],
+    );
+    const next: string[] = [];
+    for (const [value, ...row] of rows) {
+      const id = row[0] as string;
+      people.ties.get(value as string)?.add(id);
+      let identity = people.identities.get(id);
+      if (!identity) {
+        identity = identityOf(row);
+        people.identities.set(id, identity);
+      }
+      const active = activeTiesOf(identity);
+      if (!active.includes(value as string)) continue; // it bears witness only
+      for (const tie of active) {
+        if (asked.has(tie)) continue;
+        asked.add(tie);
+        next.push(tie);
+      }
+    }
+    open = next;
+  }
+}
+
+function add(asked: Set<string>, open: string[], tie: string): string[] {
+  asked.add(tie);
+  return [...open, tie];
+}
+
+const CONTACT = 'id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at';
+
+function contactOf(row: unknown[]): Contact {
+  return {
+    id: row[0] as string,
+    email: row[1] as string,
+    userId: row[2] as string | null,
+    firstName: row[3] as string | null,
+    lastName: row[4] as string | null,
+    source: row[5] as string,
+    userGroup: row[6] as string,
+    subscribed: Number(row[7]) === 1,
+    properties: JSON.parse(row[8] as string),
+    createdAt: Number(row[9]),
+    updatedAt: Number(row[10]),
+    lists: [],
+    parked: false,
+  };
+}
+
+async function loadContacts(tx: Tx, people: People, ids: string[]): Promise<void> {
+  if (!ids.length) return;
+  const [rows, members, parked] = await Promise.all([
+    selectAmong(tx, `select ${CONTACT} from contacts where id`, ids),
+    selectAmong(tx, 'select contact_id, list_id from memberships where contact_id', ids),
+    selectAmong(tx, `select ${CONTACT} from parked_contacts where id`, ids),
+  ]);
+  for (const row of rows) people.contacts.set(row[0] as string, contactOf(row));
+  for (const row of parked) people.contacts.set(row[0] as string, { ...contactOf(row), parked: true });
+  for (const [id, list] of members) people.contacts.get(id as string)?.lists.push(list as string);
+  for (const contact of people.contacts.values()) contact.lists.sort();
+}
+
+/** The consent of every address and person that a contact of these may show or have. */
+async function loadConsents(tx: Tx, people: People, keys: Keys[], salt: string): Promise<void> {
+  const subjects = new Map<string, string>(); // hash → subject
+  const ask = (subject: string) => subjects.set(hashSubject(salt, subject), subject);
+  for (const { ids = [], ties = [] } of keys) {
+    for (const tie of ties) if (tie.startsWith('email:')) ask(tie);
+    for (const id of ids) if (!id.includes(':#')) ask(ofPerson(id));
+  }
+  for (const identity of people.identities.values()) {
+    if (addressOf(identity.id) === null) ask(ofPerson(identity.id));
+    for (const tie of tiesOf(identity)) if (tie.startsWith('email:')) ask(tie);
+  }
+  const rows = await selectAmong(tx, 'select subject, changes from consents where subject', [...subjects.keys()]);
+  for (const [hash, changes] of rows)
+    people.consents.set(subjects.get(hash as string) ?? '', JSON.parse(changes as string) as ConsentChange[]);
+}
+
+async function loadTombstones(tx: Tx, people: People, keys: Keys[], salt: string): Promise<void> {
+  const values = new Map<string, string>();
+  for (const { ids = [], ties = [] } of keys) {
+    if (ids.length && ids.every(id => people.identities.has(id))) continue; // who is known was not erased
+    for (const value of [...ids, ...ties]) values.set(hashSubject(salt, value), value);
+  }
+  const rows = await selectAmong(tx, 'select hash, erased_at from tombstones where hash', [...values.keys()]);
+  for (const [hash, at] of rows) people.tombstones.set(values.get(hash as string) ?? '', Number(at));
+}
+
+async function loadEffectKeys(tx: Tx, people: People, keys: string[]): Promise<void> {
+  for (const [key] of await selectAmong(tx, 'select effect_key from events where effect_key', keys))
+    people.effectKeys.add(key as string);
+}
+
+/** Writes the difference: each table once. `now` in ms. */
+export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, now: number): Promise<void> {
+  await saveIdentities(tx, people, loaded, now);
+  await saveContacts(tx, people, loaded);
+  const consents = changed(people.consents, loaded.consents).map(([subject, changes]) => [
+    hashSubject(salt, subject),
+    JSON.stringify(changes),
+  ]);
+  await insertRows(tx, 'consents', ['subject', 'changes'], consents, 'on conflict (subject) do update set changes = excluded.changes');
+  const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
+  await insertRows(tx, 'payments', ['value', 'identity_id', 'created_at'], payments, 'on conflict (value) do nothing');
+  const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
+  await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
+  const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);
+  await insertRows(tx, 'merged_contacts', ['from_id', 'to_id', 'created_at'], merged, 'on conflict (from_id) do update set to_id = excluded.to_id');
+}
+
+/** Entries that are there now and were not, or were another object. */
+const changed = <V>(now: Map<string, V>, before: Map<string, V>): [string, V][] =>
+  [...now].filter(([key, value]) => before.get(key) !== value);
+const removed = <V>(now: Map<string, V>, before: Map<string, V>): string[] =>
+  [...before.keys()].filter(key => !now.has(key));
+
+async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: number): Promise<void> {
+  const rows = changed(people.identities, loaded.identities).map(([id, each]) => [
+    id,
+    each.provider,
+    each.contactId,
+    JSON.stringify(each.registers),
+    now,
+  ]);
+  await insertRows(
+    tx,
+    'identities',
+    ['id', 'provider', 'contact_id', 'registers', 'created_at'],
+    rows,
+    'on conflict (id) do update set contact_id = excluded.contact_id, registers = excluded.registers',
+  );
+  const gone = removed(people.identities, loaded.identities);
+  await changeAmong(tx, 'delete from identities where id', gone);
+  const more: string[][] = [];
+  const less: [string, string][] = [];
+  for (const [id, identity] of changed(people.identities, loaded.identities)) {
+    const before = loaded.identities.get(id);
+    if (before?.registers === identity.registers) continue;
+    const old = before ? tiesOf(before) : [];
+    const ties = tiesOf(identity);
+    for (const value of ties) if (!old.includes(value)) more.push([value, id]);
+    for (const value of old) if (!ties.includes(value)) less.push([value, id]);
+  }
+  await insertRows(tx, 'ties', ['value', 'identity_id'], more, 'on conflict do nothing');
+  for (const [value, id] of less) await query(tx, 'delete from ties where value = ? and identity_id = ? returning value', [value, id]);
+  await changeAmong(tx, 'delete from ties where identity_id', gone);
+}
+
+/** Rows that go are deleted and addresses that change hands are set free first, since an address is unique. */
+async function saveContacts(tx: Tx, people: People, loaded: Loaded): Promise<void> {
+  const rows = changed(people.contacts, loaded.contacts);
+  const shown = rows.filter(([, each]) => !each.parked);
+  const was = (id: string) => loaded.contacts.get(id);
+  const gone = [
+    ...removed(people.contacts, loaded.contacts),
+    ...rows.filter(([id, each]) => each.parked && was(id)?.parked === false).map(([id]) => id),
+  ];
+  await changeAmong(tx, 'delete from contacts where id', gone);
+  const moving = shown.filter(([id, each]) => was(id)?.parked === false && was(id)?.email !== each.email).map(([id]) => id);
+  await changeAmong(tx, 'update contacts set email = id where id', moving);
+  const columns = CONTACT.split(', ');
+  const set = columns.slice(1).filter(each => each !== 'created_at').map(each => `${each} = excluded.${each}`).join(', ');
+  const data = ([id, each]: [string, Contact]) => [
+    id,
+    each.email,
+    each.userId,
+    each.firstName,
+    each.lastName,
+    each.source,
+    each.userGroup,
+    each.subscribed ? 1 : 0,
+    JSON.stringify(each.properties),
+    each.createdAt,
+    each.updatedAt,
+  ];
+  await insertRows(tx, 'contacts', columns, shown.map(data), `on conflict (id) do update set ${set}`);
+  const parked = rows.filter(([, each]) => each.parked);
+  await insertRows(tx, 'parked_contacts', columns, parked.map(data), `on conflict (id) do update set ${set}`);
+  const unparked = [
+    ...shown.filter(([id]) => was(id)?.parked).map(([id]) => id),
+    ...removed(people.contacts, loaded.contacts).filter(id => was(id)?.parked),
+  ];
+  await changeAmong(tx, 'delete from parked_contacts where id', unparked);
+  await saveMemberships(tx, rows, loaded, [...gone, ...removed(people.contacts, loaded.contacts)]);
+}
+
+async function saveMemberships(tx: Tx, rows: [string, Contact][], loaded: Loaded, gone: string[]): Promise<void> {
+  await changeAmong(tx, 'delete from memberships where contact_id', [...new Set(gone)]);
+  const joined: string[][] = [];
+  const left: [string, string][] = [];
+  for (const [id, { lists, parked }] of rows) {
+    if (parked) continue;
+    const before = loaded.contacts.get(id);
+    const had = before && !before.parked ? before.lists : [];
+    for (const list of lists) if (!had.includes(list)) joined.push([id, list]);
+    for (const list of had) if (!lists.includes(list)) left.push([id, list]);
+  }
+  await insertRows(tx, 'memberships', ['contact_id', 'list_id'], joined, 'on conflict do nothing');
+  for (const [id, list] of left)
+    await query(tx, 'delete from memberships where contact_id = ? and list_id = ? returning list_id', [id, list]);
+}

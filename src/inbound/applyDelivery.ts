@@ -1,0 +1,179 @@
+import type { WriteKind } from '../audience/peopleWriter.ts';
+import type { Context } from '../context.ts';
+import { changeAmong, selectAmong, updateRows } from '../db/sets.ts';
+import { isPostgres } from '../db/sql.ts';
+import { StoreUnavailable } from '../db/store.ts';
+import type { Fact } from '../providers/provider.ts';
+import { type Decision, decide, needsLookup } from './decide.ts';
+import { type Applied, applyFact, identityOf } from './ingest.ts';
+import { type Claimed, finish } from './leases.ts';
+import type { Live } from './live.ts';
+import { originOf, scopedProvider, seenOf } from './origin.ts';
+import { keysOf, outcomeOf, type ReadyFact, whenDue } from './recordDelivery.ts';
+
+const MAX_FAILURES = 5;
+export const LONGEST_DELAY_MS = 600_000;
+
+interface Applying {
+  row: Claimed;
+  ready: ReadyFact;
+}
+
+interface ApplyContext {
+  /** Leases that are still held with the attempt they were taken with. */
+  held: Set<string>;
+  done: { row: Claimed; applied: Applied }[];
+}
+
+const heldKey = (id: string, attempts: number) => `${id} ${attempts}`;
+
+/** Applies claimed deliveries and ends their leases. A lease that another worker took over meanwhile is not ended: nothing happens then. */
+export const applying: WriteKind<Applying, ApplyContext> = {
+  async load(tx, writes) {
+    const ids = writes.map(({ row }) => row.id);
+    const lock = isPostgres(tx) ? ' for update' : '';
+    const rows = await selectAmong(tx, 'select id, attempts, leased from deliveries where id', ids, lock);
+    const held = rows.filter(row => Number(row[2]) === 1).map(row => heldKey(row[0] as string, Number(row[1])));
+    return { held: new Set(held), done: [] };
+  },
+  keys: ({ ready, row }) => {
+    const { settings, key, replays } = ready.origin;
+    const event = settings.triggerEvent && `${key}:event:${settings.triggerEvent}${replays ? `:${replays}` : ''}`;
+    const more = row.identityId ? { ids: [row.identityId] } : {};
+    const keys = keysOf(ready);
+    return { ...keys, ids: [...keys.ids!, ...(more.ids ?? [])], effects: event ? [event] : [] };
+  },
+  apply(people, { row, ready }, context, now) {
+    if (!context.held.delete(heldKey(row.id, row.attempts))) return null;
+    const applied = applyFact(people, ready.fact, ready.origin, now);
+    context.done.push({ row, applied });
+    return outcomeOf('done', ready, applied);
+  },
+  async save(tx, { done }, now) {
+    const erased = done.filter(({ applied }) => applied.erased).map(({ row }) => row.id);
+    await changeAmong(tx, 'delete from payloads where delivery_id', erased);
+    const rows = done.map(({ row, applied: { status, message, effects, contactId, identityId, erased: gone } }) => [
+      row.id,
+      row.attempts,
+      status,
+      message,
+      JSON.stringify(effects),
+      contactId,
+      gone ? null : identityId,
+      status === 'processed' ? now : null,
+    ]);
+    const columns = [
+      { name: 'attempts', integer: true },
+      { name: 'status' },
+      { name: 'message' },
+      { name: 'effects' },
+      { name: 'contact_id' },
+      { name: 'identity_id' },
+      { name: 'processed_at', integer: true },
+    ];
+    const ended = await updateRows(tx, 'deliveries', 'id', columns, rows, {
+      rest: 'due_at = 0, leased = 0, error = null',
+      fence: 't.leased = 1 and t.attempts = cast(v.attempts as bigint)',
+      only: ['attempts'],
+    });
+    if (ended.length !== done.length) throw new Error('the lease of a delivery ran out while it was applied');
+  },
+};
+
+/** Applies one claimed delivery, `text` being its stored body (null: was not JSON, undefined: pruned), and records the outcome in the same transaction. Never throws; `giveBack`: the database was away. */
+export async function applyDelivery(
+  ctx: Context,
+  row: Claimed,
+  text: string | null | undefined,
+  now: number,
+): Promise<'done' | 'giveBack'> {
+  try {
+    const live = await ctx.live.get(row.endpointId);
+    if (!live) return await deadLetter(ctx, row, 'The endpoint was removed before this was applied.', now);
+    if (text === undefined)
+      return await deadLetter(ctx, row, 'The payload was pruned; ask the provider to send it again.', now);
+    if (live.paused) {
+      await ctx.store.write(async tx =>
+        finish(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }),
+      );
+      return 'done';
+    }
+    await applyTo(ctx, live, row, text, now);
+    return 'done';
+  } catch (error) {
+    if (error instanceof StoreUnavailable) return 'giveBack';
+    return fail(ctx, row, error, now);
+  }
+}
+
+async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | null, now: number): Promise<void> {
+  const body = text === null ? undefined : (JSON.parse(text) as unknown);
+  const seen = seenOf(row);
+  const decided: Decision =
+    body === undefined
+      ? { status: 'ignored', message: `Ignored: ${row.type || 'this'} is stored without its body, so there is nothing to apply` }
+      : decide(live, body, seen);
+  if (decided.status === 'ignored') {
+    const { message } = decided;
+    await ctx.store.write(tx => finish(tx, row, { status: 'ignored', message, processedAt: now }));
+    return;
+  }
+  const fact = await lookUp(ctx, live, row, body, decided.fact);
+  const ready = { fact, origin: originOf(live, row, body, decided.fact) };
+  await ctx.people.write(applying, { row, ready });
+}
+
+/** Asks the provider who is behind an id, where nobody is known yet and the endpoint has a key. */
+async function lookUp(ctx: Context, live: Live, row: Claimed, body: unknown, fact: Fact): Promise<Fact> {
+  const { provider, settings } = live;
+  const id = identityOf(null, scopedProvider(live), fact);
+  if (!provider.lookup || !needsLookup(live, fact) || id === null) return fact;
+  if (await isKnown(ctx, id, fact.payments.map(each => `${scopedProvider(live)}:${each}`))) return fact;
+  try {
+    return (await provider.lookup(body, fact, settings, ctx.fetch)) ?? fact;
+  } catch (error) {
+    if (row.attempts - row.crashes < MAX_FAILURES) throw error;
+    ctx.log.warn(
+      { err: error, deliveryId: row.id },
+      'the look-up failed for good; waiting for a webhook that names the person',
+    );
+    return fact;
+  }
+}
+
+/** Whether an identity, or who paid one of these, has a contact. */
+const isKnown = (ctx: Context, id: string, payments: string[]): Promise<boolean> =>
+  ctx.store.read(async tx => {
+    const payers = await selectAmong(tx, 'select identity_id from payments where value', payments);
+    const ids = [id, ...payers.map(row => row[0] as string)];
+    const rows = await selectAmong(tx, 'select id from identities where contact_id is not null and id', ids);
+    return rows.length > 0;
+  });
+
+async function deadLetter(ctx: Context, row: Claimed, error: string, now: number): Promise<'done'> {
+  await ctx.store.write(tx => finish(tx, row, { status: 'dead', message: error, error, processedAt: now }));
+  return 'done';
+}
+
+/** Seconds, doubling from 2 s up to 10 min, half of it random so that retries do not come in waves. */
+export function backoffMs(failures: number, random: number): number {
+  const full = Math.min(LONGEST_DELAY_MS, 2000 * 2 ** (failures - 1));
+  return Math.round(full / 2 + (full / 2) * random);
+}
+
+async function fail(ctx: Context, row: Claimed, cause: unknown, now: number): Promise<'done' | 'giveBack'> {
+  const failures = row.attempts - row.crashes;
+  const dead = failures >= MAX_FAILURES;
+  ctx.log.error({ err: cause, deliveryId: row.id, failures, dead }, 'could not apply a delivery');
+  const error = `Failed ${failures} time${failures === 1 ? '' : 's'}; the log has the cause under ${row.id}.`;
+  const message = dead ? `${error} Replay it once the cause is mended.` : `${error} It will be tried again.`;
+  const set = dead
+    ? { status: 'dead' as const, processedAt: now, error, message }
+    : { status: 'failed' as const, dueAt: now + backoffMs(failures, Math.random()), error, message };
+  try {
+    await ctx.store.write(tx => finish(tx, row, set));
+    return 'done';
+  } catch {
+    return 'giveBack';
+  }
+}
