@@ -48,6 +48,7 @@ const setup = [
   'Subscribe to user.created, user.updated, user.deleted, waitlistEntry.created and waitlistEntry.updated → Create.',
   "Copy the Signing Secret (whsec_…) from the endpoint's page and bring it back to Inlet.",
   'The other instance needs an endpoint of its own: it has another secret.',
+  'Sign-ups whose address is not verified take no contact, name or mail that somebody else had before. settings.verifiedOnly ignores them until Clerk has verified the address.',
   "Optional: set the instance's secret key (Configure → API keys) as settings.apiKey, so that a back-fill can read the users you have already.",
 ];
 
