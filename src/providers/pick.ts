@@ -42,7 +42,7 @@ export function text(value: unknown): string | null {
 export const id = (value: unknown): string | null =>
   typeof value === 'string' && /^[\x21-\x7e]{1,200}$/.test(value) ? value : null;
 
-const BORDER = /^[\s\p{Cf}\p{DI}]+|[\s\p{Cf}\p{DI}]+$/gu;
+const INVISIBLE = /[\s\p{Cf}\p{DI}]/u;
 const LOCAL = /^[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}\p{DI}]{1,64}$/u;
 const DOMAIN = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/;
 const FOREIGN_DOMAIN = /^(?:[a-z0-9._-]|[^\0-\x7f\s\p{Cf}\p{DI}])+$/u;
@@ -55,13 +55,22 @@ const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
  */
 export function email(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > 1000) return null;
-  const shown = PLAIN.test(value) ? value : clean(value).replace(BORDER, '').normalize('NFC');
+  const shown = PLAIN.test(value) ? value : trimInvisible(clean(value)).normalize('NFC');
   const spelled = shown.replace(/[A-Z]+/g, letters => letters.toLowerCase());
   const at = spelled.lastIndexOf('@');
   const local = spelled.slice(0, at);
   if (at < 1 || !LOCAL.test(local)) return null;
   const domain = asciiDomain(spelled.slice(at + 1));
   return domain === null || local.length + domain.length > 253 ? null : `${local}@${domain}`;
+}
+
+/** By characters: a pattern that looks for the last run of white space takes the square of its length. */
+function trimInvisible(value: string): string {
+  const characters = [...value];
+  let [from, to] = [0, characters.length];
+  while (from < to && INVISIBLE.test(characters[from] ?? '')) from++;
+  while (from < to && INVISIBLE.test(characters[to - 1] ?? '')) to--;
+  return characters.slice(from, to).join('');
 }
 
 /** A domain as it is asked for in DNS. What the URL rules would read as a path, a port, an escape or an IPv4 address is no domain. */
