@@ -3,12 +3,14 @@ import { Webhook } from 'svix';
 import { z } from 'zod';
 import { invalid } from '../errors.ts';
 import { apiKey, apiUrl, getJson, listOf, PER_PAGE } from './api.ts';
-import { at, email, id, msOfNumber, own, text } from './pick.ts';
+import { at, email, id, msOfNumber, nameText, own, text } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
-import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
+import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
+import { problemOfSvix } from './secrets.ts';
+import { findSigner, fromBase64, hmacSha256, parseBody, signStandard, standardHeaders } from './signatures.ts';
 
 const settings = z.object({
-  verifiedOnly: z.boolean().default(false).describe('Take only addresses that Clerk has verified'),
+  verifiedOnly: z.boolean().default(false).describe('Ignore a sign-up until Clerk has verified its address'),
   skipTestUsers: z.boolean().default(false).describe('Ignore addresses with +clerk_test'),
   apiKey: apiKey('Secret key (sk_…) of the instance, for back-fills'),
   apiBase: apiUrl.describe('Where the API is, instead of https://api.clerk.com'),
@@ -46,6 +48,7 @@ const setup = [
   'Subscribe to user.created, user.updated, user.deleted, waitlistEntry.created and waitlistEntry.updated → Create.',
   "Copy the Signing Secret (whsec_…) from the endpoint's page and bring it back to Inlet.",
   'The other instance needs an endpoint of its own: it has another secret.',
+  'Sign-ups whose address is not verified take no contact, name or mail that somebody else had before. settings.verifiedOnly ignores them until Clerk has verified the address.',
   "Optional: set the instance's secret key (Configure → API keys) as settings.apiKey, so that a back-fill can read the users you have already.",
 ];
 
@@ -57,28 +60,45 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
     return key ? [hmacSha256(key, `${messageId}.${sentAt}.`, body)] : [];
   };
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseJson(req.body);
+  const { json, problem } = parseBody(req.body);
   const time = msOfNumber(own(json, 'timestamp')) ?? sentAt * 1000;
   return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, json, problem };
 }
 
-function redact(body: unknown): unknown {
-  const data = own(body, 'data');
-  const secret = ['private_metadata', 'password', 'password_digest', 'totp_secret', 'backup_codes'];
-  if (typeof data !== 'object' || data === null || !secret.some(key => Object.hasOwn(data, key))) return body;
-  const kept = Object.entries(data).filter(([key]) => !secret.includes(key));
-  return { ...Object(body), data: Object.fromEntries(kept) };
+const PRIVATE = ['private_metadata', 'password_digest', 'password_hasher', 'totp_secret', 'backup_codes', 'nonce'];
+const FLAGS = ['password_enabled', 'password_last_updated_at', 'totp_enabled', 'backup_code_enabled']; // say that there is one, not which
+
+/** Private metadata and whatever sounds like a secret, at every depth: users have sessions, accounts and metadata inside. */
+function withheld(keys: readonly string[]): boolean {
+  const key = keys.at(-1) ?? '';
+  return PRIVATE.includes(key) || (soundsSecret(key) && !FLAGS.includes(key));
 }
 
+interface Address {
+  email: string | null;
+  verified: boolean;
+}
+const NO_ADDRESS: Address = { email: null, verified: false };
+
 /** The entry that `primary_email_address_id` names; else the first verified one; else none. */
-function primaryEmail(data: unknown, verifiedOnly: boolean): string | null {
+function primaryAddress(data: unknown): Address {
   const all = own(data, 'email_addresses');
-  if (!Array.isArray(all)) return null;
+  if (!Array.isArray(all)) return NO_ADDRESS;
   const isVerified = (entry: unknown) => at(entry, 'verification.status') === 'verified';
   const primaryId = own(data, 'primary_email_address_id');
   const primary: unknown = primaryId ? all.find(entry => own(entry, 'id') === primaryId) : undefined;
   const chosen: unknown = primary ?? all.find(isVerified);
-  return chosen === undefined || (verifiedOnly && !isVerified(chosen)) ? null : email(own(chosen, 'email_address'));
+  const found = email(own(chosen, 'email_address'));
+  return { email: found, verified: found !== null && isVerified(chosen) };
+}
+
+/** Clerk's own names, filled up from the accounts somebody signed in with. */
+function namesOf(data: unknown) {
+  const external = own(data, 'external_accounts');
+  const accounts: unknown[] = Array.isArray(external) ? external : [];
+  const named = (key: string) =>
+    [data, ...accounts].map(each => nameText(own(each, key))).find(name => name !== null) ?? null;
+  return { firstName: named('first_name'), lastName: named('last_name') };
 }
 
 function read(body: unknown, set: Settings, seen: { type: string; at: number }): Fact | Ignored {
@@ -90,24 +110,27 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   const userId = user ? id(own(data, 'id')) : null;
   if (user && userId === null) return { ignored: 'Ignored: the event holds no user id (data.id).' };
   const deletion = type === 'user.deleted';
-  const found = user ? primaryEmail(data, set.verifiedOnly) : email(own(data, 'email_address'));
-  if (set.skipTestUsers && found?.split('@')[0]?.includes('+clerk_test')) {
+  const address = user ? primaryAddress(data) : { email: email(own(data, 'email_address')), verified: false };
+  if (set.skipTestUsers && address.email?.split('@')[0]?.includes('+clerk_test')) {
     return { ignored: 'Ignored: a test user of Clerk (+clerk_test), and settings.skipTestUsers is on.' };
   }
-  if (userId?.startsWith('user_29w8') && found === 'example@example.org')
+  if (userId?.startsWith('user_29w8') && address.email === 'example@example.org')
     return { ignored: "Ignored: Clerk's example message. The endpoint works; nobody is made of it." };
-  const external = (Array.isArray(own(data, 'external_accounts')) ? own(data, 'external_accounts') : []) as unknown[];
-  const fill = (key: string) => external.map(each => text(own(each, key))).find(value => value !== null) ?? null;
+  const unproven = user && set.verifiedOnly && address.email !== null && !address.verified;
+  const { email: shown, verified } = deletion || unproven ? NO_ADDRESS : address;
   return {
     authority: user ? 'person' : 'copy',
     rank: deletion ? 3 : type.endsWith('.created') ? 0 : 1,
     at: (deletion ? null : msOfNumber(own(data, 'updated_at'))) ?? seen.at,
+    micros: 0,
+    sentAt: msOfNumber(own(body, 'timestamp')) ?? 0,
     personId: userId,
     aliases: [],
-    email: deletion ? null : found,
-    formerEmail: null,
-    firstName: user && !deletion ? (text(own(data, 'first_name')) ?? fill('first_name')) : null,
-    lastName: user && !deletion ? (text(own(data, 'last_name')) ?? fill('last_name')) : null,
+    payments: [],
+    email: shown,
+    proven: verified,
+    former: null,
+    ...(user && !deletion && !unproven ? namesOf(data) : { firstName: null, lastName: null }),
     userId,
     deletion,
   };
@@ -179,22 +202,6 @@ function sample(type: string, address: string, now: number): unknown {
   return { ...event, data };
 }
 
-/** Signs with the provider's own package; `prefix` is `svix` or `webhook`. */
-export function signStandard(
-  prefix: string,
-  webhook: Webhook,
-  messageId: string,
-  body: string,
-  now: number,
-): Record<string, string> {
-  const seconds = Math.floor(now / 1000);
-  return {
-    [`${prefix}-id`]: messageId,
-    [`${prefix}-timestamp`]: String(seconds),
-    [`${prefix}-signature`]: webhook.sign(messageId, new Date(seconds * 1000), body),
-  };
-}
-
 export const clerk = {
   id: 'clerk',
   name: 'Clerk',
@@ -205,8 +212,13 @@ export const clerk = {
   secretMadeBy: 'provider' as const,
   logHeaders: ['svix-id', 'svix-timestamp', 'webhook-id', 'webhook-timestamp'],
   signatureHeaders: ['svix-signature'],
+  apiHosts: ['api.clerk.com'],
+  movesWith: ['apiBase'],
+  secretProblem: (secret: string) =>
+    problemOfSvix(secret, "Wanted is the Signing Secret (whsec_…) on the endpoint's page in Clerk."),
   verify,
-  redact,
+  redact: (body: unknown) => redactBody(body, withheld),
+  withholds: (path: string) => leadsToWithheld(path, withheld),
   read,
   previous: () => null,
   backfill,

@@ -1,3 +1,5 @@
+import { domainToASCII } from 'node:url';
+
 type Scalar = string | number | boolean;
 
 const MAX_TEXT = 500;
@@ -40,24 +42,52 @@ export function text(value: unknown): string | null {
 export const id = (value: unknown): string | null =>
   typeof value === 'string' && /^[\x21-\x7e]{1,200}$/.test(value) ? value : null;
 
-/** A plausible address, trimmed and lower-cased, or null. Only ASCII letters change case: the Kelvin sign is no k. */
+const INVISIBLE = /[\s\p{Cf}\p{DI}]/u;
+const LOCAL = /^[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}\p{DI}]{1,64}$/u;
+const DOMAIN = /^[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*$/;
+const FOREIGN_DOMAIN = /^(?:[a-z0-9._-]|[^\0-\x7f\s\p{Cf}\p{DI}])+$/u;
+const PLAIN = /^[\x21-\x7e]+$/;
+const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
+
+/**
+ * A plausible address, or null: trimmed, invisible characters at its borders removed, NFC, ASCII letters lower-cased, the domain in its
+ * ASCII form. Two spellings that a mail server takes for one mailbox become one text.
+ */
 export function email(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > 1000) return null;
-  const trimmed = clean(value)
-    .trim()
-    .normalize('NFC')
-    .replace(/[A-Z]/g, letter => letter.toLowerCase());
-  if (trimmed.length > 254) return null;
-  return /^[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}]{1,64}@[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}.]+(?:\.[^\s@"(),:;<>[\\\]\p{Cc}\p{Cf}.]+)*$/u.test(
-    trimmed,
-  )
-    ? trimmed
-    : null;
+  const shown = PLAIN.test(value) ? value : trimInvisible(clean(value)).normalize('NFC');
+  const spelled = shown.replace(/[A-Z]+/g, letters => letters.toLowerCase());
+  const at = spelled.lastIndexOf('@');
+  const local = spelled.slice(0, at);
+  if (at < 1 || !LOCAL.test(local)) return null;
+  const domain = asciiDomain(spelled.slice(at + 1));
+  return domain === null || local.length + domain.length > 253 ? null : `${local}@${domain}`;
+}
+
+/** By characters: a pattern that looks for the last run of white space takes the square of its length. */
+function trimInvisible(value: string): string {
+  const characters = [...value];
+  let [from, to] = [0, characters.length];
+  while (from < to && INVISIBLE.test(characters[from] ?? '')) from++;
+  while (from < to && INVISIBLE.test(characters[to - 1] ?? '')) to--;
+  return characters.slice(from, to).join('');
+}
+
+/** A domain as it is asked for in DNS. What the URL rules would read as a path, a port, an escape or an IPv4 address is no domain. */
+function asciiDomain(domain: string): string | null {
+  const ascii = DOMAIN.test(domain) || !FOREIGN_DOMAIN.test(domain) ? domain : domainToASCII(domain);
+  return DOMAIN.test(ascii) && !NUMERIC_END.test(ascii) ? ascii : null;
+}
+
+/** A person's name or a part of it, or null. What holds an address is no name: forms put one where they have nothing else. */
+export function nameText(value: unknown): string | null {
+  const name = text(value);
+  return name !== null && /\S[@\uff20\ufe6b]\S/u.test(name) ? null : name;
 }
 
 /** First and last name from one string, split at the first space. */
 export function splitName(value: unknown): { firstName: string | null; lastName: string | null } {
-  const name = text(value);
+  const name = nameText(value);
   if (name === null) return { firstName: null, lastName: null };
   const space = name.search(/\s/);
   return space < 0
@@ -69,8 +99,14 @@ export function splitName(value: unknown): { firstName: string | null; lastName:
 export const msOfNumber = (value: unknown): number | null =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= MAX_MS ? Math.trunc(value) : null;
 
-/** A time in ms from ISO 8601 or PostgreSQL text, UTC where no offset is given; null for anything else, 30 February included. */
-export function msOfText(value: unknown): number | null {
+/** A time with all its digits: ms since 1970, and the 0 to 999 µs beyond them. */
+export interface FineTime {
+  ms: number;
+  micros: number;
+}
+
+/** A time from ISO 8601 or PostgreSQL text, UTC where no offset is given; null for anything else, 30 February included. */
+export function timeOfText(value: unknown): FineTime | null {
   if (typeof value !== 'string') return null;
   const m = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?$/.exec(
     value.trim(),
@@ -86,9 +122,14 @@ export function msOfText(value: unknown): number | null {
   ];
   if (month < 1 || month > 12 || hour > 23 || minute > 59 || second > 59) return null;
   if (day < 1 || day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return null;
-  const ms = Date.UTC(year, month - 1, day, hour, minute, second) + Number((m[7] ?? '').padEnd(3, '0').slice(0, 3));
-  return msOfNumber(ms - offsetMs(m[8] ?? 'Z'));
+  const fraction = (m[7] ?? '').padEnd(6, '0');
+  const utc = Date.UTC(year, month - 1, day, hour, minute, second) + Number(fraction.slice(0, 3));
+  const ms = msOfNumber(utc - offsetMs(m[8] ?? 'Z'));
+  return ms === null ? null : { ms, micros: Number(fraction.slice(3, 6)) };
 }
+
+/** `timeOfText` in whole ms. */
+export const msOfText = (value: unknown): number | null => timeOfText(value)?.ms ?? null;
 
 function offsetMs(offset: string): number {
   if (offset === 'Z') return 0;

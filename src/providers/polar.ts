@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
 import { ApiTrouble, apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { signStandard } from './clerk.ts';
 import { at, email, id, msOfText, own, splitName, text } from './pick.ts';
-import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
-import { findSigner, fromBase64, hmacSha256, parseJson, standardHeaders } from './signatures.ts';
+import type { Backfill, EventType, Fact, Ignored, Provider, Rank, RawRequest, Secret, Seen } from './provider.ts';
+import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
+import { problemOfSecret } from './secrets.ts';
+import { findSigner, fromBase64, hmacSha256, parseBody, signStandard, standardHeaders } from './signatures.ts';
 
 const settings = z.object({
   apiKey: apiKey('Organization access token with the scope customers:read, for back-fills'),
@@ -91,10 +92,21 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
     );
   };
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseJson(req.body);
+  const { json, problem } = parseBody(req.body);
   const time = msOfText(own(json, 'timestamp')) ?? sentAt * 1000;
   return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, json, problem };
 }
+
+const RANKS: Record<string, Rank> = {
+  'customer.created': 0,
+  'customer.updated': 1,
+  'customer.deleted': 3,
+  'subscription.canceled': 3,
+  'subscription.revoked': 3,
+};
+
+/** Tokens of customer sessions and client secrets of checkouts by their names, at every depth. */
+const withheld = (keys: readonly string[]): boolean => soundsSecret(keys.at(-1) ?? '');
 
 function read(body: unknown, _settings: Settings, seen: { type: string; at: number }): Fact | Ignored {
   const { type } = seen;
@@ -113,12 +125,16 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
   const name = own(customer, 'name');
   return {
     authority: isPerson ? 'person' : 'copy',
-    rank: deletion ? 3 : type === 'customer.created' ? 0 : type === 'customer.updated' ? 1 : 2,
+    rank: RANKS[type] ?? 2,
     at: seen.at,
+    micros: 0,
+    sentAt: 0,
     personId,
     aliases: [],
+    payments: [],
     email: anonymised ? null : address,
-    formerEmail: null,
+    proven: false,
+    former: null,
     ...(team || anonymised || deletion ? { firstName: null, lastName: null } : splitName(name)),
     userId: id(own(customer, 'external_id')),
     deletion,
@@ -193,8 +209,16 @@ export const polar = {
   secretMadeBy: 'provider' as const,
   logHeaders: ['webhook-id', 'webhook-timestamp'],
   signatureHeaders: ['webhook-signature'],
+  apiHosts: ['api.polar.sh', 'sandbox-api.polar.sh'],
+  movesWith: ['apiBase'],
+  secretProblem: (secret: string) =>
+    problemOfSecret(
+      secret,
+      "Wanted is what Copy Secret gives on the endpoint's page in Polar (whsec_… or polar_whs_…).",
+    ),
   verify,
-  redact: (body: unknown) => body,
+  redact: (body: unknown) => redactBody(body, withheld),
+  withholds: (path: string) => leadsToWithheld(path, withheld),
   read,
   previous: () => null,
   backfill,

@@ -140,15 +140,22 @@ export interface Provider<S = unknown> {
   name: string;
   /** `auth` (Clerk, Supabase) outranks `payment` (Stripe, Polar) in the contact rules. */
   class: 'auth' | 'payment';
-  /** What can be set per endpoint; every key has a default. `maxBodyBytes` is common to all and added by the registry. */
+  /** What can be set per endpoint; every key has a default. What all have in common (`namespace`, `maxBodyBytes`) the registry adds. */
   settings: z.ZodType<S>;
+  /** All that is applied. The body of a verified event of any other type is not stored. */
   types: EventType[];
+  /** Hosts of the provider's API; `*.` stands for one label. */
+  apiHosts: string[];
+  /** Settings that say where the API key is sent: whoever changes one of them must bring the key along. */
+  movesWith: string[];
   /** Steps in the provider's dashboard; `{url}` stands for the endpoint's URL, `{secretHeader}` for its header line. */
   setup: string[];
   /** Supabase: we make the secret and its owner adds it as a header. Others show theirs after they have our URL. */
   secretMadeBy: 'provider' | 'inlet';
   /** Headers that are safe and useful in the log, lower case. Never one that carries a secret. */
   logHeaders: string[];
+  /** What is wrong with a pasted signing secret and which kind is wanted, to follow "secret: "; null: nothing. Never repeats the secret. */
+  secretProblem?(secret: string): string | null;
   /** Header names that show that a request was signed by this provider's scheme (to name the right provider in a refusal). */
   signatureHeaders: string[];
   /**
@@ -158,19 +165,21 @@ export interface Provider<S = unknown> {
   verify(req: RawRequest, secrets: Secret[], settings: S, now: number): Promise<Seen> | Seen;
   /** What may be stored. Mapping, paths and replay see only this. Returns the same object when nothing had to go. */
   redact(body: unknown): unknown;
+  /** Whether a mapping path (`record.raw_user_meta_data.access_token`) leads to something that `redact` takes away. */
+  withholds?(path: string): boolean;
   /** Facts of one redacted body. Pure and total: never throws, whatever the shape. `seen` holds the logged type, time and id. */
   read(body: unknown, settings: S, seen: { type: string; at: number; externalId: string | null }): Fact | Ignored;
   /** The same document as it was before an update, where the event itself says so (previous_attributes, old_record). Else null. */
   previous(body: unknown): unknown;
   /**
-   * Ids of a provider without event ids: `group` names the row, `hash` this state of it. `once`: the same again is a duplicate for ever;
-   * else only if it equals the row's newest accepted one.
+   * Ids of a provider without event ids: `group` names the row (it holds the person's id: hash it with a key before it is stored),
+   * `hash` this state of it. `once`: a duplicate is any other of that hash; else only one that equals the row's newest accepted fact.
    */
   dedupe?(body: unknown): { group: string; hash: string; once: boolean } | null;
-  /** Whether a mapping path leads to a key that redaction withholds. */
-  withholds?(path: string): boolean;
   /** One call to the provider's API for an event that holds only an id. Null: that person can't be looked up. */
   lookup?(body: unknown, fact: Fact, settings: S, fetch: Fetch): Promise<Fact | null>;
+  /** What lets `lookup` ask at once, for the message of a delivery that waits for its person. */
+  lookupHint?: string;
   /** Reads everybody there is already. */
   backfill?: Backfill<S>;
   /** A real-shaped body of this type for `send-test`, with this address, a fresh id and `now` in ms. */

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Webhook } from 'svix';
 import { type RawRequest, type Secret, Unverified } from './provider.ts';
 
 export const WINDOW_SECONDS = 300;
@@ -6,6 +7,7 @@ const MAX_SIGNATURES = 8;
 const MIN_SECRET_BYTES = 24;
 const MAX_DEPTH = 64;
 const MAX_TOKENS = 50_000;
+const BYTES_PER_TOKEN = 2; // only bare digits and empty brackets are denser, and no event is made of those
 const MAX_REENCODED_BYTES = 65_536;
 
 export const hmacSha256 = (key: string | Uint8Array, ...parts: (string | Uint8Array)[]): Uint8Array => {
@@ -94,7 +96,7 @@ function reencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
     { how: 'white space was added at its end', bytes: Buffer.from(text.trimEnd()) },
     { how: 'a line end was lost', bytes: Buffer.from(`${text}\n`) },
   ];
-  const { json } = parseJson(body);
+  const { json } = parseBody(body);
   if (json === undefined) return out;
   out.push({ how: 'JSON was parsed and written again', bytes: Buffer.from(JSON.stringify(json)) });
   out.push({ how: 'JSON was parsed and written again', bytes: Buffer.from(JSON.stringify(json, null, 2)) });
@@ -136,6 +138,10 @@ export function parseJson(
   }
 }
 
+/** The JSON of a webhook: the larger a body its endpoint accepts, the more values it may hold. */
+export const parseBody = (bytes: Uint8Array) =>
+  parseJson(bytes, Math.max(MAX_TOKENS, Math.floor(bytes.length / BYTES_PER_TOKEN)));
+
 export interface StandardHeaders {
   id: string;
   sentAt: number;
@@ -155,4 +161,20 @@ export function standardHeaders(req: RawRequest, prefixes: string[]): StandardHe
   });
   if (!signatures.length) throw new Unverified('malformed', `the ${prefix}-signature header holds no v1 signature`);
   return { id, sentAt, signatures };
+}
+
+/** Signs with the provider's own package; `prefix` is `svix` or `webhook`, `now` in ms. */
+export function signStandard(
+  prefix: string,
+  webhook: Webhook,
+  messageId: string,
+  body: string,
+  now: number,
+): Record<string, string> {
+  const seconds = Math.floor(now / 1000);
+  return {
+    [`${prefix}-id`]: messageId,
+    [`${prefix}-timestamp`]: String(seconds),
+    [`${prefix}-signature`]: webhook.sign(messageId, new Date(seconds * 1000), body),
+  };
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
-import { at, email, id, own, splitName, text } from './pick.ts';
+import { at, email, id, nameText, own, splitName, text } from './pick.ts';
 import {
-  type EventType,
   type Fact,
+  type Former,
   type Ignored,
   type Provider,
   type Rank,
@@ -13,9 +13,12 @@ import {
   type Seen,
   Unverified,
 } from './provider.ts';
-import { examined, findSigner, fromHex, hmacSha256, oneHeader, parseJson, unixSeconds } from './signatures.ts';
+import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
+import { problemOfWhsec } from './secrets.ts';
+import { examined, findSigner, fromHex, hmacSha256, oneHeader, parseBody, unixSeconds } from './signatures.ts';
 import { backfill, idOf, lookup, personName } from './stripeApi.ts';
 import { stripeSample } from './stripeSamples.ts';
+import { SIBLINGS, setup, types } from './stripeTypes.ts';
 
 const settings = z.object({
   mode: z.enum(['any', 'live', 'test']).default('any').describe('Which events to apply: live, test or both'),
@@ -27,98 +30,7 @@ const settings = z.object({
   apiBase: apiUrl.describe('Where the API is, instead of https://api.stripe.com'),
 });
 type Settings = z.infer<typeof settings>;
-
-const types: EventType[] = [
-  { type: 'customer.created', description: 'A customer was made', carriesEmail: 'usually', deletion: false },
-  {
-    type: 'customer.updated',
-    description: 'A property of a customer changed',
-    carriesEmail: 'usually',
-    deletion: false,
-    silentWhenUnchanged: true,
-  },
-  { type: 'customer.deleted', description: 'A customer was deleted', carriesEmail: 'usually', deletion: true },
-  {
-    type: 'checkout.session.completed',
-    description: 'A checkout was completed; payment may still be under way',
-    carriesEmail: 'always',
-    deletion: false,
-  },
-  {
-    type: 'checkout.session.async_payment_succeeded',
-    description: 'A delayed payment of a checkout succeeded',
-    carriesEmail: 'always',
-    deletion: false,
-  },
-  {
-    type: 'checkout.session.async_payment_failed',
-    description: 'A delayed payment of a checkout failed',
-    carriesEmail: 'always',
-    deletion: false,
-  },
-  {
-    type: 'invoice.paid',
-    description: 'An invoice was paid, zero amounts included',
-    carriesEmail: 'usually',
-    deletion: false,
-  },
-  { type: 'invoice.payment_failed', description: 'Paying an invoice failed', carriesEmail: 'usually', deletion: false },
-  {
-    type: 'invoice.upcoming',
-    description: 'An invoice will be made in a few days',
-    carriesEmail: 'usually',
-    deletion: false,
-  },
-  {
-    type: 'customer.subscription.created',
-    description: 'A subscription began',
-    carriesEmail: 'never',
-    deletion: false,
-  },
-  {
-    type: 'customer.subscription.paused',
-    description: 'A subscription got the status paused',
-    carriesEmail: 'never',
-    deletion: false,
-  },
-  {
-    type: 'customer.subscription.resumed',
-    description: 'A paused subscription goes on',
-    carriesEmail: 'never',
-    deletion: false,
-  },
-  {
-    type: 'customer.subscription.trial_will_end',
-    description: 'A trial ends in three days, or ended at once',
-    carriesEmail: 'never',
-    deletion: false,
-  },
-  {
-    type: 'customer.subscription.deleted',
-    description: 'A subscription ended',
-    carriesEmail: 'never',
-    deletion: false,
-  },
-  { type: 'quote.finalized', description: 'A quote was finalised', carriesEmail: 'never', deletion: false },
-  { type: 'quote.accepted', description: 'A quote was accepted', carriesEmail: 'never', deletion: false },
-  { type: 'quote.canceled', description: 'A quote was cancelled', carriesEmail: 'never', deletion: false },
-  { type: 'charge.dispute.created', description: 'A payment was disputed', carriesEmail: 'sometimes', deletion: false },
-  {
-    type: 'charge.dispute.closed',
-    description: 'A dispute was won, lost or withdrawn',
-    carriesEmail: 'sometimes',
-    deletion: false,
-  },
-];
 const SUPPORTED = new Set(types.map(each => each.type));
-
-const setup = [
-  'In Stripe, open Workbench → Webhooks in the right mode (sandbox or live) and press "Create an event destination".',
-  'Scope "Your account", payload style "Snapshot" (thin payloads hold no address), default API version.',
-  'Tick the event types you want → Continue → "Webhook endpoint" → paste {url} → create.',
-  "Reveal the signing secret (whsec_…) on the destination's page and bring it back to Inlet.",
-  'Optional: make a restricted key with read access to Customers and Charges and set it as settings.apiKey, so that subscriptions, quotes and disputes are looked up at once, and a back-fill can read the customers you have already.',
-];
 
 /** `t=…,v1=…[,v1=…]`: HMAC-SHA256 over `t.body`, the whole `whsec_…` text as key (docs.stripe.com/webhooks/signature). */
 function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: number): Seen {
@@ -135,7 +47,7 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   if (!signatures.length) throw new Unverified('malformed', 'the stripe-signature header holds no v1 signature in hex');
   const expected = (secret: string, body: Uint8Array) => [hmacSha256(secret, `${sentText}.`, body)];
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseJson(req.body);
+  const { json, problem } = parseBody(req.body);
   const created = own(json, 'created');
   const at =
     typeof created === 'number' && Number.isSafeInteger(created) && created >= 0 && created < 8e12
@@ -151,27 +63,32 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   };
 }
 
-/** Objects without keys that let a browser act on a payment. */
-function redact(body: unknown): unknown {
-  const needs = (value: unknown): boolean =>
-    typeof value === 'object' &&
-    value !== null &&
-    (Object.hasOwn(value, 'client_secret') || Object.values(value).some(needs));
-  if (!needs(body)) return body;
-  return JSON.parse(JSON.stringify(body), (key, value: unknown) =>
-    key === 'client_secret' ? undefined : value,
-  ) as unknown;
+/** Keys of payment means and bank accounts, wherever they stand but in metadata, whose keys are the owner's. */
+const PAYMENT_MEANS = new Set(
+  [
+    'payment_method_details payment_method_data next_action card card_present interac_present fingerprint iin last4 dynamic_last4',
+    'bank_account us_bank_account sepa_debit bacs_debit au_becs_debit acss_debit ach_debit ach_credit_transfer link_token',
+    'account_number routing_number sort_code iban bic bank_transfer financial_addresses network_token',
+  ].flatMap(line => line.split(' ')),
+);
+const KEPT_EVIDENCE = ['customer_email_address', 'customer_name'];
+
+/** Secrets by their names, payment means, and of a dispute's evidence all but who it is about. */
+function withheld(keys: readonly string[]): boolean {
+  const key = keys.at(-1) ?? '';
+  const inMetadata = keys.lastIndexOf('metadata', -2) >= 0;
+  if (inMetadata || key === 'metadata') return soundsSecret(key);
+  return soundsSecret(key) || PAYMENT_MEANS.has(key) || (keys.at(-2) === 'evidence' && !KEPT_EVIDENCE.includes(key));
 }
 
 function names(type: string, object: unknown) {
   if (type.startsWith('customer.')) return personName(object);
   if (type.startsWith('checkout.')) {
-    const collected = text(at(object, 'collected_information.individual_name'));
+    const collected = nameText(at(object, 'collected_information.individual_name'));
     return personName(own(object, 'customer_details'), collected);
   }
   if (type.startsWith('invoice.')) return splitName(own(object, 'customer_name'));
-  const name = text(at(object, 'evidence.customer_name'));
-  return splitName(name?.includes('@') ? null : name); // Stripe's own sample holds an address here
+  return splitName(at(object, 'evidence.customer_name'));
 }
 
 function address(type: string, object: unknown): string | null {
@@ -182,7 +99,40 @@ function address(type: string, object: unknown): string | null {
   return /^customer\.(created|updated|deleted)$/.test(type) ? email(own(object, 'email')) : null;
 }
 
-const RANKS: Record<string, Rank> = { 'customer.created': 0, 'customer.updated': 1, 'customer.deleted': 3 };
+const RANKS: Record<string, Rank> = {
+  'customer.created': 0,
+  'customer.updated': 1,
+  'customer.deleted': 3,
+  'customer.subscription.deleted': 3,
+  'quote.canceled': 3,
+};
+const MAX_PAYMENTS = 20; // of one event; an invoice paid in parts has one for each part
+
+/** Ids of what was paid, by which a later dispute finds who paid. Null where the object has none of that name. */
+function paymentsOf(type: string, object: unknown): (string | null)[] {
+  const of = (holder: unknown, ...keys: string[]) => keys.map(key => idOf(own(holder, key)));
+  if (type.startsWith('checkout.')) return of(object, 'payment_intent', 'invoice');
+  if (type.startsWith('charge.dispute.')) return of(object, 'charge', 'payment_intent');
+  if (!type.startsWith('invoice.')) return [];
+  const parts = at(object, 'payments.data'); // since 2025-03-31.basil
+  const paid = Array.isArray(parts) ? parts.slice(0, MAX_PAYMENTS).map(part => own(part, 'payment')) : [];
+  const itself = type === 'invoice.upcoming' ? [] : of(object, 'id'); // a preview has no id that lasts
+  return [
+    ...itself,
+    ...of(object, 'charge', 'payment_intent'),
+    ...paid.flatMap(each => of(each, 'payment_intent', 'charge')),
+  ];
+}
+
+/** What `previous_attributes` say that the customer was like; a name only where a part of it changed. */
+function formerOf(object: unknown, before: unknown): Former | null {
+  if (typeof before !== 'object' || before === null) return null;
+  const renamed = ['name', 'individual_name', 'business_name'].some(key => Object.hasOwn(before, key));
+  return {
+    ...(Object.hasOwn(before, 'email') && { email: email(own(before, 'email')) }),
+    ...(renamed && personName(overlaid(object, before))),
+  };
+}
 
 function read(body: unknown, set: Settings, seen: { type: string; at: number }): Fact | Ignored {
   const refusal = ignored(body, set, seen.type);
@@ -195,17 +145,19 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   const dispute = type.startsWith('charge.dispute.');
   const customer = scoped(isPerson ? idOf(object) : dispute ? null : idOf(own(object, 'customer')));
   const accountV2 = scoped(id(own(object, 'customer_account')));
-  const found = address(type, object);
-  const payment = [own(object, 'charge'), own(object, 'payment_intent')].map(value => scoped(idOf(value)));
-  const pays = /^(checkout|invoice)\./.test(type) || (dispute && found === null);
+  const payments = paymentsOf(type, object).map(scoped);
   return {
     authority: isPerson ? 'person' : 'copy',
     rank: RANKS[type] ?? 2,
     at: seen.at,
+    micros: 0,
+    sentAt: 0,
     personId: customer ?? accountV2,
-    aliases: [accountV2, ...(pays ? payment : [])].filter(value => value !== null),
-    email: found,
-    formerEmail: isPerson ? email(at(body, 'data.previous_attributes.email')) : null,
+    aliases: customer !== null && accountV2 !== null ? [accountV2] : [],
+    payments: [...new Set(payments.filter(value => value !== null))].slice(0, MAX_PAYMENTS),
+    email: address(type, object),
+    proven: false,
+    former: isPerson ? formerOf(object, at(body, 'data.previous_attributes')) : null,
     ...names(type, object),
     userId: null,
     deletion: type === 'customer.deleted',
@@ -217,7 +169,10 @@ function ignored(body: unknown, set: Settings, type: string): string | null {
   if (own(body, 'object') === 'v2.core.event') {
     return 'this is a thin payload, which holds no data. Recreate the event destination in Stripe with payload style "Snapshot".';
   }
-  if (!SUPPORTED.has(type)) return `"${type}" is not an event type Inlet applies. Untick it in Stripe to save traffic.`;
+  if (!SUPPORTED.has(type)) {
+    const sibling = Object.hasOwn(SIBLINGS, type) ? `, and tick ${SIBLINGS[type]} for what it is about` : '';
+    return `"${type}" is not an event type Inlet applies. Untick it in Stripe to save traffic${sibling}.`;
+  }
   if (typeof at(body, 'data.object') !== 'object') return 'the event holds no data.object.';
   const live = own(body, 'livemode');
   if (set.mode === 'live' && live !== true)
@@ -262,11 +217,18 @@ export const stripe = {
   secretMadeBy: 'provider' as const,
   logHeaders: [],
   signatureHeaders: ['stripe-signature'],
+  apiHosts: ['api.stripe.com'],
+  movesWith: ['apiBase'],
+  secretProblem: (secret: string) =>
+    problemOfWhsec(secret, "Wanted is the signing secret (whsec_…) on the event destination's page in Stripe."),
   verify,
-  redact,
+  redact: (body: unknown) => redactBody(body, withheld),
+  withholds: (path: string) => leadsToWithheld(path, withheld),
   read,
   previous,
   lookup,
+  lookupHint:
+    'A restricted key with read access to Customers and Charges as settings.apiKey lets Inlet look up who it is at once.',
   backfill,
   sample: (type: string, address: string, now: number) =>
     stripeSample(type, address, now, randomUUID().replaceAll('-', '').slice(0, 24)),

@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
 import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, msOfNumber, own, splitName, text } from './pick.ts';
+import { at, email, id, msOfNumber, nameText, own, splitName, text } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -16,7 +16,7 @@ export const idOf = (value: unknown): string | null => id(value) ?? id(own(value
 
 /** `name` is of a person or a company; when it is the same as `business_name`, it is nobody's first and last name. */
 export function personName(holder: unknown, collected: string | null = null) {
-  const individual = text(own(holder, 'individual_name')) ?? collected;
+  const individual = nameText(own(holder, 'individual_name')) ?? collected;
   const name = text(own(holder, 'name'));
   return splitName(individual ?? (name === text(own(holder, 'business_name')) ? null : name));
 }
@@ -59,9 +59,7 @@ async function lookedUp(body: unknown, fact: Fact, set: Access, fetch: Fetch): P
   const owner = idOf(found.customer);
   const known = owner === null ? null : await customer(owner);
   const guest = email(found.billing_details?.email) ?? email(found.receipt_email);
-  return (
-    known ?? (guest === null ? null : { ...fact, email: guest, aliases: [], ...splitName(found.billing_details?.name) })
-  );
+  return known ?? (guest === null ? null : { ...fact, email: guest, ...splitName(found.billing_details?.name) });
 }
 
 /** Stripe's error without its words: what they say is the other side's, and may repeat the key. */

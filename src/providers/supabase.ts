@@ -1,9 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { at, email, id, msOfText, own, splitName, text } from './pick.ts';
+import { apiKey, apiUrl } from './api.ts';
+import { at, id, msOfText, own, text, timeOfText } from './pick.ts';
 import {
-  type Backfill,
   type EventType,
   type Fact,
   type Ignored,
@@ -13,14 +12,24 @@ import {
   type Seen,
   Unverified,
 } from './provider.ts';
-import { parseJson, sameText, usable } from './signatures.ts';
+import { problemOfSecret } from './secrets.ts';
+import { parseBody, sameText, usable } from './signatures.ts';
+import { backfill } from './supabaseApi.ts';
+import { redactRow, shownBy, withholds } from './supabaseRow.ts';
 
 const HEADER = 'x-inlet-secret';
 const TAKEN =
   /^(authorization|cookie|host|user-agent|connection|keep-alive|upgrade|trailer|expect|date|via|forwarded|origin|referer|(content|accept|proxy|transfer|sec|if|cf|svix|webhook)(-.*)?|x-(forwarded|real|request).*)$/;
 
 const settings = z.object({
-  confirmedOnly: z.boolean().default(false).describe('Take an address only once it is confirmed'),
+  confirmedOnly: z
+    .boolean()
+    .default(false)
+    .describe('Ignore a sign-up until its address is proven by a confirmation mail or an OAuth identity'),
+  trustAutoConfirmed: z
+    .boolean()
+    .default(false)
+    .describe('Take addresses for proven that the project confirms by itself ("Confirm email" off)'),
   headerName: z
     .string()
     .regex(/^[a-z][a-z0-9-]{2,63}$/, 'must be a lower-case header name such as x-inlet-secret')
@@ -57,6 +66,7 @@ const setup = [
   'Table "auth users"; tick Insert, Update and Delete.',
   'Type "HTTP Request", method POST, URL {url}, timeout 5000 ms or more.',
   'Under HTTP Headers add {secretHeader} and keep Content-type: application/json.',
+  'Is "Confirm email" off (Authentication → Sign In / Providers), then nobody has proven an address: such sign-ups take no contact, name or mail that somebody else had before. settings.trustAutoConfirmed takes them for proven; set it only where strangers cannot sign up. settings.confirmedOnly ignores sign-ups until their address is proven.',
   'Optional: set settings.projectUrl (https://….supabase.co) and the secret or service_role key as settings.apiKey. Supabase never sends a webhook twice; a back-fill finds what was missed.',
 ];
 
@@ -69,40 +79,10 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
   for (const secret of usable(secrets)) if (sameText(secret.value, given)) signer ??= secret;
   if (!signer)
     throw new Unverified('badSignature', `the ${set.headerName} header does not hold a secret of this endpoint`);
-  const { json, problem } = parseJson(req.body);
+  const { json, problem } = parseBody(req.body);
   const type = text(own(json, 'type')) ?? '';
   const time = (type === 'DELETE' ? null : msOfText(at(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
   return { secretId: signer.id, externalId: null, type, at: time, json, problem };
-}
-
-const KEPT_COLUMNS = [
-  'id', 'aud', 'role', 'email', 'email_confirmed_at', 'invited_at', 'last_sign_in_at', 'created_at', 'updated_at', 'deleted_at',
-  'is_anonymous', 'is_sso_user', 'is_super_admin', 'banned_until',
-]; // biome-ignore format: one glance
-const SECRET_KEY = /pass|secret|token|hash|otp|pin|key|code|auth|credential|session|jwt/i;
-
-/** Own entries, in order, nested up to three levels, whose names do not sound like a secret. */
-function harmless(value: unknown, depth = 0): unknown {
-  if (typeof value !== 'object' || value === null) return value;
-  if (depth > 3) return null;
-  if (Array.isArray(value)) return value.slice(0, 100).map(each => harmless(each, depth + 1));
-  const kept = Object.entries(value).filter(([key]) => !SECRET_KEY.test(key));
-  return Object.fromEntries(kept.map(([key, each]) => [key, harmless(each, depth + 1)]));
-}
-
-function redactRow(row: unknown): unknown {
-  if (typeof row !== 'object' || row === null) return null;
-  const kept = KEPT_COLUMNS.filter(key => Object.hasOwn(row, key)).map(key => {
-    const value = own(row, key);
-    return [key, typeof value === 'object' ? null : value];
-  });
-  const app = own(row, 'raw_app_meta_data');
-  const appKept = { provider: text(own(app, 'provider')), providers: harmless(own(app, 'providers')) ?? null };
-  return {
-    ...Object.fromEntries(kept),
-    raw_user_meta_data: harmless(own(row, 'raw_user_meta_data')) ?? null,
-    raw_app_meta_data: appKept,
-  };
 }
 
 /** An allow-list: the row holds the password hash and one-time tokens. Rows of other tables keep nothing. */
@@ -110,14 +90,6 @@ function redact(body: unknown): unknown {
   const head = { type: text(own(body, 'type')), schema: text(own(body, 'schema')), table: text(own(body, 'table')) };
   if (head.schema !== 'auth' || head.table !== 'users') return head;
   return { ...head, record: redactRow(own(body, 'record')), old_record: redactRow(own(body, 'old_record')) };
-}
-
-function names(row: unknown) {
-  const meta = own(row, 'raw_user_meta_data');
-  const first = text(own(meta, 'first_name')) ?? text(own(meta, 'given_name'));
-  const last = text(own(meta, 'last_name')) ?? text(own(meta, 'family_name'));
-  if (first !== null || last !== null) return { firstName: first, lastName: last };
-  return splitName(text(own(meta, 'full_name')) ?? own(meta, 'name'));
 }
 
 function read(body: unknown, set: Settings, seen: { type: string; at: number }): Fact | Ignored {
@@ -128,22 +100,25 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     return { ignored: 'Ignored: not a row of auth.users. Choose the table "auth users" in the database webhook.' };
   }
   const row = own(body, type === 'DELETE' ? 'old_record' : 'record');
+  const before = type === 'UPDATE' ? own(body, 'old_record') : null;
   const userId = id(own(row, 'id'));
   if (userId === null) return { ignored: 'Ignored: the row holds no id.' };
   const softDeleted = type === 'UPDATE' && text(own(row, 'deleted_at')) !== null;
   const deletion = type === 'DELETE' || softDeleted;
-  const unconfirmed = set.confirmedOnly && text(own(row, 'email_confirmed_at')) === null;
-  const named = deletion ? { firstName: null, lastName: null } : names(row);
-  const former = email(at(body, 'old_record.email'));
+  const time = timeOfText(own(row, 'updated_at')) ?? timeOfText(own(row, 'created_at')) ?? { ms: seen.at, micros: 0 };
+  const former = typeof before === 'object' && before !== null ? shownBy(before, set) : null;
   return {
     authority: 'person',
     rank: deletion ? 3 : type === 'INSERT' ? 0 : 1,
-    at: msOfText(own(row, 'updated_at')) ?? msOfText(own(row, 'created_at')) ?? seen.at,
+    at: time.ms,
+    micros: time.micros,
+    sentAt: 0,
     personId: userId,
     aliases: [],
-    email: unconfirmed && !deletion ? null : softDeleted ? former : email(own(row, 'email')),
-    formerEmail: set.confirmedOnly && text(at(body, 'old_record.email_confirmed_at')) === null ? null : former,
-    ...named,
+    payments: [],
+    ...shownBy(softDeleted ? before : row, set), // a soft delete has hashed the address in the row itself
+    ...(deletion && { firstName: null, lastName: null }),
+    former: former && { email: former.email, firstName: former.firstName, lastName: former.lastName },
     userId,
     deletion,
     ...(softDeleted && { settingsType: 'DELETE' }),
@@ -168,60 +143,34 @@ function canonical(value: unknown): string {
   );
 }
 
+/** A row is inserted and deleted once; an UPDATE may bring back what was before (A, B, A). */
 function dedupe(body: unknown) {
-  const row = id(at(body, 'record.id')) ?? id(at(body, 'old_record.id'));
-  return row === null ? null : { group: row, hash: createHash('sha256').update(canonical(body)).digest('hex') };
-}
-
-/**
- * GET /auth/v1/admin/users by page, `{users, aud}` and X-Total-Count (supabase.com/docs/reference/javascript/auth-admin-listusers; that it
- * can be sorted is read in supabase/auth, internal/api/sorting.go). Its users are the rows under other names.
- */
-const backfill: Backfill<Settings> = {
-  type: 'INSERT',
-  key: 'the secret (sb_secret_…) or service_role key of the project',
-  needs: ['projectUrl'],
-  async page({ key, settings: set, cursor, fetch }) {
-    const { page, before } = pageOf(cursor);
-    const query = `page=${page}&per_page=${PER_PAGE}&sort=created_at%20asc`;
-    const headers = { apikey: key, authorization: `Bearer ${key}` };
-    const answer = await getJson(fetch, `${set.projectUrl}/auth/v1/admin/users?${query}`, headers);
-    const users = listOf(own(answer.json, 'users'));
-    const counted = answer.headers.get('x-total-count') ?? '';
-    const total = /^\d{1,12}$/.test(counted) ? Number(counted) : null;
-    const more = users.length > 0 && (total === null || page * users.length < total);
-    return { items: users.map(listed), next: nextPage(page, before, total, more), total };
-  },
-};
-
-function listed(user: unknown) {
-  const record = {
-    ...Object(user),
-    raw_user_meta_data: own(user, 'user_metadata'),
-    raw_app_meta_data: own(user, 'app_metadata'),
-  };
-  const time = msOfText(own(user, 'updated_at')) ?? msOfText(own(user, 'created_at')) ?? 0;
-  const body = { type: 'INSERT', table: 'users', schema: 'auth', record, old_record: null };
-  return { id: id(own(user, 'id')), at: time, body };
+  const kept = redact(body);
+  const row = id(at(kept, 'record.id')) ?? id(at(kept, 'old_record.id'));
+  if (row === null) return null;
+  const hash = createHash('sha256').update(canonical(kept)).digest('hex');
+  return { group: row, hash, once: own(kept, 'type') !== 'UPDATE' };
 }
 
 function sample(type: string, address: string, now: number): unknown {
   const time = new Date(now).toISOString().replace('Z', '000+00:00');
+  const asked = new Date(now - 60_000).toISOString().replace('Z', '000+00:00');
   const row = {
     id: randomUUID(),
     aud: 'authenticated',
     role: 'authenticated',
     email: address,
+    confirmation_sent_at: asked,
     email_confirmed_at: time,
     raw_app_meta_data: { provider: 'email', providers: ['email'] },
     raw_user_meta_data: { first_name: 'Ada', last_name: 'Lovelace' },
     is_anonymous: false,
     is_sso_user: false,
-    created_at: time,
+    created_at: asked,
     updated_at: time,
     deleted_at: null,
   };
-  const old = { ...row, raw_user_meta_data: { first_name: 'A.' }, updated_at: new Date(now - 60_000).toISOString() };
+  const old = { ...row, raw_user_meta_data: { first_name: 'A.' }, updated_at: asked };
   return {
     type,
     table: 'users',
@@ -241,8 +190,16 @@ export const supabase = {
   secretMadeBy: 'inlet' as const,
   logHeaders: [],
   signatureHeaders: [HEADER],
+  apiHosts: ['*.supabase.co'],
+  movesWith: ['projectUrl'],
+  secretProblem: (secret: string) =>
+    problemOfSecret(
+      secret,
+      'Wanted is a random text of 24 or more characters of your own, as in the header of the hook.',
+    ),
   verify,
   redact,
+  withholds,
   read,
   previous,
   dedupe,

@@ -190,7 +190,7 @@ test('Clerk: unverified addresses, test users and people without an address, as 
 
 test('Supabase: anonymous, unconfirmed and softly deleted users make no contact; what is known stays', async () => {
   await open('supabase');
-  await patch({ settings: { confirmedOnly: true } });
+  await patch({ settings: { confirmedOnly: true, trustAutoConfirmed: true } });
   api.people = crowd('supabase', 4);
   api.people[1]!.more = { email: '', is_anonymous: true };
   api.people[2]!.more = { email_confirmed_at: undefined };
