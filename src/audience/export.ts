@@ -4,6 +4,7 @@ import { contacts, identities, lists, memberships, properties } from '../db/sche
 import type { Store, Tx } from '../db/store.ts';
 import { csvLine } from './csv.ts';
 import type { Registers } from './registers.ts';
+import { diedBy } from './views.ts';
 
 const ROWS = 100; // contacts per read: a few milliseconds
 const OWN = [
@@ -85,8 +86,9 @@ async function personsOf(tx: Tx, contactIds: string[]): Promise<[string, string]
     .where(inArray(identities.contactId, contactIds))
     .orderBy(asc(identities.id));
   return rows.flatMap(({ contactId, provider, registers }) => {
-    const { class: of, personId, died } = registers as Registers;
-    return contactId === null || of === 'api' || personId === null || died !== null
+    const r = registers as Registers;
+    const { class: of, personId } = r;
+    return contactId === null || of === 'api' || personId === null || diedBy(r, null) !== null
       ? []
       : [[contactId, `${provider}:${personId}`] as [string, string]];
   });

@@ -4,7 +4,8 @@ import { type Indexed, type Search, unindexed } from '../db/scan.ts';
 import { contacts, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
-import { contactIdsOfUser, normalEmail } from './contacts.ts';
+import { contactIdsOfUser } from './contacts.ts';
+import { normalEmail } from './emails.ts';
 
 /** Filters of contacts. `q` is how the address begins, `name` how the first or the last name does; times in ms. */
 export interface ContactFilter {

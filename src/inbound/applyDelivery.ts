@@ -111,7 +111,7 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
   const seen = seenOf(row);
   const decided: Decision =
     body === undefined
-      ? { status: 'ignored', message: `Ignored: ${row.type || 'this'} is stored without its body, so there is nothing to apply` }
+      ? { status: 'ignored', final: true, message: `Ignored: ${row.type || 'this'} is stored without its body, so there is nothing to apply` }
       : decide(live, body, seen);
   if (decided.status === 'ignored') {
     const { message } = decided;

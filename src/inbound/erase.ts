@@ -1,7 +1,8 @@
 import { and, asc, eq, gt, inArray, isNull, ne, or, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
-import { bury } from '../audience/erased.ts';
-import { component } from '../audience/identities.ts';
+import { tiesOf } from '../audience/people.ts';
+import { addTombstones } from '../audience/tombstones.ts';
+import { identityOfRow } from '../audience/workingSet.ts';
 import {
   contacts,
   deliveries,
@@ -11,13 +12,13 @@ import {
   importFailures,
   imports,
   jobs,
-  links,
   mails,
   memberships,
   payloads,
   runs,
   steps,
   suppressions,
+  ties,
   webhookCalls,
 } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -37,16 +38,18 @@ const MESSAGE = 'The person of this delivery was erased.';
 export async function eraseContact(tx: Tx, id: string, now: number): Promise<void> {
   const [contact] = await tx.select().from(contacts).where(eq(contacts.id, id));
   if (!contact) throw notFound('Contact');
-  const own = await tx.select({ id: identities.id }).from(identities).where(eq(identities.contactId, id));
-  const starts = own.map(row => row.id);
-  const all = [...(await component(tx, starts, [`email:${contact.email}`])).values()];
-  const gone = all.filter(each => each.contactId === id || each.contactId === null);
-  const others = new Set(all.filter(each => !gone.includes(each)).flatMap(each => Object.keys(each.registers.links)));
-  const ties = [...new Set([`email:${contact.email}`, ...gone.flatMap(each => Object.keys(each.registers.links))])];
-  const theirs = ties.filter(value => !others.has(value));
+  const gone = (await tx.select().from(identities).where(eq(identities.contactId, id))).map(identityOfRow);
+  const named = [...new Set([`email:${contact.email}`, ...gone.flatMap(tiesOf)])];
+  const shared = await tx
+    .select({ value: ties.value })
+    .from(ties)
+    .innerJoin(identities, eq(identities.id, ties.identityId))
+    .where(and(inArray(ties.value, named), ne(identities.contactId, id)));
+  const others = new Set(shared.map(row => row.value));
+  const theirs = named.filter(value => !others.has(value));
   const ids = gone.map(each => each.id);
   const persons = ids.filter(each => !/^(api:|[a-z]+:@)/.test(each)); // an address may come again, a provider's person not
-  await bury(tx, [...persons, ...theirs], now);
+  await addTombstones(tx, [...persons, ...theirs], now);
   const emails = theirs.filter(value => value.startsWith('email:')).map(value => value.slice(6));
   await tx.insert(erasures).values({ contactId: id, needles: emails, createdAt: now }).onConflictDoNothing();
   if (emails.length) await tx.delete(suppressions).where(inArray(suppressions.email, emails));
@@ -55,7 +58,7 @@ export async function eraseContact(tx: Tx, id: string, now: number): Promise<voi
   if (ids.length) {
     const waiting = await tx.select({ id: deliveries.id }).from(deliveries).where(inArray(deliveries.identityId, ids));
     await wipe(tx, waiting);
-    await tx.delete(links).where(inArray(links.identityId, ids));
+    await tx.delete(ties).where(inArray(ties.identityId, ids));
     await tx.delete(identities).where(inArray(identities.id, ids));
   }
   await enqueue(tx, JOB, { contactId: id, phase: 0, after: '' } satisfies Progress, now, `erase:${id}`);

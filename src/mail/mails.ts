@@ -1,5 +1,5 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { normalEmail } from '../audience/contacts.ts';
+import { normalEmail } from '../audience/emails.ts';
 import type { Search } from '../db/scan.ts';
 import { type MailData, type MailState, mails } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';

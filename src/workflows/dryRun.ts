@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import { normalEmail } from '../audience/contacts.ts';
+import { normalEmail } from '../audience/emails.ts';
 import { contacts, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';

@@ -2,7 +2,8 @@ import type { ImportPlan, ImportTarget } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
 import { readRows, textOf } from '../csv.ts';
-import { PROPERTY_KEY, type PropertyType, RESERVED_KEYS } from '../properties.ts';
+import type { PropertyType } from '../coerce.ts';
+import { PROPERTY_KEY, RESERVED_KEYS } from '../properties.ts';
 
 /** What a caller says about a file. `columns`: header → what it means, null passes it over. */
 export interface ImportOptions {

@@ -2,8 +2,8 @@ import type { ImportPlan, ImportTarget, Scalar } from '../../db/schema.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
 import { email as plausible } from '../../providers/pick.ts';
 import { type CsvRow, plain, textOf } from '../csv.ts';
-import { coerce } from '../properties.ts';
-import type { ContactWrite } from '../write.ts';
+import { coerce } from '../coerce.ts';
+import type { ContactWrite } from '../apiWrite.ts';
 
 /** What one row asks for. */
 export interface Wanted {

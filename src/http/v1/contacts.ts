@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { activity, countActivity } from '../../audience/activity.ts';
 import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { contactSearch } from '../../audience/search.ts';
-import { deleteContact } from '../../audience/write.ts';
+import { deletingCall } from '../../audience/apiCalls.ts';
+import { callPeople } from '../../audience/personCall.ts';
 import { contacts, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
 import { newId } from '../../id.ts';
@@ -93,7 +94,7 @@ export const contactRoutes: Route[] = [
       const id = params.id ?? '';
       const now = ctx.now();
       if (query.erase === 'true') await ctx.store.write(tx => eraseContact(tx, id, now));
-      else await ctx.store.write(tx => deleteContact(tx, { id }, { key: newId('req', now) }, now, ctx.tell));
+      else await callPeople(ctx.people, deletingCall({ id }, { key: newId('req', now) }));
       ctx.wake();
       return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
     },

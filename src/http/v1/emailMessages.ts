@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { emailOf, normalEmail } from '../../audience/contacts.ts';
+import { emailOf, normalEmail } from '../../audience/emails.ts';
 import { contacts } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';

@@ -34,7 +34,11 @@ export const listRoutes: Route[] = [
     example: { name: 'Product updates', description: 'What is new, once a month' },
     response: list,
     answer: example.list,
-    handle: async ({ ctx, body }) => viewList(await ctx.store.write(tx => createList(tx, body, ctx.now()))),
+    handle: async ({ ctx, body }) => {
+      const list = await ctx.store.write(tx => createList(tx, body, ctx.now()));
+      ctx.people.definitions.invalidate();
+      return viewList(list);
+    },
   }),
   route('PATCH', `${LISTS}/:id`, {
     summary: 'Change a mailing list',
@@ -62,6 +66,7 @@ export const listRoutes: Route[] = [
       await ctx.store.read(tx => requireUnused(tx, id));
       while (await ctx.store.write(tx => thinList(tx, id)));
       await ctx.store.write(tx => deleteList(tx, id));
+      ctx.people.definitions.invalidate();
       return { success: true };
     },
   }),

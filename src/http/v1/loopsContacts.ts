@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { exactlyOne } from '../../audience/contacts.ts';
 import { createProperty, listProperties } from '../../audience/properties.ts';
 import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
-import { type ContactWrite, deleteContact, writeContact } from '../../audience/write.ts';
+import { deletingCall, writingCall } from '../../audience/apiCalls.ts';
+import type { ContactWrite } from '../../audience/apiWrite.ts';
+import { callPeople } from '../../audience/personCall.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
 import { newId } from '../../id.ts';
@@ -21,10 +23,8 @@ const PROPERTIES =
   'Keys beside these are custom properties; one that does not exist yet is made with its value’s type.';
 
 async function write(ctx: Context, mode: 'create' | 'upsert', body: ContactWrite) {
-  const now = ctx.now();
-  const origin = { key: newId('req', now), source: 'API' };
-  const { contactId, due } = await ctx.store.write(tx => writeContact(tx, mode, body, origin, now, ctx.tell));
-  if (due) ctx.wake();
+  const options = { key: newId('req', ctx.now()), source: 'API' };
+  const { contactId } = await callPeople(ctx.people, writingCall(mode, body, options));
   return { success: true, id: contactId };
 }
 
@@ -42,7 +42,7 @@ export const loopsContactRoutes: Route[] = [
       requireShort(body);
       const given = writeOf(body);
       if (given.email === undefined) throw invalid('Invalid email address.');
-      return write(ctx, 'create', { ...given, subscribed: given.subscribed ?? true });
+      return write(ctx, 'create', given);
     },
   }),
   route('PUT', `${PATH}/update`, {
@@ -71,10 +71,7 @@ export const loopsContactRoutes: Route[] = [
     handle: async ({ ctx, body }) => {
       requireShort(body);
       const whom = exactlyOne({ email: body.email?.trim() || undefined, userId: body.userId?.trim() || undefined });
-      const now = ctx.now();
-      const origin = { key: newId('req', now) };
-      const { due } = await ctx.store.write(tx => deleteContact(tx, whom, origin, now, ctx.tell));
-      if (due) ctx.wake();
+      await callPeople(ctx.people, deletingCall(whom, { key: newId('req', ctx.now()) }));
       return { success: true, message: 'Contact deleted.' };
     },
   }),
@@ -123,6 +120,7 @@ export const loopsContactRoutes: Route[] = [
     answer: example.done,
     handle: async ({ ctx, body }) => {
       await ctx.store.write(tx => createProperty(tx, body.name.trim(), body.type, ctx.now()));
+      ctx.people.definitions.invalidate();
       return { success: true };
     },
   }),

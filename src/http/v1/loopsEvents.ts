@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { invalid } from '../../errors.ts';
 import { eventPattern, eventPatterns } from '../../eventPatterns.ts';
 import { newId } from '../../id.ts';
-import { useIdempotencyKey } from '../../idempotency.ts';
-import { sendEvent } from '../../sendEvent.ts';
+import { callPeople } from '../../audience/personCall.ts';
+import { sendingCall } from '../../sendEvent.ts';
 import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -41,13 +41,9 @@ export const loopsEventRoutes: Route[] = [
       const { eventName, eventProperties: given, ...rest } = body;
       const event = { name: eventNameOf(eventName), properties: eventPropertiesOf(given) };
       const contact = writeOf(rest, OWN);
-      const now = ctx.now();
-      const origin = { key: newId('req', now) };
-      const { due } = await ctx.store.write(async tx => {
-        if (idempotencyKey !== null) await useIdempotencyKey(tx, 'events/send', idempotencyKey, now);
-        return sendEvent(tx, contact, event, origin, now, ctx.tell);
-      });
-      if (due) ctx.wake();
+      const call = sendingCall(contact, event, { key: newId('req', ctx.now()) });
+      const idempotency = idempotencyKey === null ? undefined : { scope: 'events/send', key: idempotencyKey };
+      await callPeople(ctx.people, { ...call, idempotency });
       return { success: true };
     },
   }),
