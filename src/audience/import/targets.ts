@@ -16,11 +16,10 @@ export interface Plan extends Omit<ImportPlan, 'targets'> {
 }
 
 /** The stored type knows less than `storePlan` writes. A plan of an older import has no answer and begins at line 2. */
-export const planIn = ({ plan }: { plan: ImportPlan }): Plan => ({
-  subscribed: null,
-  firstLine: 2,
-  ...(plan as Plan),
-});
+export function planIn(row: { plan: ImportPlan }): Plan {
+  const plan = row.plan as Plan;
+  return { ...plan, subscribed: plan.subscribed ?? null, firstLine: plan.firstLine ?? 2 };
+}
 
 /** Read again by `planIn`. */
 export const storePlan = (plan: Plan): ImportPlan => plan as ImportPlan;
