@@ -20,6 +20,7 @@ export const plain = (text: string): string => (ESCAPED.test(text) ? text.slice(
 
 export const MAX_ROW = 262_144; // bytes
 const MAX_READ = 262_144; // bytes parsed at once: 10 to 20 ms of the thread
+export const BITE_BYTES = 32_768; // read ahead at once: about as many rows as a step takes
 const MAX_MORE = 1000; // cells beyond the header's that a row may have to be kept whole
 
 export interface CsvRow {
@@ -94,6 +95,7 @@ export async function readRows(
     if (bytes) {
       read += bytes.length;
       await new Promise<void>(resolve => parser.write(bytes, () => resolve()));
+      await new Promise(resolve => setImmediate(resolve)); // many tiny cells take long
     } else {
       ended = true;
       await new Promise<void>(resolve => {

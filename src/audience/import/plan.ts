@@ -1,6 +1,6 @@
 import { invalid } from '../../errors.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
-import { plain, readRows, textOf } from '../csv.ts';
+import { BITE_BYTES, plain, readRows, textOf } from '../csv.ts';
 import { coerce, PROPERTY_KEY, type PropertyType, RESERVED_KEYS } from '../properties.ts';
 import { saysNothing } from './consent.ts';
 import { startOf } from './layout.ts';
@@ -95,11 +95,11 @@ interface Known {
 export async function planOf(head: Buffer, options: ImportOptions, known: Known) {
   const { delimiter, start, lines } = startOf(head);
   const text = head.subarray(start);
-  let given = false;
+  let at = 0;
   const more = async () => {
-    if (given) return null;
-    given = true;
-    return text;
+    const bite = text.subarray(at, at + BITE_BYTES);
+    at += bite.length;
+    return bite.length ? bite : null;
   };
   const { rows, trouble } = await readRows(more, delimiter, SAMPLE, MAX_COLUMNS);
   const first = rows[0];

@@ -3,7 +3,7 @@ import { importChunks, importFailures, imports, lists } from '../../db/schema.ts
 import type { Store, Tx } from '../../db/store.ts';
 import { AppError } from '../../errors.ts';
 import { nowOrFormerly } from '../contacts.ts';
-import { type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
+import { BITE_BYTES, type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
 import { erasedAmong } from '../erased.ts';
 import { writeContact } from '../write.ts';
 import { type ImportRow, thinChunks, unpacked } from './imports.ts';
@@ -13,7 +13,6 @@ import { type Plan, planIn, storePlan } from './targets.ts';
 
 const ROWS = 200; // read per step
 const PER_WRITE = 20; // some ms of the thread
-const BITE = 32_768; // bytes read ahead at once: about as many rows
 const MAX_REPORTED = 10_000; // failed rows kept for the report; more are only counted
 const MAX_KEPT = 500; // characters of a cell, and
 const MAX_CELLS = 8000; // of all cells, that the report keeps of a row
@@ -41,7 +40,7 @@ function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffe
       held = { seq, bytes: unpacked(row.content) };
     }
     const start = at - seq * CHUNK_BYTES;
-    const bite = held.bytes.subarray(start, start + BITE);
+    const bite = held.bytes.subarray(start, start + BITE_BYTES);
     at += bite.length;
     return bite.length ? bite : null;
   };
