@@ -1,12 +1,14 @@
-import { and, asc, eq, inArray, lte, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, gte, inArray, lt, lte, ne, sql } from 'drizzle-orm';
 import { jobs } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { idAt, newId } from '../id.ts';
 
 export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts'>;
 
+export const MAX_JOB_STARTS = 5;
 const LEASE_MS = 60_000;
+const AFTER_CRASHES_MS = 5000; // from the second crash in a row on: 5 to 10 s
 
 /** Adds a job in the caller's own transaction. With a `uniqueKey` a second one is not added. */
 export async function enqueue(
@@ -44,22 +46,32 @@ export async function anyJobDue(tx: Tx, now: number): Promise<boolean> {
   return due.length > 0;
 }
 
-/** Leases one due job; the start is counted and committed before the work. */
-export async function claimJob(tx: Tx, now: number): Promise<Job | null> {
-  const [due] = await tx
-    .select({ id: jobs.id })
-    .from(jobs)
-    .where(and(eq(jobs.status, 'queued'), lte(jobs.dueAt, now)))
-    .orderBy(asc(jobs.dueAt), asc(jobs.id))
-    .limit(leasing(tx, 1));
-  if (!due) return null;
-  const [job] = await tx
-    .update(jobs)
-    .set({ attempts: sql`${jobs.attempts} + 1`, dueAt: now + LEASE_MS })
-    .where(eq(jobs.id, due.id))
-    .returning({ id: jobs.id, kind: jobs.kind, payload: jobs.payload, attempts: jobs.attempts });
-  return job ?? null;
+/**
+ * Leases one due job; the start is counted and committed before the work. One that was started too often and never ended has killed
+ * the process each time: it is handed to `bury` instead.
+ */
+export async function claimJob(tx: Tx, now: number, bury: (tx: Tx, job: Job) => Promise<void> = buryJob) {
+  for (;;) {
+    const [due] = await tx
+      .select(JOB)
+      .from(jobs)
+      .where(and(eq(jobs.status, 'queued'), lte(jobs.dueAt, now)))
+      .orderBy(asc(jobs.dueAt), asc(jobs.id))
+      .limit(leasing(tx, 1));
+    if (!due) return null;
+    if (due.attempts >= MAX_JOB_STARTS) {
+      await bury(tx, due);
+      continue;
+    }
+    const [job] = await tx
+      .update(jobs)
+      .set({ attempts: sql`${jobs.attempts} + 1`, dueAt: now + LEASE_MS })
+      .where(eq(jobs.id, due.id))
+      .returning(JOB);
+    return job ?? null;
+  }
 }
+const JOB = { id: jobs.id, kind: jobs.kind, payload: jobs.payload, attempts: jobs.attempts };
 
 /** Ends a job, or has it go on later with another payload (bulk work goes in steps). */
 export async function finishJob(tx: Tx, job: Job, next: { payload: unknown; dueAt: number } | null): Promise<void> {
@@ -67,11 +79,16 @@ export async function finishJob(tx: Tx, job: Job, next: { payload: unknown; dueA
   await tx.update(jobs).set(set).where(eq(jobs.id, job.id));
 }
 
-export async function failJob(tx: Tx, job: Job, error: string, dueAt: number | null): Promise<void> {
-  await tx
-    .update(jobs)
-    .set(dueAt === null ? { status: 'dead', error } : { dueAt, error })
-    .where(eq(jobs.id, job.id));
+const FAILED = 'failed; the log has the cause';
+
+/** Has a job tried again at `dueAt`. */
+export async function retryJob(tx: Tx, job: Job, dueAt: number): Promise<void> {
+  await tx.update(jobs).set({ dueAt, error: FAILED }).where(eq(jobs.id, job.id));
+}
+
+/** Gives a job up. */
+export async function buryJob(tx: Tx, job: Job): Promise<void> {
+  await tx.update(jobs).set({ status: 'dead', error: FAILED }).where(eq(jobs.id, job.id));
 }
 
 /** The clock was set back by `ms`: due dates keep their distance from now. */
@@ -82,17 +99,34 @@ export async function setBackJobs(tx: Tx, ms: number): Promise<void> {
     .where(eq(jobs.status, 'queued'));
 }
 
-/** After a restart no lease is held by anybody: what was under way is due again. One process per database only. */
+/**
+ * After a restart no lease is held by anybody: what was under way is due again, after a moment if it was in more than one crash, so
+ * that the rest of the work goes on. One process per database only.
+ */
 export async function freeJobs(tx: Tx, now: number): Promise<void> {
-  const open = await tx.select({ id: jobs.id }).from(jobs).where(eq(jobs.status, 'queued'));
-  if (open.length)
-    await tx
-      .update(jobs)
-      .set({ dueAt: now })
-      .where(
-        inArray(
-          jobs.id,
-          open.map(row => row.id),
-        ),
-      );
+  const queued = eq(jobs.status, 'queued');
+  const [open] = await tx.select({ id: jobs.id }).from(jobs).where(queued).limit(1);
+  if (!open) return;
+  const later = now + AFTER_CRASHES_MS + Math.round(Math.random() * AFTER_CRASHES_MS);
+  await tx
+    .update(jobs)
+    .set({ dueAt: later })
+    .where(and(queued, gte(jobs.attempts, 2)));
+  await tx
+    .update(jobs)
+    .set({ dueAt: now })
+    .where(and(queued, lt(jobs.attempts, 2), gt(jobs.dueAt, now)));
+}
+
+/** Removes jobs that ended, made before `before`; at most `limit`. Says how many. */
+export async function pruneJobs(tx: Tx, before: number, limit: number): Promise<number> {
+  const old = await tx
+    .select({ id: jobs.id })
+    .from(jobs)
+    .where(and(lt(jobs.id, idAt('job', before)), ne(jobs.status, 'queued')))
+    .orderBy(asc(jobs.id))
+    .limit(limit);
+  const ids = old.map(row => row.id);
+  if (ids.length) await tx.delete(jobs).where(inArray(jobs.id, ids));
+  return ids.length;
 }

@@ -1,5 +1,6 @@
+import { failImport, JOB as IMPORT, pruneImports } from '../audience/import/imports.ts';
 import type { Context } from '../context.ts';
-import { StoreUnavailable } from '../db/store.ts';
+import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { applyDelivery, backoffMs, LONGEST_DELAY_MS } from '../inbound/applyDelivery.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retain } from '../inbound/retention.ts';
@@ -7,7 +8,18 @@ import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { retainRuns } from '../workflows/retention.ts';
 import { kinds } from './kinds.ts';
-import { anyJobDue, claimJob, failJob, finishJob, freeJobs, type Job, setBackJobs } from './queue.ts';
+import {
+  anyJobDue,
+  buryJob,
+  claimJob,
+  finishJob,
+  freeJobs,
+  type Job,
+  MAX_JOB_STARTS,
+  pruneJobs,
+  retryJob,
+  setBackJobs,
+} from './queue.ts';
 
 const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
@@ -16,7 +28,8 @@ const WAKE_MS = 10;
 const MINUTE_MS = 60_000;
 const OTHERS_MS = 10_000; // leases of instances that died are looked for
 const STEP_MS = 1000; // a clock set back by less is waited out
-const MAX_JOB_STARTS = 5;
+const DAY_MS = 86_400_000;
+const MAX_PRUNED = 500; // jobs per minute
 
 /**
  * Work of one kind with a queue of its own (mail, timers, outgoing calls): does one batch of what is due and says how much it was.
@@ -178,7 +191,8 @@ export class Worker {
   private async runJob(): Promise<boolean> {
     const { store, log } = this.ctx;
     if (!(await store.read(tx => anyJobDue(tx, this.now())))) return false;
-    const job = await store.write(tx => claimJob(tx, this.now()));
+    const bury = (tx: Tx, given: Job) => this.bury(tx, given);
+    const job = await store.write(tx => claimJob(tx, this.now(), bury));
     if (!job) return false;
     try {
       const step = await this.stepOf(job);
@@ -188,11 +202,18 @@ export class Worker {
       });
     } catch (error) {
       log.error({ err: error, jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed');
-      const dueAt = job.attempts >= MAX_JOB_STARTS ? null : this.now() + backoffMs(job.attempts, Math.random());
-      await store.write(tx => failJob(tx, job, 'failed; the log has the cause', dueAt));
+      const dueAt = this.now() + backoffMs(job.attempts, Math.random());
+      await store.write(tx => (job.attempts >= MAX_JOB_STARTS ? bury(tx, job) : retryJob(tx, job, dueAt)));
     }
     this.wake();
     return true;
+  }
+
+  /** Gives a job up, and whatever waits for it. */
+  private async bury(tx: Tx, job: Job): Promise<void> {
+    this.ctx.log.error({ jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job was given up');
+    await buryJob(tx, job);
+    if (job.kind === IMPORT) await failImport(tx, job.payload, this.now());
   }
 
   private async stepOf(job: Job) {
@@ -214,5 +235,8 @@ export class Worker {
     await retainCalls(this.ctx);
     await retainRuns(this.ctx);
     await retainMails(this.ctx);
+    const before = this.now() - this.ctx.config.retentionDays * DAY_MS;
+    await pruneImports(this.ctx.store, before, this.now());
+    await this.ctx.store.write(tx => pruneJobs(tx, before, MAX_PRUNED));
   }
 }

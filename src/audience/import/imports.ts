@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, inArray, lt, ne } from 'drizzle-orm';
 import type { Search } from '../../db/scan.ts';
-import { type ImportTarget, importChunks, importFailures, imports, jobs, lists, properties } from '../../db/schema.ts';
+import { importChunks, importFailures, imports, lists, properties } from '../../db/schema.ts';
 import type { Store, Tx } from '../../db/store.ts';
 import { invalid, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
@@ -8,10 +8,11 @@ import { enqueue } from '../../jobs/queue.ts';
 import { csvLine } from '../csv.ts';
 import { createProperty } from '../properties.ts';
 import { type ImportOptions, planOf } from './plan.ts';
+import { planIn, storePlan, type Target, wordOfTarget } from './targets.ts';
 
 export type ImportRow = typeof imports.$inferSelect;
 
-export const CHUNK_BYTES = 262_144;
+export { CHUNK_BYTES } from './plan.ts';
 export const JOB = 'contacts.import';
 const STALE_MS = 3_600_000; // an upload that got nowhere for so long was cut off
 
@@ -40,7 +41,7 @@ export async function storeImport(
       const importId = id;
       const chunk = { importId, seq: seq++, content: packed(block) };
       await store.write(async tx => {
-        if (begun) await tx.insert(imports).values({ ...NEW, id, plan: begun.plan, createdAt: now });
+        if (begun) await tx.insert(imports).values({ ...NEW, id, plan: storePlan(begun.plan), createdAt: now });
         await tx.insert(importChunks).values(chunk);
       });
       bytes += block.length;
@@ -53,7 +54,7 @@ export async function storeImport(
   }
 }
 
-type Made = Extract<ImportTarget, { kind: 'property' }>;
+type Made = Extract<Target, { kind: 'property' }>;
 const NEW = {
   state: 'uploading' as const,
   error: null,
@@ -95,24 +96,15 @@ export const importSearch = (): Search => ({ where: ne(imports.state, 'uploading
 export async function viewImports(tx: Tx, ids: string[]) {
   if (!ids.length) return [];
   const rows = await tx.select().from(imports).where(inArray(imports.id, ids));
-  const dead = await tx
-    .select({ key: jobs.uniqueKey })
-    .from(jobs)
-    .where(and(inArray(jobs.uniqueKey, ids.map(jobKey)), eq(jobs.status, 'dead')));
-  const given = new Set(dead.map(row => row.key));
-  return ids.flatMap(id => rows.filter(row => row.id === id).map(row => viewImport(row, given.has(jobKey(id)))));
+  return ids.flatMap(id => rows.filter(row => row.id === id).map(viewImport));
 }
 
-const GIVEN_UP =
-  'Inlet met an error of its own again and again; the log has the cause. What is counted is applied; send the file again for the rest.';
-
-export function viewImport(row: ImportRow, dead = false) {
-  const open = row.state === 'queued' || row.state === 'running';
+export function viewImport(row: ImportRow) {
   const { plan } = row;
-  const meaning = plan.header.map((name, i) => [name, wordOf(plan.targets[i] ?? null)]);
+  const meaning = plan.header.map((name, i) => [name, wordOfTarget(plan.targets[i] ?? null)]);
   return {
     id: row.id,
-    state: open && dead ? ('failed' as const) : (row.state as 'queued' | 'running' | 'done' | 'failed'),
+    state: row.state as 'queued' | 'running' | 'done' | 'failed',
     dryRun: plan.dryRun,
     columns: Object.fromEntries(meaning) as Record<string, string | null>,
     mailingLists: plan.mailingLists,
@@ -123,21 +115,20 @@ export function viewImport(row: ImportRow, dead = false) {
     failed: row.failed,
     bytes: row.bytes,
     bytesDone: row.bytesDone,
-    error: open && dead ? GIVEN_UP : row.error,
+    error: row.error,
     createdAt: new Date(row.createdAt).toISOString(),
     finishedAt: row.finishedAt === null ? null : new Date(row.finishedAt).toISOString(),
   };
 }
 
-function wordOf(target: ImportTarget | null): string | null {
-  if (target === null) return null;
-  if (target.kind === 'field') return target.field;
-  if (target.kind === 'provider') return target.provider;
-  return target.kind === 'property'
-    ? target.type === 'string'
-      ? target.key
-      : `${target.key}:${target.type}`
-    : target.kind;
+/** Ends an import whose job was given up. Its file goes by another job. */
+export async function failImport(tx: Tx, payload: unknown, now: number): Promise<void> {
+  const { id } = payload as { id: string }; // written by `queue` only
+  const [row] = await tx.select().from(imports).where(eq(imports.id, id));
+  if (!row || (row.state !== 'queued' && row.state !== 'running')) return;
+  const error = `Inlet failed or stopped again and again after row ${planIn(row).firstLine + row.lines - 1}; the log has the cause. The rows up to it are applied; send the rest again.`;
+  await tx.update(imports).set({ state: 'failed', error, finishedAt: now }).where(eq(imports.id, id));
+  await enqueue(tx, JOB, { id }, now);
 }
 
 /** @throws AppError notFound */
@@ -150,6 +141,7 @@ export async function getImport(tx: Tx, id: string) {
 
 const PIECES = 8; // chunks removed per write: 2 MiB
 const FAILURES = 1000;
+const MAX_PRUNED = 20; // imports per run; the next minute goes on
 
 /** Ends an import and removes it with its file and its report, in short writes; what it did to contacts stays. */
 export async function removeImport(store: Store, id: string): Promise<void> {
@@ -200,7 +192,8 @@ export async function pruneImports(store: Store, before: number, now: number): P
       .select({ id: imports.id })
       .from(imports)
       .where(and(eq(imports.state, 'uploading'), lt(imports.createdAt, now - STALE_MS)))
-      .unionAll(tx.select({ id: imports.id }).from(imports).where(lt(imports.finishedAt, before))),
+      .unionAll(tx.select({ id: imports.id }).from(imports).where(lt(imports.finishedAt, before)))
+      .limit(MAX_PRUNED),
   );
   for (const { id } of old) await removeImport(store, id);
 }

@@ -1,9 +1,13 @@
-import type { ImportPlan, ImportTarget } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
-import { readRows, textOf } from '../csv.ts';
-import type { PropertyType } from '../coerce.ts';
+import { BITE_BYTES, plain, readRows, textOf } from '../csv.ts';
+import { coerce, type PropertyType } from '../coerce.ts';
 import { PROPERTY_KEY, RESERVED_KEYS } from '../properties.ts';
+import { saysNothing } from './consent.ts';
+import { startOf } from './layout.ts';
+import { askAbout, isConsentKind, judgeColumn } from './optOut.ts';
+import { withoutBorder } from './signs.ts';
+import { isConsent, type Plan, type Target } from './targets.ts';
 
 /** What a caller says about a file. `columns`: header → what it means, null passes it over. */
 export interface ImportOptions {
@@ -11,12 +15,15 @@ export interface ImportOptions {
   mailingLists: string[];
   createProperties: boolean;
   dryRun: boolean;
+  /** What the uploader says of everybody in the file. */
+  subscribed: boolean | null;
 }
 
+export const CHUNK_BYTES = 262_144; // of a file as it is stored: the plan is made of the first one
 const MAX_COLUMNS = 500;
 const SAMPLE = 1000; // rows that tell the type of a new property
 const FIELDS = ['email', 'firstName', 'lastName', 'userId', 'source', 'userGroup'] as const;
-const OTHERS = ['subscribed', 'mailingLists', 'providerIds'] as const;
+const OTHERS = ['subscribed', 'unsubscribed', 'optOutTime', 'mailingLists', 'providerIds'] as const;
 const TYPES: PropertyType[] = ['string', 'number', 'boolean', 'date'];
 /** Headers, without spaces and signs and in lower case, that mean something else than they say. */
 const ALSO: Record<string, string> = {
@@ -35,7 +42,6 @@ const PASSED_OVER = new Set([
   'createdat',
   'updatedat',
   'mailinglistnames',
-  'optinstatus',
   'notes',
   'teamid',
   'listid',
@@ -44,18 +50,14 @@ const PASSED_OVER = new Set([
 
 const plainName = (header: string) => header.toLowerCase().replace(/[^a-z0-9]/g, '');
 const BY_NAME = new Map(
-  [...FIELDS, ...OTHERS, ...allProviders.map(each => each.id)].map(name => [name.toLowerCase(), name as string]),
+  [...FIELDS, 'mailingLists', 'providerIds', ...allProviders.map(each => each.id)].map(name => [
+    name.toLowerCase(),
+    name as string,
+  ]),
 );
 
-/** The first line's separator: whichever of , ; and tab is there most often outside of quotes. */
-function delimiterOf(text: string): string {
-  const line = text.replace(/"(?:[^"]|"")*("|$)/g, '').split(/[\r\n]/, 1)[0] ?? '';
-  const count = (sign: string) => line.split(sign).length;
-  return [';', '\t'].reduce((most, sign) => (count(sign) > count(most) ? sign : most), ',');
-}
-
 /** What a mapping's word stands for. @throws AppError invalid */
-function targetOf(word: string, header: string): ImportTarget | { kind: 'property'; key: string; type: null } {
+function targetOf(word: string, header: string): Target | { kind: 'property'; key: string; type: null } {
   if ((FIELDS as readonly string[]).includes(word)) return { kind: 'field', field: word as (typeof FIELDS)[number] };
   const other = OTHERS.find(name => name === word);
   if (other) return { kind: other };
@@ -71,21 +73,18 @@ function targetOf(word: string, header: string): ImportTarget | { kind: 'propert
   return known === null ? { kind: 'property', key, type: null } : { kind: 'property', key, type: known };
 }
 
-const isNumber = (text: string) => /^-?(0|[1-9]\d{0,14})(\.\d{1,15})?$/.test(text);
+/** A number as text, where no digit is lost by making it one: the API's rule, and no more digits than a number holds. */
+export function numberOf(text: string): number | undefined {
+  const value = coerce(text, 'number');
+  const digits = text.replace(/^[-0.\s]+/, '').replace(/\D/g, '').length;
+  return typeof value === 'number' && digits <= 15 ? value : undefined;
+}
 
 /** A new property holds numbers or booleans where all of the first rows do. */
 function typeOfCells(cells: string[]): PropertyType {
-  const given = cells.filter(text => text !== '');
-  if (given.length && given.every(isNumber)) return 'number';
+  const given = cells.filter(text => !saysNothing(text));
+  if (given.length && given.every(text => numberOf(text) !== undefined)) return 'number';
   return given.length && given.every(text => text === 'true' || text === 'false') ? 'boolean' : 'string';
-}
-
-/** The first word of what goes wrong with a file that is no CSV in UTF-8, or null. */
-function foreign(head: Buffer): string | null {
-  if ((head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff)) return 'it is UTF-16';
-  if (head[0] === 0x50 && head[1] === 0x4b && head[2] === 3) return 'it is a spreadsheet or a ZIP file';
-  if (head.subarray(0, 4096).includes(0)) return 'it is UTF-16 or no text at all';
-  return null;
 }
 
 interface Known {
@@ -95,35 +94,35 @@ interface Known {
 
 /** How the file that begins with `head` will be read. `made`: properties that do not exist yet. @throws AppError invalid */
 export async function planOf(head: Buffer, options: ImportOptions, known: Known) {
-  const wrong = foreign(head);
-  if (wrong) throw invalid(`body: ${wrong}. Save it as CSV in UTF-8 and send that.`);
-  const mark = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf ? 3 : 0;
-  const text = head.subarray(mark);
-  const delimiter = delimiterOf(text.toString('latin1', 0, 65_536));
-  let given = false;
+  const { delimiter, start, lines } = startOf(head);
+  const text = head.subarray(start);
+  let at = 0;
   const more = async () => {
-    if (given) return null;
-    given = true;
-    return text;
+    const bite = text.subarray(at, at + BITE_BYTES);
+    at += bite.length;
+    return bite.length ? bite : null;
   };
-  const { rows, trouble } = await readRows(more, delimiter, SAMPLE);
+  const { rows, trouble } = await readRows(more, delimiter, SAMPLE, MAX_COLUMNS);
   const first = rows[0];
   if (!first)
     throw invalid(`body: ${trouble ? `the header ${trouble}` : 'is empty. Send a CSV file with a header row.'}`);
-  const header = first.cells.map(each => (textOf(each) ?? invalidHeader()).trim());
-  if (header.length > MAX_COLUMNS) throw invalid(`body: has ${header.length} columns; at most ${MAX_COLUMNS}.`);
-  const sample = (i: number) => rows.slice(1).map(row => row.cells[i] ?? '');
+  if (first.width > MAX_COLUMNS) throw invalid(`body: has ${first.width} columns; at most ${MAX_COLUMNS}.`);
+  const header = first.cells.map(each => withoutBorder(textOf(each) ?? invalidHeader()));
+  const complete = rows.filter(row => head.length < CHUNK_BYTES || row.end < text.length); // the last may be cut off
+  const sample = (i: number) => complete.slice(1).map(row => plain(textOf(row.cells[i] ?? '') ?? ''));
   const targets = settled(header, options, known, sample);
   const missing = options.mailingLists.find(id => !known.lists.has(id));
   if (missing !== undefined)
     throw invalid(`mailingLists: no list ${missing.slice(0, 60)}. GET /api/v1/lists shows the ids.`);
-  const plan: ImportPlan = {
+  const plan: Plan = {
     delimiter,
-    start: mark + first.end,
+    start: start + first.end,
     header,
     targets,
     mailingLists: options.mailingLists,
     dryRun: options.dryRun,
+    subscribed: options.subscribed,
+    firstLine: lines + first.empties + 2,
   };
   const made = targets.flatMap(each => (each?.kind === 'property' && !known.properties.has(each.key) ? [each] : []));
   return { plan, made };
@@ -139,15 +138,18 @@ function settled(
   options: ImportOptions,
   known: Known,
   sample: (i: number) => string[],
-): (ImportTarget | null)[] {
+): (Target | null)[] {
   const unknown = Object.keys(options.columns).find(name => !header.includes(name));
   if (unknown !== undefined)
     throw invalid(
       `columns.${unknown.slice(0, 60)}: the file has no such column. It has ${header.slice(0, 30).join(', ').slice(0, 500)}.`,
     );
+  const asked: { header: string; values: string[] }[] = [];
   const targets = header.map((name, i) => {
-    const word = wordOf(name, options);
-    if (word === null) return null;
+    const given = wordOf(name, options);
+    const word = given === undefined ? judged(name, sample(i), options, known) : given;
+    if (word === ASKED) asked.push({ header: name, values: sample(i) });
+    if (word === null || word === ASKED) return null;
     const target = targetOf(word, name);
     if (target.kind !== 'property') return target;
     const type = known.properties.get(target.key);
@@ -155,26 +157,43 @@ function settled(
       throw invalid(`columns.${name.slice(0, 60)}: the property ${target.key} is a ${type}.`);
     return { ...target, type: type ?? target.type ?? typeOfCells(sample(i)) };
   });
-  const names = targets.flatMap(each => (each === null ? [] : [JSON.stringify({ ...each, type: undefined })]));
-  const twice = targets.findIndex(
-    (each, i) =>
-      each !== null &&
-      names.indexOf(JSON.stringify({ ...each, type: undefined })) !== targets.slice(0, i).filter(Boolean).length,
-  );
-  if (twice >= 0)
-    throw invalid(
-      `columns.${(header[twice] ?? '').slice(0, 60)}: two columns mean the same. Pass one of them over: {"${(header[twice] ?? '').slice(0, 60)}":null}.`,
-    );
+  requireOneEach(header, targets);
   if (!targets.some(each => each?.kind === 'field' && each.field === 'email'))
     throw invalid('columns: no column holds the address. Name it: columns={"E-mail of customer":"email"}.');
+  if (asked.length) askAbout(asked);
   return targets;
 }
 
-function wordOf(name: string, { columns, createProperties }: ImportOptions): string | null {
+/** No two columns mean the same, but several may tell who opted out. @throws AppError invalid */
+function requireOneEach(header: string[], targets: (Target | null)[]): void {
+  const seen = new Set<string>();
+  for (const [i, target] of targets.entries()) {
+    if (target === null || isConsent(target)) continue;
+    const meaning = JSON.stringify({ ...target, type: undefined });
+    const name = (header[i] ?? '').slice(0, 60);
+    if (seen.has(meaning))
+      throw invalid(`columns.${name}: two columns mean the same. Pass one of them over: {"${name}":null}.`);
+    seen.add(meaning);
+  }
+}
+
+/** What a column means by the caller's mapping or its name alone: null passes it over, undefined leaves it open. */
+function wordOf(name: string, { columns }: ImportOptions): string | null | undefined {
   if (Object.hasOwn(columns, name)) return columns[name] || null;
   const simple = plainName(name);
   if (PASSED_OVER.has(simple)) return null;
-  const word = BY_NAME.get(simple) ?? (Object.hasOwn(ALSO, simple) ? ALSO[simple] : undefined);
-  if (word !== undefined) return word;
-  return createProperties && PROPERTY_KEY.test(name) && !RESERVED_KEYS.has(name) ? name : null;
+  return BY_NAME.get(simple) ?? (Object.hasOwn(ALSO, simple) ? ALSO[simple] : undefined);
+}
+
+const ASKED = Symbol('asked');
+
+/** What a column means by its name and values: who opted out, or a property. */
+function judged(name: string, values: string[], options: ImportOptions, known: Known): string | null | typeof ASKED {
+  const exists = known.properties.has(name);
+  const judgement = judgeColumn(name, values, exists);
+  if (judgement === 'asked' && options.subscribed === null && !exists) return ASKED;
+  if (isConsentKind(judgement)) return judgement;
+  if (plainName(name) === 'subscribed') return null; // when somebody subscribed
+  const may = exists || options.createProperties;
+  return may && PROPERTY_KEY.test(name) && !RESERVED_KEYS.has(name) ? name : null;
 }

@@ -1,9 +1,13 @@
-import type { ImportPlan, ImportTarget, Scalar } from '../../db/schema.ts';
+import type { ImportTarget, Scalar } from '../../db/schema.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
 import { email as plausible } from '../../providers/pick.ts';
 import { type CsvRow, plain, textOf } from '../csv.ts';
 import { coerce } from '../coerce.ts';
 import type { ContactWrite } from '../apiWrite.ts';
+import { consentOf, saysNothing } from './consent.ts';
+import { numberOf } from './plan.ts';
+import { invisibleIn, withoutBorder } from './signs.ts';
+import { isConsent, type Plan, type Target } from './targets.ts';
 
 /** What one row asks for. */
 export interface Wanted {
@@ -24,6 +28,8 @@ const YES = /^(true|yes|y|1|subscribed)$/i;
 const NO = /^(false|no|n|0|unsubscribed)$/i;
 const NUMBER = /^-?\d{1,300}(\.\d{1,300})?(e[+-]?\d{1,3})?$/i;
 
+const NO_NUMBER = 'is no number, as the property is.';
+
 class Bad extends Error {}
 const bad = (message: string): never => {
   throw new Bad(message);
@@ -36,11 +42,9 @@ const several = (text: string) =>
     .filter(each => each !== '');
 
 function typed(text: string, type: Extract<ImportTarget, { kind: 'property' }>['type']): Scalar {
-  const given = type === 'number' && NUMBER.test(text.trim()) ? Number(text) : type === 'boolean' ? truth(text) : text;
-  const value = coerce(given, type);
-  if (value === undefined || (typeof value === 'number' && !Number.isFinite(value)))
-    return bad(`is no ${type}, as the property is.`);
-  return value;
+  if (type === 'number')
+    return numberOf(text) ?? bad(NUMBER.test(text.trim()) ? 'would lose digits as a number.' : NO_NUMBER);
+  return coerce(type === 'boolean' ? truth(text) : text, type) ?? bad(`is no ${type}, as the property is.`);
 }
 
 const truth = (text: string): boolean =>
@@ -52,10 +56,13 @@ function aliasOf(provider: string, personId: string): string {
 }
 
 /** Takes one cell into what the row asks for. `lists`: id by id and by name. @throws Bad */
-function takeCell({ write, aliases }: Wanted, target: ImportTarget, text: string, lists: Map<string, string>): void {
+function takeCell({ write, aliases }: Wanted, target: Target, text: string, lists: Map<string, string>): void {
   if (target.kind === 'field') write[target.field] = text;
-  else if (target.kind === 'subscribed') write.subscribed = truth(text);
-  else if (target.kind === 'provider') for (const id of several(text)) aliases.push(aliasOf(target.provider, id));
+  else if (isConsent(target)) {
+    const said = consentOf(text, target.kind);
+    if (said === null) bad(`says neither that this person is subscribed nor that they left: "${text.slice(0, 40)}".`);
+    if (said === 'out') write.subscribed = false;
+  } else if (target.kind === 'provider') for (const id of several(text)) aliases.push(aliasOf(target.provider, id));
   else if (target.kind === 'providerIds') {
     for (const each of several(text)) {
       const colon = each.indexOf(':');
@@ -70,32 +77,44 @@ function takeCell({ write, aliases }: Wanted, target: ImportTarget, text: string
     write.properties = { ...write.properties, [target.key]: typed(text, target.type) };
 }
 
-/** What a row asks for, or why it can't be. An empty cell says nothing. */
-export function wantedOf({ cells }: CsvRow, plan: ImportPlan, lists: Map<string, string>): Wanted | Problem {
-  if (cells.length > plan.header.length)
+/**
+ * What a row asks for, or why it can't be. An empty cell says nothing. Consent is passed on only where somebody opted out: who is
+ * new is subscribed by default, and a file brings nobody back.
+ */
+export function wantedOf({ cells, width }: CsvRow, plan: Plan, lists: Map<string, string>): Wanted | Problem {
+  const columns = plan.header.length;
+  if (width > columns && (width > cells.length || cells.slice(columns).some(text => text !== '')))
     return {
       column: null,
-      message: `has ${cells.length} cells, the header ${plan.header.length}. Is a cell with the separator not quoted?`,
+      message: `has ${width} cells, the header ${columns}. Is a cell with the separator not quoted?`,
     };
   const wanted: Wanted = { write: { email: '' }, aliases: [] };
   for (const id of plan.mailingLists) wanted.write.mailingLists = { ...wanted.write.mailingLists, [id]: true };
   for (const [column, target] of plan.targets.entries()) {
     const raw = cells[column] ?? '';
-    if (!target || raw === '') continue;
+    if (!target || saysNothing(raw)) continue;
     try {
       const text = plain(textOf(raw) ?? bad('is not UTF-8.'));
       if (text.includes('\0')) bad('holds a NUL.');
       const whole = target.kind === 'mailingLists' || target.kind === 'providerIds' || target.kind === 'provider';
-      if (!whole && text.length > MAX_TEXT) bad(`is longer than ${MAX_TEXT} characters.`);
+      if (!whole && !isConsent(target) && text.length > MAX_TEXT) bad(`is longer than ${MAX_TEXT} characters.`);
       takeCell(wanted, target, text, lists);
     } catch (error) {
       if (error instanceof Bad) return { column, message: error.message };
       throw error;
     }
   }
-  const email = plausible(wanted.write.email);
+  if (plan.subscribed === false) wanted.write.subscribed = false;
+  const given = withoutBorder(wanted.write.email);
+  const email = plausible(given);
   const column = plan.targets.findIndex(each => each?.kind === 'field' && each.field === 'email');
-  if (email === null) return { column, message: wanted.write.email === '' ? 'is empty.' : 'is no email address.' };
+  if (email === null) return { column, message: noAddress(given) };
   if (wanted.aliases.length > MAX_IDS) return { column: null, message: `has more than ${MAX_IDS} ids of providers.` };
   return { write: { ...wanted.write, email }, aliases: wanted.aliases };
+}
+
+function noAddress(given: string): string {
+  if (given === '') return 'is empty.';
+  const sign = invisibleIn(given);
+  return sign === null ? 'is no email address.' : `holds an invisible character (${sign}).`;
 }

@@ -1,17 +1,18 @@
 import { and, eq } from 'drizzle-orm';
-import { type ImportPlan, importChunks, importFailures, imports, lists } from '../../db/schema.ts';
+import { importChunks, importFailures, imports, lists } from '../../db/schema.ts';
 import type { Store, Tx } from '../../db/store.ts';
 import { AppError } from '../../errors.ts';
 import { nowOrFormerly } from '../contacts.ts';
-import { type CsvRow, readRows, textOf } from '../csv.ts';
+import { BITE_BYTES, type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
 import { erasedAmong } from '../erased.ts';
 import { writeContact } from '../write.ts';
-import { CHUNK_BYTES, type ImportRow, thinChunks, unpacked } from './imports.ts';
+import { type ImportRow, thinChunks, unpacked } from './imports.ts';
+import { CHUNK_BYTES } from './plan.ts';
 import { type Problem, type Wanted, wantedOf } from './rows.ts';
+import { type Plan, planIn, storePlan } from './targets.ts';
 
 const ROWS = 200; // read per step
 const PER_WRITE = 20; // some ms of the thread
-const BITE = 32_768; // bytes read ahead at once: about as many rows
 const MAX_REPORTED = 10_000; // failed rows kept for the report; more are only counted
 const MAX_KEPT = 500; // characters of a cell, and
 const MAX_CELLS = 8000; // of all cells, that the report keeps of a row
@@ -39,7 +40,7 @@ function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffe
       held = { seq, bytes: unpacked(row.content) };
     }
     const start = at - seq * CHUNK_BYTES;
-    const bite = held.bytes.subarray(start, start + BITE);
+    const bite = held.bytes.subarray(start, start + BITE_BYTES);
     at += bite.length;
     return bite.length ? bite : null;
   };
@@ -57,15 +58,16 @@ export async function importStep(store: Store, payload: unknown, now: number): P
   let row = await importOf(store, id);
   if (!row || !isOpen(row)) return async tx => ((await thinChunks(tx, id)) ? payload : null);
   const base = row.bytesDone;
-  const read = await readRows(fileFrom(store, id, base), row.plan.delimiter, ROWS);
+  const plan = planIn(row);
+  const read = await readRows(fileFrom(store, id, base), plan.delimiter, ROWS, plan.header.length);
   const all = await store.read(tx => tx.select({ id: lists.id, name: lists.name }).from(lists));
   const byName = new Map(all.flatMap(({ id: listId, name }) => [[name, listId] as const, [listId, listId] as const]));
   for (let at = 0; row && isOpen(row) && (at < read.rows.length || at === 0); at += PER_WRITE) {
     const rows = read.rows.slice(at, at + PER_WRITE);
-    const { plan } = row;
     const last = at + PER_WRITE >= read.rows.length;
     const after = last ? (read.trouble ?? (read.ended ? 'done' : null)) : null;
-    const batch: Batch = { row, base, rows, wanted: rows.map(each => wantedOf(each, plan, byName)), now, after };
+    const wanted = rows.map(each => wantedOf(each, plan, byName));
+    const batch: Batch = { row, plan, base, read, rows, wanted, now, after };
     if (!(await applied(store, batch))) break;
     await new Promise(resolve => setImmediate(resolve)); // webhooks first
     row = last ? undefined : await importOf(store, id);
@@ -77,6 +79,9 @@ const isOpen = ({ state }: ImportRow) => state === 'queued' || state === 'runnin
 
 interface Batch {
   row: ImportRow;
+  /** As it was when reading began: the rows' empty lines count from there. */
+  plan: Plan;
+  read: ReadRows;
   /** Where in the file reading began: the rows' ends count from there. */
   base: number;
   rows: CsvRow[];
@@ -102,13 +107,13 @@ async function applied(store: Store, batch: Batch): Promise<boolean> {
   }
 }
 
-async function applyRows(tx: Tx, { row, base, rows, wanted, now, after }: Batch): Promise<void> {
+async function applyRows(tx: Tx, { row, plan, base, read, rows, wanted, now, after }: Batch): Promise<void> {
   const same = and(eq(imports.id, row.id), eq(imports.bytesDone, row.bytesDone), eq(imports.state, row.state));
   const [mine] = await tx.select({ id: imports.id }).from(imports).where(same);
   if (!mine) return; // removed, or another instance took over
   const counts = { created: 0, updated: 0, unchanged: 0, failed: 0 };
   for (const [i, want] of wanted.entries()) {
-    const line = row.lines + i + 2;
+    const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
     const outcome = 'message' in want ? want : await applyRow(tx, want, { row, line, index: i, now });
     if (typeof outcome === 'string') counts[outcome]++;
     else {
@@ -120,14 +125,19 @@ async function applyRows(tx: Tx, { row, base, rows, wanted, now, after }: Batch)
     }
   }
   const trouble = after === null || after === 'done' ? null : after;
-  const end = rows.at(-1)?.end;
-  const bytesDone = after === 'done' ? row.bytes : end === undefined ? row.bytesDone : base + end;
+  const { end, empties } = rows.at(-1) ?? read; // without rows: empty lines only
+  const bytesDone = after === 'done' ? row.bytes : base + end;
+  const firstLine = plan.firstLine + empties;
   await tx
     .update(imports)
     .set({
       state: trouble !== null ? 'failed' : after === 'done' ? 'done' : 'running',
-      error: trouble === null ? null : `Row ${row.lines + rows.length + 2} ${trouble} The rows before it are applied.`,
+      error:
+        trouble === null
+          ? null
+          : `Row ${firstLine + row.lines + rows.length} ${trouble} The rows before it are applied.`,
       bytesDone,
+      ...(empties > 0 && { plan: storePlan({ ...plan, firstLine }) }),
       lines: row.lines + rows.length,
       created: row.created + counts.created,
       updated: row.updated + counts.updated,
@@ -139,10 +149,7 @@ async function applyRows(tx: Tx, { row, base, rows, wanted, now, after }: Batch)
   await thinChunks(tx, row.id, Math.floor(bytesDone / CHUNK_BYTES));
 }
 
-/**
- * By the rules of an API write. Whoever was erased since the upload stays erased, and `subscribed` true is said of new contacts only:
- * a file is no consent of somebody who unsubscribed.
- */
+/** By the rules of an API write. Whoever was erased since the upload stays erased. */
 async function applyRow(
   tx: Tx,
   { write, aliases }: Wanted,
@@ -150,13 +157,10 @@ async function applyRow(
 ): Promise<'created' | 'updated' | 'unchanged' | Problem> {
   const ties = [`email:${write.email}`, ...(write.userId === undefined ? [] : [`user:${write.userId}`])];
   if (await erasedAmong(tx, aliases, ties, row.createdAt)) return { column: null, message: 'This person was erased.' };
-  const known = await nowOrFormerly(tx, 'email', write.email);
-  if (row.plan.dryRun) return known ? 'updated' : 'created';
-  const { subscribed, ...rest } = write;
-  const given = known && subscribed ? rest : write;
+  if (row.plan.dryRun) return (await nowOrFormerly(tx, 'email', write.email)) ? 'updated' : 'created';
   try {
     const origin = { key: `${row.id}:${String(line).padStart(9, '0')}`, source: 'CSV import', aliases };
-    const { created, effects } = await writeContact(tx, 'upsert', given, origin, now);
+    const { created, effects } = await writeContact(tx, 'upsert', write, origin, now);
     return created ? 'created' : effects.length ? 'updated' : 'unchanged';
   } catch (error) {
     if (error instanceof AppError) throw new Refused(index, error.message);
@@ -174,5 +178,5 @@ function failureOf(row: ImportRow, line: number, problem: Problem, cells: string
   return { importId: row.id, line, culprit: culpritOf(row.plan, problem), message: problem.message, cells: kept };
 }
 
-const culpritOf = (plan: ImportPlan, { column }: Problem): string | null =>
+const culpritOf = (plan: Pick<Plan, 'header'>, { column }: Problem): string | null =>
   column === null ? null : (plan.header[column] ?? `column ${column + 1}`);

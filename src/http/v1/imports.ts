@@ -109,7 +109,7 @@ export const importRoutes: Route[] = [
   }),
   route('POST', `${PATH}/import`, {
     summary: 'Create or update contacts from a CSV file',
-    description: `The body is the file itself, up to ${MAX_FILE / 1_048_576} MiB: UTF-8, a header row, separated by comma, semicolon or tab. It is stored, then applied in the background by the rules of PUT /contacts/update; workflows and webhooks hear nothing of it. An empty cell says nothing; subscribed true counts for new contacts only. Headers as in an export of Inlet or Loops are understood.`,
+    description: `The body is the file itself, up to ${MAX_FILE / 1_048_576} MiB: UTF-8, a header row, separated by comma, semicolon or tab. It is stored, then applied in the background by the rules of PUT /contacts/update; workflows and webhooks hear nothing of it. An empty cell, null and \\N say nothing. Headers as in an export of Inlet or Loops are understood. Who opted out comes in as such, by the names and words of the usual products (unsubscribed, status, consent, UNSUB_TIME …); where a column leaves it open, the file is refused with the question. No import subscribes anybody who opted out.`,
     tag,
     upload: true,
     query: z.strictObject({
@@ -118,10 +118,16 @@ export const importRoutes: Route[] = [
         .max(20_000)
         .optional()
         .describe(
-          'JSON: header → email, firstName, lastName, userId, source, userGroup, subscribed, mailingLists, providerIds, a provider (stripe, clerk, supabase, polar) for its person ids, or a property such as planName or seats:number. null passes a column over',
+          'JSON: header → email, firstName, lastName, userId, source, userGroup, subscribed, unsubscribed (true: opted out), optOutTime (any value: opted out), mailingLists, providerIds, a provider (stripe, clerk, supabase, polar) for its person ids, or a property such as planName or seats:number. null passes a column over',
         ),
       mailingLists: z.string().max(2000).optional().describe('Ids of lists for everybody, separated by commas'),
       createProperties: flag(true).describe('false passes columns over that are no property yet'),
+      subscribed: z
+        .enum(['true', 'false'])
+        .optional()
+        .describe(
+          'What is true of everybody in the file. false: all have opted out. true: none has, unless a column says so; columns that leave it open are properties',
+        ),
       dryRun: flag(false).describe('Counts and reports, changes nothing'),
     }),
     example: 'email,firstName,planName,stripe\r\nkatherine@example.com,Katherine,pro,cus_Katherine\r\n',
@@ -133,6 +139,7 @@ export const importRoutes: Route[] = [
         columns: columnsOf(query.columns),
         mailingLists: (query.mailingLists ?? '').split(',').flatMap(id => id.trim() || []),
         createProperties: query.createProperties,
+        subscribed: query.subscribed === undefined ? null : query.subscribed === 'true',
         dryRun: query.dryRun,
       };
       const { id } = await storeImport(ctx.store, blocksOf(request, CHUNK_BYTES, MAX_FILE), options, ctx.now());
