@@ -8,7 +8,8 @@ import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
 import { tellAll } from './happenings.ts';
-import { createHttp } from './http/app.ts';
+import { createHttp, type Http } from './http/app.ts';
+import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
 import { LiveEndpoints } from './inbound/live.ts';
@@ -170,7 +171,10 @@ const flat = () =>
     { status: 500, headers: { 'x-request-id': crypto.randomUUID(), 'cache-control': 'no-store' } },
   );
 
-function listen(config: Config, fetch: (request: Request, peer: string | null) => Promise<Response>) {
+function listen(config: Config, fetch: Http['fetch']) {
+  const peerOf = (request: Request, server: Bun.Server<undefined>) => server.requestIP(request)?.address ?? null;
+  const routed = (request: Bun.BunRequest, server: Bun.Server<undefined>) =>
+    fetch(request, peerOf(request, server), request.params);
   try {
     return Bun.serve({
       hostname: config.host,
@@ -180,7 +184,8 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       development: false, // its error page shows source and paths
       reusePort: false, // else two servers share a port outside of development
       error: flat,
-      fetch: (request, server) => fetch(request, server.requestIP(request)?.address ?? null),
+      routes: Object.fromEntries(sentPaths.map(path => [path, routed])),
+      fetch: (request, server) => fetch(request, peerOf(request, server), null),
     });
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
