@@ -12,8 +12,10 @@ import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
+import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
+import { Rejections } from './inbound/rejections.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -50,7 +52,16 @@ export interface App {
 /** Puts the parts together: the only place where they meet. A SQLite file is locked for it. @throws AppError when it can't start */
 export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
   const log = seams.log ?? createLog(config);
-  const health: Health = { storeTrouble: null, clockSkewSeconds: null, mailTrouble: null, backlog: async () => 0 };
+  const now = seams.now ?? Date.now;
+  const rejections = new Rejections();
+  const health: Health = {
+    storeTrouble: null,
+    mailTrouble: null,
+    backlog: async () => 0,
+    get clockSkewSeconds() {
+      return rejections.clock.skewSeconds(now());
+    },
+  };
   const onFatal = seams.onFatal ?? stopNow;
   const opened = await openStore(config, {
     onFatal: error => {
@@ -64,7 +75,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
   try {
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
-    return assemble(config, seams, { opened, sealer, log, health, onFatal });
+    return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
     throw error;
@@ -81,6 +92,7 @@ interface Parts {
   sealer: Sealer;
   log: Log;
   health: Health;
+  rejections: Rejections;
   onFatal(error: Error): void;
 }
 
@@ -99,6 +111,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     now: seams.now ?? Date.now,
     fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
+    lastUsed: new LastUsed(),
+    rejections: parts.rejections,
     tell: tellAll([automation.hear, subscribed.hear]),
     automation,
     subscribed,

@@ -2,7 +2,9 @@ import type { Config } from './config.ts';
 import type { Store } from './db/store.ts';
 import type { Listener } from './happenings.ts';
 import type { Careful } from './inbound/careful.ts';
+import type { LastUsed } from './inbound/lastUsed.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
+import type { Rejections } from './inbound/rejections.ts';
 import type { Log } from './log.ts';
 import type { Subscribed } from './outgoing/listen.ts';
 import type { Resolve } from './outgoing/target.ts';
@@ -25,6 +27,10 @@ export interface Context {
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
   live: LiveEndpoints;
   careful: Careful;
+  /** When endpoints and secrets were last noted as used. */
+  lastUsed: LastUsed;
+  /** What is remembered of refused webhooks. */
+  rejections: Rejections;
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
   /** Which workflows listen to what. */
@@ -40,8 +46,8 @@ export interface Context {
 export interface Health {
   /** Set while commits fail (disk full); cleared by the next one that works. */
   storeTrouble: string | null;
-  /** Seconds our clock is ahead (+) or behind (-) of the senders', after three right signatures with a wrong time. */
-  clockSkewSeconds: number | null;
+  /** Seconds our clock is ahead (+) or behind (-) of the senders', after three different requests with a right signature and a wrong time. */
+  readonly clockSkewSeconds: number | null;
   /** Why no mail goes out now; null: nothing is known against it. */
   mailTrouble: string | null;
   /** Deliveries queued and due that no worker has taken yet. */
