@@ -8,7 +8,8 @@ const WINDOW_MS = 24 * 3_600_000;
 const hashOf = (scope: string, key: string) => new Bun.CryptoHasher('sha256').update(`${scope}\n${key}`).digest('hex');
 
 /**
- * Notes that a caller's key was used for `scope`, in the transaction of what it was used for: a failure leaves no trace.
+ * Notes that a caller's key was used for `scope`, in the transaction of what it was used for: a failure leaves no trace. `key` holds
+ * whose it is; rows of versions without that match nothing any more and age out.
  * @throws AppError conflict when it was used within 24 hours
  */
 export async function useIdempotencyKey(tx: Tx, scope: string, key: string, now: number): Promise<void> {

@@ -8,7 +8,7 @@ import { readBody } from './body.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
-import { jsonBody, queryOf, type Route } from './route.ts';
+import { jsonBody, KEY_ID, queryOf, type Route } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
 import { readTarget, type SentSegments } from './target.ts';
 import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
@@ -121,14 +121,14 @@ export function createHttp(ctx: Context): Http {
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
     const caller = await auth.check(request.headers.get('authorization'), peer);
     const limit = ctx.config.rateLimit;
-    const left = limit === 0 ? null : auth.spend(caller);
+    const left = limit === 0 ? null : auth.spend(caller.hash);
     const answer =
       left === -1
         ? json(429, {
             success: false,
             message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
           })
-        : await elysia.handle(inner(request, url, requestId));
+        : await elysia.handle(inner(request, url, requestId, caller.keyId));
     if (left !== null) showRate(answer, limit, Math.max(0, left));
     return answer;
   };
@@ -158,9 +158,10 @@ export function createHttp(ctx: Context): Http {
 }
 
 /** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
-function inner(request: Request, url: URL, requestId: string): Request {
+function inner(request: Request, url: URL, requestId: string, keyId = ''): Request {
   const copy = new Request(url.href, request);
   copy.headers.set('x-request-id', requestId);
+  copy.headers.set(KEY_ID, keyId);
   return copy;
 }
 
