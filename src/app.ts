@@ -16,6 +16,7 @@ import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/log.ts';
 import { Rejections } from './inbound/rejections.ts';
+import { resealOnce } from './inbound/sealContexts.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -75,6 +76,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
   try {
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
+    await opened.store.write(tx => resealOnce(tx, sealer));
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();

@@ -3,8 +3,10 @@ import type { Config } from '../config.ts';
 import { endpoints, secrets } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
+import { secretContext } from '../inbound/sealContexts.ts';
 import { didYouMean } from '../nearest.ts';
 import { providerById } from '../providers/index.ts';
+import type { Sealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { localUrl } from './health.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
@@ -35,11 +37,23 @@ async function makeSample(config: Config, store: Store, id: string, type: string
   const body = JSON.stringify(provider.sample(type, email, now));
   const headers = provider.sign(
     body,
-    sealer.open(sealed.sealed, sealed.id),
+    openSecret(sealer, sealed.sealed, secretContext(sealed.id, id)),
     provider.settings.parse(row.settings),
     now,
   );
   return { body, headers };
+}
+
+function openSecret(sealer: Sealer, sealed: string, context: string): string {
+  try {
+    return sealer.open(sealed, context);
+  } catch (error) {
+    throw new AppError(
+      'conflict',
+      'The stored secret can not be opened. After an upgrade start the server once; else add the secret again: inlet endpoints set-secret ID',
+      error,
+    );
+  }
 }
 
 /** Exit code 0 when the server accepted it. */

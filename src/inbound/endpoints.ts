@@ -9,6 +9,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
 import { park, unpark } from './log.ts';
+import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
 export type SecretRow = typeof secrets.$inferSelect;
@@ -136,7 +137,7 @@ export async function createEndpoint(
     name: input.name?.trim() || provider.name,
     paused: false,
     settings,
-    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, id) : null,
+    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, settings)) : null,
     events: await patchEvents(tx, provider, {}, input.events ?? {}),
     createdAt: deps.now,
     updatedAt: deps.now,
@@ -183,7 +184,7 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
     const merged = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
     const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));
     set.settings = settings;
-    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, id);
+    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, settings));
     else if (patch.settings.apiKey === null || movesApi(row.settings, settings)) set.sealedApiKey = null;
   }
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
@@ -223,7 +224,7 @@ export async function addSecret(
   const row = {
     id,
     endpointId,
-    sealed: deps.sealer.seal(secret, id),
+    sealed: deps.sealer.seal(secret, secretContext(id, endpointId)),
     hint: hintOf(secret),
     createdAt: deps.now,
     expiresAt: null,
