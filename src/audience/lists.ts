@@ -3,6 +3,7 @@ import { endpoints, lists, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
+import { plainName } from '../plainName.ts';
 
 type ListRow = typeof lists.$inferSelect;
 
@@ -22,7 +23,7 @@ export interface ListFields {
 export async function createList(tx: Tx, fields: ListFields, now: number): Promise<ListRow> {
   const row = {
     id: newId('list', now),
-    name: fields.name,
+    name: plainName(fields.name),
     description: fields.description ?? null,
     isPublic: fields.isPublic ?? false,
     createdAt: now,
@@ -33,6 +34,7 @@ export async function createList(tx: Tx, fields: ListFields, now: number): Promi
 
 /** @throws AppError notFound */
 export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>): Promise<ListRow> {
+  if (fields.name !== undefined) plainName(fields.name);
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
   const [before] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!before) throw notFound('List');

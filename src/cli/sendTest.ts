@@ -10,6 +10,7 @@ import type { Sealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { localUrl } from './health.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
+import { plain } from './print.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -78,6 +79,6 @@ export async function sendTest(i: Invocation): Promise<number> {
       `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`,
     );
   }
-  i.io.out(`${answer.status} ${await answer.text()}`);
+  i.io.out(`${answer.status} ${plain(await answer.text())}`);
   return answer.ok ? 0 : 1;
 }

@@ -4,6 +4,7 @@ import { type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts'
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newEndpointId, newId, randomText } from '../id.ts';
+import { plainName } from '../plainName.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
@@ -134,7 +135,7 @@ export async function createEndpoint(
   const row: EndpointRow = {
     id,
     provider: provider.id,
-    name: input.name?.trim() || provider.name,
+    name: plainName(input.name ?? '') || provider.name,
     paused: false,
     settings,
     sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, settings)) : null,
@@ -179,7 +180,7 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
   const row = await getEndpoint(tx, id);
   const provider = providerOf(row.provider);
   const set: Partial<EndpointRow> = { updatedAt: deps.now };
-  if (patch.name !== undefined) set.name = patch.name.trim() || provider.name;
+  if (patch.name !== undefined) set.name = plainName(patch.name) || provider.name;
   if (patch.settings) {
     const merged = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
     const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));

@@ -102,8 +102,10 @@ export const keyRoutes = (forget: () => void): Route[] => [
   }),
   route('POST', KEYS, {
     summary: 'Make an API key, shown this once',
+    description: 'At most 100.',
     tag: 'Keys',
     status: 201,
+    errors: [409],
     body: z.strictObject({ name: z.string().trim().min(1).max(100) }),
     example: { name: 'dashboard' },
     response: key.extend({ key: z.string() }),
