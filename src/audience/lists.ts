@@ -61,8 +61,12 @@ export async function requireUnused(tx: Tx, id: string): Promise<void> {
 
 const CHUNK = 1000; // memberships per write: a few milliseconds
 
-/** Takes some people off a list; false when nobody is left on it. A big list is emptied in steps, so that others get their turn. */
+/**
+ * Takes some people off a list that nobody uses; false when nobody is left on it. A big list is emptied in steps, so that others get
+ * their turn. @throws AppError as `requireUnused`
+ */
 export async function thinList(tx: Tx, id: string): Promise<boolean> {
+  await requireUnused(tx, id); // an endpoint may have adopted it since the step before
   const some = tx
     .select({ id: memberships.contactId })
     .from(memberships)

@@ -187,6 +187,25 @@ test('a bulk replay that repeats effects asks for a confirmation where it would 
   expect((await replay({ endpointId: id, repeatEffects: true })).body.message).toContain('1003 deliveries');
 });
 
+test('a list that an endpoint adopts while it is being removed keeps who is still on it', async () => {
+  const list = (await app.api('POST', '/lists', { name: 'News' })).body.id;
+  const { store } = app.app.ctx;
+  await store.write(async tx => {
+    for (let n = 0; n < 1500; n++) await tx.insert(memberships).values({ contactId: `con_${n}`, listId: list });
+  });
+  const write = store.write;
+  let steps = 0;
+  store.write = (async (fn: Parameters<typeof write>[0]) => {
+    const result = await write.call(store, fn);
+    if (++steps === 1) await app.endpoint('stripe', { events: { 'customer.created': { mailingLists: [list] } } });
+    return result;
+  }) as typeof write;
+  const answer = await app.api('DELETE', `/lists/${list}`);
+  store.write = write;
+  expect(answer).toMatchObject({ status: 409, body: { message: expect.stringContaining('Take it out there first') } });
+  expect(await store.read(tx => tx.select().from(memberships))).toHaveLength(500);
+});
+
 test('what GET shows of an endpoint can be sent back', async () => {
   const id = await app.endpoint('stripe', { settings: { apiKey: 'rk_test_marked_0123' } });
   const { settings, events, name } = (await app.api('GET', `/endpoints/${id}`)).body;

@@ -1,13 +1,5 @@
 import { z } from 'zod';
-import {
-  allLists,
-  createList,
-  deleteList,
-  requireUnused,
-  thinList,
-  updateList,
-  viewList,
-} from '../../audience/lists.ts';
+import { allLists, createList, deleteList, thinList, updateList, viewList } from '../../audience/lists.ts';
 import { createKey, listKeys, revokeKey } from '../../keys.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -59,7 +51,6 @@ export const listRoutes: Route[] = [
     answer: example.done,
     handle: async ({ ctx, params }) => {
       const id = params.id ?? '';
-      await ctx.store.read(tx => requireUnused(tx, id));
       while (await ctx.store.write(tx => thinList(tx, id)));
       await ctx.store.write(tx => deleteList(tx, id));
       return { success: true };
