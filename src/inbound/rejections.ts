@@ -107,7 +107,6 @@ export async function recordRejection(
   error: Unverified,
   now: number,
 ): Promise<void> {
-  ctx.lastUsed.forget(live.id); // so that the endpoint is seen to be well again by the next good delivery
   if (error.reason === 'clockSkew' && error.skewSeconds !== undefined)
     ctx.rejections.clock.add(fingerprint(live, raw), error.skewSeconds, now);
   if (!ctx.rejections.mayLog(live.id)) {
@@ -115,6 +114,7 @@ export async function recordRejection(
       ctx.log.warn({ endpointId: live.id }, 'refused requests come too fast to log each one');
     return;
   }
+  ctx.lastUsed.forget(live.id); // so that the endpoint is seen to be well again by the next good delivery
   const cause = await explainRejection(ctx, live, raw, error, now);
   ctx.log.warn({ endpointId: live.id, provider: live.provider.id, cause }, 'refused a request');
   const repeated = ctx.rejections.repeatOf(live.id, kindOf(cause));

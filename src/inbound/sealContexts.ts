@@ -16,7 +16,7 @@ export const apiKeyContext = (endpointId: string, settings: Record<string, unkno
 /** Seals again, once, what an older version sealed with the id of its row alone. Afterwards only the contexts above open. */
 export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
   const [done] = await tx.select().from(meta).where(eq(meta.key, MARKER));
-  if (done?.value === EDITION) return;
+  if (done) return;
   for (const { id, endpointId, sealed } of await tx.select().from(secrets)) {
     const again = reseal(sealer, sealed, id, secretContext(id, endpointId));
     if (again !== null) await tx.update(secrets).set({ sealed: again }).where(eq(secrets.id, id));
@@ -25,8 +25,7 @@ export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
     const again = reseal(sealer, row.sealedApiKey ?? '', row.id, apiKeyContext(row.id, row.settings));
     if (again !== null) await tx.update(endpoints).set({ sealedApiKey: again }).where(eq(endpoints.id, row.id));
   }
-  const marker = { key: MARKER, value: EDITION };
-  await tx.insert(meta).values(marker).onConflictDoUpdate({ target: meta.key, set: marker });
+  await tx.insert(meta).values({ key: MARKER, value: EDITION }).onConflictDoNothing();
 }
 
 /** Null: not sealed in the old context; a command of this version may have sealed it before the first start. */
