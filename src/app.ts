@@ -9,11 +9,15 @@ import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
 import { PeopleWriter } from './audience/peopleWriter.ts';
 import { publishToAll } from './changes.ts';
-import { createHttp } from './http/app.ts';
+import { createHttp, type Http } from './http/app.ts';
+import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
 import { Careful } from './inbound/careful.ts';
+import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/recordDelivery.ts';
+import { Rejections } from './inbound/rejections.ts';
+import { resealOnce } from './inbound/sealContexts.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -50,7 +54,16 @@ export interface App {
 /** Puts the parts together: the only place where they meet. A SQLite file is locked for it. @throws AppError when it can't start */
 export async function createApp(config: Config, seams: Seams = {}): Promise<App> {
   const log = seams.log ?? createLog(config);
-  const health: Health = { storeTrouble: null, clockSkewSeconds: null, mailTrouble: null, backlog: async () => 0 };
+  const now = seams.now ?? Date.now;
+  const rejections = new Rejections();
+  const health: Health = {
+    storeTrouble: null,
+    mailTrouble: null,
+    backlog: async () => 0,
+    get clockSkewSeconds() {
+      return rejections.clock.skewSeconds(now());
+    },
+  };
   const onFatal = seams.onFatal ?? stopNow;
   const opened = await openStore(config, {
     onFatal: error => {
@@ -64,7 +77,8 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
   try {
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
-    return assemble(config, seams, { opened, sealer, log, health, onFatal });
+    await opened.store.write(tx => resealOnce(tx, sealer));
+    return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
     throw error;
@@ -81,6 +95,7 @@ interface Parts {
   sealer: Sealer;
   log: Log;
   health: Health;
+  rejections: Rejections;
   onFatal(error: Error): void;
 }
 
@@ -103,6 +118,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     careful: new Careful(),
     tell,
     people: new PeopleWriter(store, tell, now, () => worker.wake()),
+    lastUsed: new LastUsed(),
+    rejections: parts.rejections,
     automation,
     subscribed,
     resolve,
@@ -174,7 +191,10 @@ const flat = () =>
     { status: 500, headers: { 'x-request-id': crypto.randomUUID(), 'cache-control': 'no-store' } },
   );
 
-function listen(config: Config, fetch: (request: Request, peer: string | null) => Promise<Response>) {
+function listen(config: Config, fetch: Http['fetch']) {
+  const peerOf = (request: Request, server: Bun.Server<undefined>) => server.requestIP(request)?.address ?? null;
+  const routed = (request: Bun.BunRequest, server: Bun.Server<undefined>) =>
+    fetch(request, peerOf(request, server), request.params);
   try {
     return Bun.serve({
       hostname: config.host,
@@ -184,7 +204,8 @@ function listen(config: Config, fetch: (request: Request, peer: string | null) =
       development: false, // its error page shows source and paths
       reusePort: false, // else two servers share a port outside of development
       error: flat,
-      fetch: (request, server) => fetch(request, server.requestIP(request)?.address ?? null),
+      routes: Object.fromEntries(sentPaths.map(path => [path, routed])),
+      fetch: (request, server) => fetch(request, peerOf(request, server), null),
     });
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';

@@ -3,7 +3,9 @@ import type { Store } from './db/store.ts';
 import type { PeopleWriter } from './audience/peopleWriter.ts';
 import type { Listener } from './changes.ts';
 import type { Careful } from './inbound/careful.ts';
+import type { LastUsed } from './inbound/lastUsed.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
+import type { Rejections } from './inbound/rejections.ts';
 import type { Log } from './log.ts';
 import type { Subscribed } from './outgoing/listen.ts';
 import type { Resolve } from './outgoing/target.ts';
@@ -28,6 +30,10 @@ export interface Context {
   careful: Careful;
   /** The one way by which contacts change. */
   people: PeopleWriter;
+  /** When endpoints and secrets were last noted as used. */
+  lastUsed: LastUsed;
+  /** What is remembered of refused webhooks. */
+  rejections: Rejections;
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
   /** Which workflows listen to what. */
@@ -43,8 +49,8 @@ export interface Context {
 export interface Health {
   /** Set while commits fail (disk full); cleared by the next one that works. */
   storeTrouble: string | null;
-  /** Seconds our clock is ahead (+) or behind (-) of the senders', after three right signatures with a wrong time. */
-  clockSkewSeconds: number | null;
+  /** Seconds our clock is ahead (+) or behind (-) of the senders', after three different requests with a right signature and a wrong time. */
+  readonly clockSkewSeconds: number | null;
   /** Why no mail goes out now; null: nothing is known against it. */
   mailTrouble: string | null;
   /** Deliveries queued and due that no worker has taken yet. */

@@ -1,7 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm';
 import { endpoints, events, type Scalar } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
-import { AppError } from './errors.ts';
+import { AppError, invalid } from './errors.ts';
 
 export interface EventPattern {
   id: string;
@@ -45,14 +45,40 @@ async function triggers(tx: Tx): Promise<Trigger[]> {
   );
 }
 
+interface Placed {
+  pattern: EventPattern;
+  /** Its first event, or UNSEEN, which sorts above every id of an event. */
+  first: string;
+}
+
+const UNSEEN = 'unseen';
+
 /** Every event name that was seen or that an endpoint triggers, the newest name first. */
-export async function eventPatterns(tx: Tx): Promise<EventPattern[]> {
+async function placedPatterns(tx: Tx): Promise<Placed[]> {
   const firsts = new Map(await seen(tx));
   const set = await triggers(tx);
-  for (const { name } of set) if (!firsts.has(name)) firsts.set(name, '~'); // not seen yet
+  for (const { name } of set) if (!firsts.has(name)) firsts.set(name, UNSEEN);
   return [...firsts]
-    .sort(([a, x], [b, y]) => (x === y ? (a < b ? -1 : 1) : x > y ? -1 : 1))
-    .map(([name]) => patternOf(name, set));
+    .map(([name, first]) => ({ pattern: patternOf(name, set), first }))
+    .sort((a, b) => (isAfter(a, b.first, b.pattern.id) ? 1 : -1));
+}
+
+const isAfter = ({ first, pattern: { id } }: Placed, otherFirst: string, otherId: string): boolean =>
+  first === otherFirst ? id > otherId : first < otherFirst;
+
+/** A page of patterns. `after` is the `last` of the page before: a place in the order, also when its pattern is gone. */
+export async function pageOfPatterns(tx: Tx, after: string | null, perPage: number) {
+  const all = await placedPatterns(tx);
+  const [, first = '', id = ''] = /^(.+)_(evp_[0-9a-f]{24})$/.exec(after ?? '') ?? [];
+  if (after !== null && !id) throw invalid('cursor: is not one of ours. Use nextCursor of the page before.');
+  const rest = after === null ? all : all.filter(each => isAfter(each, first, id));
+  const shown = rest.slice(0, perPage);
+  const end = shown.at(-1);
+  return {
+    shown: shown.map(({ pattern }) => pattern),
+    total: all.length,
+    last: end && rest.length > perPage ? `${end.first}_${end.pattern.id}` : null,
+  };
 }
 
 function patternOf(name: string, set: Trigger[]): EventPattern {
@@ -63,7 +89,7 @@ function patternOf(name: string, set: Trigger[]): EventPattern {
 
 /** By its name it is found however many names there are. */
 async function nameOf(tx: Tx, by: { id: string } | { name: string }, set: Trigger[]): Promise<string | undefined> {
-  if ('id' in by) return (await eventPatterns(tx)).find(each => each.id === by.id)?.eventName;
+  if ('id' in by) return (await placedPatterns(tx)).find(each => each.pattern.id === by.id)?.pattern.eventName;
   const [row] = await tx.select({ id: events.id }).from(events).where(eq(events.eventName, by.name)).limit(1);
   return row || set.some(each => each.name === by.name) ? by.name : undefined;
 }

@@ -1,23 +1,31 @@
-import { desc, eq } from 'drizzle-orm';
+import { count, desc, eq } from 'drizzle-orm';
 import { keys } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
-import { invalid, notFound } from './errors.ts';
+import { AppError, invalid, notFound } from './errors.ts';
 import { newId, randomText } from './id.ts';
+import { plainName } from './plainName.ts';
 
 export type Key = typeof keys.$inferSelect;
 
 const RANDOM_CHARACTERS = 50; // base 36: 258 bits
 const CHECK_CHARACTERS = 6;
+const MAX_KEYS = 100;
 
 /** SHA-256 in hex. Keys are random, so a slow hash would add nothing. */
 export const hashKey = (key: string) => new Bun.CryptoHasher('sha256').update(key).digest('hex');
 
 const withCheck = (body: string) => `inlet_${body}${hashKey(body).slice(0, CHECK_CHARACTERS)}`;
 
-/** Makes a key named `name` (1 to 100 characters). `key` is in the clear, here only; stored are its hash and a hint. */
+/** Makes a key named `name` (1 to 100 characters). `key` is in the clear, here only; stored are its hash and a hint. @throws AppError invalid, conflict */
 export async function createKey(tx: Tx, name: string, now: number): Promise<{ row: Key; key: string }> {
-  const trimmed = name.trim();
+  const trimmed = plainName(name);
   if (!trimmed || trimmed.length > 100) throw invalid('name: give the key a name of 1 to 100 characters.');
+  const [all] = await tx.select({ n: count() }).from(keys);
+  if ((all?.n ?? 0) >= MAX_KEYS)
+    throw new AppError(
+      'conflict',
+      `There are ${MAX_KEYS} API keys, which is as many as there may be. Revoke one that is no longer used: GET /api/v1/keys shows lastUsedAt.`,
+    );
   const key = withCheck(randomText(RANDOM_CHARACTERS));
   const row = {
     id: newId('key', now),

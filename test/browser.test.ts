@@ -13,7 +13,7 @@ let stop = async () => {};
 afterAll(() => stop());
 
 test.skipIf(!present)(
-  'Swagger UI works offline: Authorize, a reload keeps the key, Try it out makes an endpoint, no CSP violation, no other host',
+  'Swagger UI works offline: Authorize, a reload keeps the key and the browser does not, Try it out makes an endpoint, no CSP violation, no other host',
   async () => {
     const server = await start({ cwd: emptyFolder(), env: { INLET_API_KEY: API_KEY } });
     const flags = [
@@ -50,6 +50,7 @@ test.skipIf(!present)(
     await page.locator('.auth-btn-wrapper button[type=submit]').click();
     await page.locator('.auth-btn-wrapper .btn-done').click();
     await page.reload();
+    expect(await page.evaluate('localStorage.length')).toBe(0);
     const execute = async (method: string, at: string) => {
       const operation = page.locator(`.opblock-${method}`, { has: page.locator(`[data-path="${at}"]`) }).first();
       await operation.locator('.opblock-summary').click();

@@ -1,10 +1,14 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { eq } from 'drizzle-orm';
 import { version } from '../package.json' with { type: 'json' };
 import { COMMANDS } from '../src/cli/commands.ts';
 import { run } from '../src/cli/run.ts';
 import type { Env } from '../src/config.ts';
+import { endpoints, keys } from '../src/db/schema.ts';
+import { createKey } from '../src/keys.ts';
+import { TestApp } from './support/app.ts';
 import { emptyFolder } from './support/binary.ts';
 
 async function cli(words: string[], env: Env = {}) {
@@ -94,4 +98,31 @@ test('an unknown variable is only a warning', async () => {
   expect(err).toContain(
     'inlet: warning: INLET_PROT is not a variable of Inlet and has no effect. Did you mean INLET_PORT?',
   );
+});
+
+test('what is stored under an odd name moves no cursor: not as text, not as JSON', async () => {
+  const folder = emptyFolder();
+  const app = await TestApp.open({}, { dataDir: join(folder, 'data') });
+  const odd = 'a\x1b]0;pwned\x07\r\nforged\u009b\u202e\u2028\u{e0001}b';
+  const id = await app.endpoint('stripe');
+  const { store } = app.app.ctx;
+  await store.write(async tx => void (await tx.update(endpoints).set({ name: odd })));
+  const { row } = await store.write(tx => createKey(tx, 'odd', 1));
+  await store.write(async tx => void (await tx.update(keys).set({ name: odd }).where(eq(keys.id, row.id))));
+  await app.stop(true);
+  const data = ['--data', join(folder, 'data')];
+  for (const words of [
+    ['endpoints', 'show', id],
+    ['endpoints', 'show', id, '--json'],
+    ['endpoints', 'list'],
+    ['endpoints', 'list', '--json'],
+    ['keys', 'list', '--json'],
+    ['keys', 'revoke', row.id],
+  ]) {
+    const { out, err, code } = await cli([...words, ...data]);
+    expect({ words, code, err }).toEqual({ words, code: 0, err: '' });
+    expect(out).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}\u2028\u2029]|^forged/mu);
+    if (words.includes('--json')) expect(JSON.stringify(JSON.parse(out))).toContain(JSON.stringify(odd).slice(1, -1));
+    else expect(out).toContain('pwned');
+  }
 });

@@ -31,8 +31,25 @@ eachBackend('API keys', open => {
     expect(await failure(store.write(tx => revokeKey(tx, row.id)))).toMatchObject({ code: 'notFound' });
   });
 
-  test.each(['', '  ', 'x'.repeat(101)])('a name must have 1 to 100 characters: "%s"', async name => {
+  test('there are at most 100, and the refusal says what to do', async () => {
     const store = await open();
-    expect(await failure(store.write(tx => createKey(tx, name, 1)))).toMatchObject({ code: 'invalid' });
+    const made = await store.write(async tx => {
+      for (let n = 0; n < 99; n++) await createKey(tx, `key ${n}`, n);
+      return createKey(tx, 'the last', 100);
+    });
+    expect(await failure(store.write(tx => createKey(tx, 'one too many', 101)))).toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining('Revoke one'),
+    });
+    await store.write(tx => revokeKey(tx, made.row.id));
+    expect((await store.write(tx => createKey(tx, 'in its place', 102))).row.name).toBe('in its place');
   });
+
+  test.each(['', '  ', 'x'.repeat(101), 'a\x1b[2Jb'])(
+    'a name must have 1 to 100 plain characters: "%s"',
+    async name => {
+      const store = await open();
+      expect(await failure(store.write(tx => createKey(tx, name, 1)))).toMatchObject({ code: 'invalid' });
+    },
+  );
 });

@@ -3,6 +3,7 @@ import { endpoints, lists, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
+import { plainName } from '../plainName.ts';
 
 type ListRow = typeof lists.$inferSelect;
 
@@ -22,7 +23,7 @@ export interface ListFields {
 export async function createList(tx: Tx, fields: ListFields, now: number): Promise<ListRow> {
   const row = {
     id: newId('list', now),
-    name: fields.name,
+    name: plainName(fields.name),
     description: fields.description ?? null,
     isPublic: fields.isPublic ?? false,
     createdAt: now,
@@ -33,6 +34,7 @@ export async function createList(tx: Tx, fields: ListFields, now: number): Promi
 
 /** @throws AppError notFound */
 export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>): Promise<ListRow> {
+  if (fields.name !== undefined) plainName(fields.name);
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
   const [before] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!before) throw notFound('List');
@@ -59,8 +61,12 @@ export async function requireUnused(tx: Tx, id: string): Promise<void> {
 
 const CHUNK = 1000; // memberships per write: a few milliseconds
 
-/** Takes some people off a list; false when nobody is left on it. A big list is emptied in steps, so that others get their turn. */
+/**
+ * Takes some people off a list that nobody uses; false when nobody is left on it. A big list is emptied in steps, so that others get
+ * their turn. @throws AppError as `requireUnused`
+ */
 export async function thinList(tx: Tx, id: string): Promise<boolean> {
+  await requireUnused(tx, id); // an endpoint may have adopted it since the step before
   const some = tx
     .select({ id: memberships.contactId })
     .from(memberships)

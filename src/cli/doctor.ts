@@ -12,6 +12,7 @@ import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { askHealth, localUrl } from './health.ts';
 import { configOf, FINGERPRINT, withStore } from './open.ts';
+import { jsonText, plain } from './print.ts';
 
 export interface Finding {
   check: string;
@@ -251,7 +252,7 @@ export async function examine(config: Config): Promise<Finding[]> {
 export async function doctor(i: Invocation): Promise<number> {
   const findings = await examine(configOf(i));
   const ok = findings.every(f => f.status !== 'fail');
-  if (i.switches.has('json')) i.io.out(JSON.stringify({ ok, findings }, null, 2));
-  else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${f.message}`);
+  if (i.switches.has('json')) i.io.out(jsonText({ ok, findings }));
+  else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${plain(f.message)}`);
   return ok ? 0 : 1;
 }

@@ -15,7 +15,7 @@ import { didYouMean } from '../nearest.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Invocation } from './command.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
-import { table } from './print.ts';
+import { jsonText, plain, table } from './print.ts';
 import { readSecret, secretFrom } from './prompt.ts';
 
 type Shown = Awaited<ReturnType<typeof viewEndpoint>> & { secretHeader?: { name: string; value: string } };
@@ -52,7 +52,7 @@ function describe(endpoint: Shown): string {
     ['last rejected', endpoint.lastRejected && `${endpoint.lastRejected.at}: ${endpoint.lastRejected.cause}`],
     ['next step', endpoint.nextStep],
   ];
-  return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${value}`] : [])).join('\n');
+  return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${plain(value)}`] : [])).join('\n');
 }
 
 function checkProvider(id: string): void {
@@ -74,7 +74,7 @@ export async function add(i: Invocation): Promise<number> {
     return shown;
   });
   if (i.switches.has('json')) {
-    i.io.out(JSON.stringify(endpoint, null, 2));
+    i.io.out(jsonText(endpoint));
     return 0;
   }
   i.io.out(describe(endpoint));
@@ -90,7 +90,7 @@ export async function list(i: Invocation): Promise<number> {
     return Promise.all(rows.map(row => view(config, store, row)));
   });
   const cells = shown.map(e => [e.id, e.provider, e.name, e.state, e.url]);
-  if (i.switches.has('json')) i.io.out(JSON.stringify(shown, null, 2));
+  if (i.switches.has('json')) i.io.out(jsonText(shown));
   else if (!shown.length) i.io.out('No endpoints yet. Make one: inlet endpoints add stripe');
   else i.io.out(table(['ID', 'PROVIDER', 'NAME', 'STATE', 'URL'], cells));
   return 0;
@@ -102,7 +102,7 @@ export async function show(i: Invocation): Promise<number> {
   const endpoint = await withStore(config, async store =>
     view(config, store, await store.read(tx => getEndpoint(tx, id))),
   );
-  i.io.out(i.switches.has('json') ? JSON.stringify(endpoint, null, 2) : describe(endpoint));
+  i.io.out(i.switches.has('json') ? jsonText(endpoint) : describe(endpoint));
   return 0;
 }
 

@@ -1,14 +1,14 @@
 import { createKey, listKeys, revokeKey } from '../keys.ts';
 import type { Invocation } from './command.ts';
 import { configOf, withStore } from './open.ts';
-import { isoTime, table } from './print.ts';
+import { isoTime, jsonText, plain, table } from './print.ts';
 
 export async function create(i: Invocation): Promise<number> {
   const [name = ''] = i.args;
   const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now())));
   i.io.out(key);
   i.io.err(
-    `Key ${row.id} "${row.name}" is shown only this once: keep it now. It works at once, also in a running server.`,
+    `Key ${row.id} "${plain(row.name)}" is shown only this once: keep it now. It works at once, also in a running server.`,
   );
   return 0;
 }
@@ -19,7 +19,7 @@ export async function list(i: Invocation): Promise<number> {
     const shown = rows.map(({ id, name, hint, createdAt, lastUsedAt }) => {
       return { id, name, hint, createdAt: isoTime(createdAt), lastUsedAt: isoTime(lastUsedAt) };
     });
-    i.io.out(JSON.stringify(shown, null, 2));
+    i.io.out(jsonText(shown));
     return 0;
   }
   const cells = rows.map(r => [r.id, r.name, r.hint, isoTime(r.createdAt), isoTime(r.lastUsedAt)]);
@@ -34,6 +34,6 @@ export async function list(i: Invocation): Promise<number> {
 export async function revoke(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
   const row = await withStore(configOf(i), store => store.write(tx => revokeKey(tx, id)));
-  i.io.out(`Revoked ${row.id} "${row.name}" (${row.hint}). A running server refuses it within a second.`);
+  i.io.out(`Revoked ${row.id} "${plain(row.name)}" (${row.hint}). A running server refuses it within a second.`);
   return 0;
 }

@@ -4,6 +4,7 @@ import { didYouMean } from '../nearest.ts';
 import { type Command, type Io, parseInvocation, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
+import { plainLines } from './print.ts';
 
 const EXIT_TROUBLE = 1;
 const EXIT_USAGE = 2;
@@ -64,7 +65,12 @@ function databaseTrouble(error: unknown): string | null {
 }
 
 /** Runs one command line; every failure is one line on stderr. Returns the exit code. */
-export async function run(words: string[], io: Io): Promise<number> {
+export async function run(words: string[], outside: Io): Promise<number> {
+  const io: Io = {
+    env: outside.env,
+    out: line => outside.out(plainLines(line)),
+    err: line => outside.err(plainLines(line)),
+  };
   try {
     return await dispatch(words, io);
   } catch (error) {

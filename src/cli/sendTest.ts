@@ -3,11 +3,14 @@ import type { Config } from '../config.ts';
 import { endpoints, secrets } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
+import { secretContext } from '../inbound/sealContexts.ts';
 import { didYouMean } from '../nearest.ts';
 import { providerById } from '../providers/index.ts';
+import type { Sealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { localUrl } from './health.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
+import { plain } from './print.ts';
 
 const TIMEOUT_MS = 15_000;
 
@@ -35,11 +38,23 @@ async function makeSample(config: Config, store: Store, id: string, type: string
   const body = JSON.stringify(provider.sample(type, email, now));
   const headers = provider.sign(
     body,
-    sealer.open(sealed.sealed, sealed.id),
+    openSecret(sealer, sealed.sealed, secretContext(sealed.id, id)),
     provider.settings.parse(row.settings),
     now,
   );
   return { body, headers };
+}
+
+function openSecret(sealer: Sealer, sealed: string, context: string): string {
+  try {
+    return sealer.open(sealed, context);
+  } catch (error) {
+    throw new AppError(
+      'conflict',
+      'The stored secret can not be opened. After an upgrade start the server once; else add the secret again: inlet endpoints set-secret ID',
+      error,
+    );
+  }
 }
 
 /** Exit code 0 when the server accepted it. */
@@ -64,6 +79,6 @@ export async function sendTest(i: Invocation): Promise<number> {
       `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`,
     );
   }
-  i.io.out(`${answer.status} ${await answer.text()}`);
+  i.io.out(`${answer.status} ${plain(await answer.text())}`);
   return answer.ok ? 0 : 1;
 }

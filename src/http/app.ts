@@ -8,8 +8,9 @@ import { readBody } from './body.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
-import { jsonBody, queryOf, type Route } from './route.ts';
+import { jsonBody, KEY_ID, queryOf, type Route } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
+import { readTarget, type SentSegments } from './target.ts';
 import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
 import { apiRoutes, healthRoute } from './v1/index.ts';
 
@@ -25,6 +26,8 @@ const STATUS: Record<ErrorCode, number> = {
   unavailable: 503,
 };
 const NOT_HERE = { success: false, message: 'This instance only works (INLET_ROLE=worker). Send requests to another.' };
+const UNREADABLE =
+  'Send the path as it is meant: no "." or ".." in it, no backslash, no "#", no encoded slash, no empty part.';
 const MAX_API_BODY = 1_048_576;
 const HOOK = /^\/webhooks\/([^/]*)$/;
 const GUARDS = Object.entries({
@@ -68,21 +71,18 @@ function failure(ctx: Context, error: unknown, requestId: string): Response {
   });
 }
 
-/** Path and query of a request, whatever its Host header made of the URL; null when there is no telling. */
-function target(request: Request): URL | null {
-  const { url } = request;
-  const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
-  const rest = slash < 0 ? '/' : url.slice(slash);
-  return URL.parse(rest.startsWith('//') ? '/' : rest, 'http://inlet');
-}
-
 /** HEAD is a GET whose body stays here: monitors ask so. */
 const methodOf = ({ method }: Request) => (method === 'HEAD' ? 'GET' : method);
 
 const pattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^/]+')}$`);
 
+export interface Http {
+  /** `sent`: see `readTarget`. */
+  fetch(request: Request, peer?: string | null, sent?: SentSegments): Promise<Response>;
+}
+
 /** All HTTP: webhooks, health, documentation, management API. */
-export function createHttp(ctx: Context): { fetch(request: Request, peer?: string | null): Promise<Response> } {
+export function createHttp(ctx: Context): Http {
   const auth = new Auth(ctx);
   const receive = hooks(ctx);
   const routes = apiRoutes(receive, () => auth.forget());
@@ -121,27 +121,27 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
     const caller = await auth.check(request.headers.get('authorization'), peer);
     const limit = ctx.config.rateLimit;
-    const left = limit === 0 ? null : auth.spend(caller);
+    const left = limit === 0 ? null : auth.spend(caller.hash);
     const answer =
       left === -1
         ? json(429, {
             success: false,
             message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
           })
-        : await elysia.handle(inner(request, url, requestId));
+        : await elysia.handle(inner(request, url, requestId, caller.keyId));
     if (left !== null) showRate(answer, limit, Math.max(0, left));
     return answer;
   };
 
   return {
-    async fetch(request, peer = null) {
+    async fetch(request, peer = null, sent = {}) {
       const requestId = randomUUID();
-      const url = target(request);
+      const url = readTarget(request, sent);
       let response: Response;
       try {
         response = url
           ? await dispatch(request, url, peer, requestId)
-          : json(400, { success: false, message: 'The address is not one we can read.' });
+          : json(400, { success: false, message: UNREADABLE });
       } catch (error) {
         response = failure(ctx, error, requestId);
       }
@@ -150,15 +150,18 @@ export function createHttp(ctx: Context): { fetch(request: Request, peer?: strin
         showRate(response, rateLimit, response.status === 429 ? 0 : rateLimit); // refused before anything was spent
       for (const [name, value] of GUARDS) if (!response.headers.has(name)) response.headers.set(name, value);
       response.headers.set('x-request-id', requestId);
-      return request.method === 'HEAD' ? new Response(null, response) : response;
+      if (request.method !== 'HEAD') return response;
+      void response.body?.cancel().catch(() => {}); // a download would go on being made for nobody
+      return new Response(null, response);
     },
   };
 }
 
 /** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
-function inner(request: Request, url: URL, requestId: string): Request {
-  const copy = new Request(url.href, request.method === 'HEAD' ? { headers: request.headers } : request);
+function inner(request: Request, url: URL, requestId: string, keyId = ''): Request {
+  const copy = new Request(url.href, request);
   copy.headers.set('x-request-id', requestId);
+  copy.headers.set(KEY_ID, keyId);
   return copy;
 }
 
@@ -172,10 +175,12 @@ function mount(ctx: Context, routes: Route[]) {
   app.use(documented(ctx.config.publicUrl));
   for (const each of [...routes, healthRoute]) {
     const detail = detailOf(each);
-    app.route(each.method, each.path, ({ request, params }: Routed) => answered(ctx, each, request, params ?? {}), {
+    const handle = ({ request, params }: Routed) => answered(ctx, each, request, params ?? {});
+    app.route(each.method, each.path, handle, {
       parse: 'none',
       detail: detail as never, // the plugin's type knows no open schemas
     });
+    if (each.method === 'GET') app.route('HEAD', each.path, handle, { parse: 'none', detail: { hide: true } });
   }
   return app;
 }

@@ -11,8 +11,15 @@ const MINUTE_MS = 60_000;
 const RECHECK_MS = 500;
 
 interface Known {
-  id: string | null;
+  id: string;
   checkedAt: number;
+}
+
+/** Whose valid key it was. */
+export interface Caller {
+  /** The key's id; `INLET_API_KEY` for the one of the environment. */
+  keyId: string;
+  hash: string;
 }
 
 /** Who calls: by key, with its rate, and with the failures of an address. Times by the monotonic clock. */
@@ -27,29 +34,33 @@ export class Auth {
     this.ownHash = ctx.config.apiKey === null ? null : hashKey(ctx.config.apiKey);
   }
 
-  /** The hash of the caller's valid key. @throws AppError unauthorized, or rateLimited after too many failures */
-  async check(header: string | null, peer: string | null): Promise<string> {
+  /** The caller by its valid key. @throws AppError unauthorized, or rateLimited after too many failures */
+  async check(header: string | null, peer: string | null): Promise<Caller> {
     const key = /^Bearer ([\x21-\x7e]{1,300})$/i.exec(header ?? '')?.[1];
-    const hash = key === undefined ? null : hashKey(key);
-    if (hash !== null && (await this.isValid(key ?? '', hash))) return hash;
+    if (key !== undefined) {
+      const hash = hashKey(key);
+      const keyId = await this.idOf(key, hash);
+      if (keyId !== null) return { keyId, hash };
+    }
     this.countFailure(peer ?? 'unknown');
     throw new AppError('unauthorized', 'Invalid API key');
   }
 
-  private async isValid(key: string, hash: string): Promise<boolean> {
-    if (this.ownHash !== null && sameText(this.ownHash, hash)) return true;
+  /** Null: no valid key. */
+  private async idOf(key: string, hash: string): Promise<string | null> {
+    if (this.ownHash !== null && sameText(this.ownHash, hash)) return 'INLET_API_KEY';
     const now = performance.now();
     const cached = this.known.get(hash);
-    if (cached && now - cached.checkedAt < RECHECK_MS) return true;
+    if (cached && now - cached.checkedAt < RECHECK_MS) return cached.id;
     const row = await this.ctx.store.read(tx => findKey(tx, key));
     if (!row) {
       this.known.delete(hash);
-      return false;
+      return null;
     }
     if (this.known.size > 1000) this.known.clear();
     this.known.set(hash, { id: row.id, checkedAt: now });
     this.touch(row.id, now);
-    return true;
+    return row.id;
   }
 
   /** A revoked key is gone at once in this process. */

@@ -11,7 +11,7 @@ export interface Call<Query, Body> {
   params: Record<string, string>;
   query: Query;
   body: Body;
-  /** Of a route that is `idempotent`; null where the caller gave none. */
+  /** Of a route that is `idempotent`, behind the id of the API key: each has its own; null where the caller gave none. */
   idempotencyKey: string | null;
   /** As it came; its body is unread where the route is an `upload`. */
   request: Request;
@@ -98,13 +98,15 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
   };
 }
 
+/** Header in which a request, once authorised, carries the id of its API key. */
+export const KEY_ID = 'x-inlet-key-id';
 const MAX_IDEMPOTENCY_KEY = 100; // characters
 
 function idempotencyKeyOf(headers: Headers): string | null {
   const key = headers.get('idempotency-key') || null;
   if (key !== null && key.length > MAX_IDEMPOTENCY_KEY)
     throw invalid(`Idempotency-Key: at most ${MAX_IDEMPOTENCY_KEY} characters.`);
-  return key;
+  return key && `${headers.get(KEY_ID)} ${key}`;
 }
 
 /** PostgreSQL takes no NUL, and half a character would come back as another one. */

@@ -19,11 +19,34 @@ const PAGE = `<!doctype html>
 </html>
 `;
 const DOCUMENT = '/swagger/json'; // made by the plugin
-const START = `window.ui = SwaggerUIBundle({
+// The key outlives a reload and ends with its tab: Swagger UI's own persistAuthorization would leave it in the browser for good.
+const START = `localStorage.removeItem('authorized');
+const keep = given => sessionStorage.setItem('authorized', JSON.stringify(given));
+const keepsKey = () => ({
+  statePlugins: {
+    auth: {
+      wrapActions: {
+        authorize: authorize => given => {
+          keep(given);
+          return authorize(given);
+        },
+        logout: logout => names => {
+          sessionStorage.removeItem('authorized');
+          return logout(names);
+        },
+      },
+    },
+  },
+});
+window.ui = SwaggerUIBundle({
   url: '${DOCUMENT}',
   dom_id: '#swagger-ui',
   deepLinking: true,
-  persistAuthorization: true,
+  plugins: [keepsKey],
+  onComplete() {
+    const kept = sessionStorage.getItem('authorized');
+    if (kept) window.ui.authActions.authorize(JSON.parse(kept));
+  },
   validatorUrl: null,
   tryItOutEnabled: true,
   defaultModelsExpandDepth: -1,

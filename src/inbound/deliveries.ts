@@ -193,8 +193,24 @@ async function replayable(tx: Tx, filter: DeliveryFilter): Promise<{ queue: Sear
   };
 }
 
-/** Starts a bulk replay as a job and says how many deliveries match now. @throws AppError invalid without any filter */
-export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffects: boolean, now: number) {
+const ASKED_ABOVE = 1000; // deliveries
+
+/** Only a time narrows it: all mails of that time would go out again. */
+const isOfTimeOnly = ({ since: _, until: __, ...rest }: DeliveryFilter) =>
+  Object.values(rest).every(value => value === undefined);
+
+interface BulkAsk {
+  filter: DeliveryFilter;
+  repeatEffects: boolean;
+  /** Many effects are meant to happen again. */
+  confirm: boolean;
+}
+
+/**
+ * Starts a bulk replay as a job and says how many deliveries match now. @throws AppError invalid without any filter, or where many
+ * effects would happen again that nobody confirmed
+ */
+export async function replayAll(store: Store, { filter, repeatEffects, confirm }: BulkAsk, now: number) {
   if (Object.values(filter).every(value => value === undefined)) {
     throw invalid(
       'Name at least one filter (endpointId, status, type, email, contactId, since or until): a replay of everything is never meant.',
@@ -202,6 +218,10 @@ export async function replayAll(store: Store, filter: DeliveryFilter, repeatEffe
   }
   const { queue, skip } = await store.read(tx => replayable(tx, filter));
   const { total, capped } = await counted(store, deliveries, queue);
+  if (repeatEffects && !confirm && (isOfTimeOnly(filter) || total > ASKED_ABOVE))
+    throw invalid(
+      `confirm: this fires the events of ${total} deliveries${capped ? ' or more' : ''} again, and the mails and calls they cause. Add "confirm": true if that is meant, or name what you mean (endpointId, type, contactId, email).`,
+    );
   const { total: skipped } = await counted(store, deliveries, skip);
   const payload: BulkReplay = { filter, repeatEffects, before: newId('dlv', now) }; // above every id so far, also after a clock that stepped back
   await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));

@@ -76,11 +76,11 @@ async function refusedLately(tx: Tx, row: EndpointRow): Promise<boolean> {
   if (row.lastRejectedAt === null || (row.lastReceivedAt !== null && row.lastReceivedAt > row.lastRejectedAt))
     return false;
   const refused = await tx
-    .select({ id: deliveries.id })
+    .select({ duplicates: deliveries.duplicates })
     .from(deliveries)
     .where(
       and(unprocessed('rejected'), eq(deliveries.endpointId, row.id), gt(deliveries.dueAt, row.lastReceivedAt ?? 0)),
     )
     .limit(FAILING_AFTER);
-  return refused.length >= FAILING_AFTER;
+  return refused.reduce((sum, { duplicates }) => sum + 1 + duplicates, 0) >= FAILING_AFTER;
 }

@@ -4,11 +4,13 @@ import { type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts'
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newEndpointId, newId, randomText } from '../id.ts';
+import { plainName } from '../plainName.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
 import { holdQueued, releaseHeld } from './recordDelivery.ts';
+import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
 export type SecretRow = typeof secrets.$inferSelect;
@@ -133,10 +135,10 @@ export async function createEndpoint(
   const row: EndpointRow = {
     id,
     provider: provider.id,
-    name: input.name?.trim() || provider.name,
+    name: plainName(input.name ?? '') || provider.name,
     paused: false,
     settings,
-    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, id) : null,
+    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, settings)) : null,
     events: await patchEvents(tx, provider, {}, input.events ?? {}),
     createdAt: deps.now,
     updatedAt: deps.now,
@@ -178,12 +180,12 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
   const row = await getEndpoint(tx, id);
   const provider = providerOf(row.provider);
   const set: Partial<EndpointRow> = { updatedAt: deps.now };
-  if (patch.name !== undefined) set.name = patch.name.trim() || provider.name;
+  if (patch.name !== undefined) set.name = plainName(patch.name) || provider.name;
   if (patch.settings) {
     const merged = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
     const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));
     set.settings = settings;
-    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, id);
+    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, settings));
     else if (patch.settings.apiKey === null || movesApi(row.settings, settings)) set.sealedApiKey = null;
   }
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
@@ -223,7 +225,7 @@ export async function addSecret(
   const row = {
     id,
     endpointId,
-    sealed: deps.sealer.seal(secret, id),
+    sealed: deps.sealer.seal(secret, secretContext(id, endpointId)),
     hint: hintOf(secret),
     createdAt: deps.now,
     expiresAt: null,

@@ -6,6 +6,7 @@ import { providerById } from '../providers/index.ts';
 import type { Provider, Secret } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
+import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 /** An endpoint ready for use: settings resolved, secrets opened. Lives in memory only. */
 export interface Live {
@@ -77,7 +78,7 @@ export class LiveEndpoints {
         .from(secrets)
         .where(eq(secrets.endpointId, id))
         .orderBy(desc(secrets.createdAt), desc(secrets.id));
-      const apiKey = row.sealedApiKey ? { apiKey: this.open(row.sealedApiKey, id) } : {};
+      const apiKey = row.sealedApiKey ? { apiKey: this.open(row.sealedApiKey, apiKeyContext(id, row.settings)) } : {};
       return {
         id,
         provider,
@@ -85,7 +86,7 @@ export class LiveEndpoints {
         settings: { ...(provider.settings.parse(row.settings) as Live['settings']), ...apiKey },
         events: resolveEvents(provider, row.events),
         secrets: sealed.flatMap(s => {
-          const value = this.open(s.sealed, s.id);
+          const value = this.open(s.sealed, secretContext(s.id, id));
           return value === null ? [] : [{ id: s.id, value, expiresAt: s.expiresAt }];
         }),
       };
@@ -97,8 +98,8 @@ export class LiveEndpoints {
       return this.sealer.open(sealed, context);
     } catch {
       this.log.error(
-        { secretId: context },
-        'A stored secret can not be opened with this INLET_SECRET_KEY; add it again',
+        { of: context },
+        'A stored secret can not be opened: it was sealed with another INLET_SECRET_KEY or for another endpoint; add it again',
       );
       return null;
     }

@@ -4,11 +4,11 @@ import { StoreUnavailable } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
 import { decide, needsLookup } from './decide.ts';
+import { noteLastUsed } from './lastUsed.ts';
 import type { Live } from './live.ts';
 import { originOf } from './origin.ts';
 import { type Received, type Recorded, receiving } from './recordDelivery.ts';
-import { clockIsRight, refuse } from './refuse.ts';
-import { touch } from './touch.ts';
+import { clearClockSkew, recordRejection } from './rejections.ts';
 
 /** The answer to a provider. `body` is JSON; 2xx only after the commit. */
 export interface Answer {
@@ -30,11 +30,11 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
     seen = await live.provider.verify(raw, secrets, live.settings, now);
   } catch (error) {
     if (!(error instanceof Unverified)) throw error;
-    await refuse(ctx, live, raw, error, now);
+    await recordRejection(ctx, live, raw, error, now);
     return { status: 401, body: { success: false, message: REFUSAL } };
   }
-  clockIsRight(ctx);
-  touch(ctx, live.id, seen.secretId, now);
+  clearClockSkew(ctx);
+  noteLastUsed(ctx, live.id, seen.secretId, now);
   const received = describe(live, raw, seen, now);
   const recorded = await record(ctx, received);
   if (recorded.status === 'queued') ctx.wake();

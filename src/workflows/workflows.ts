@@ -4,6 +4,7 @@ import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { plainName } from '../plainName.ts';
 import { DEFAULT_PROPERTIES, type PropertyType } from './conditions.ts';
 import { EMPTY, type Graph, isTrigger, type Known, lacking, type Node, nodeOf, readGraph } from './graph.ts';
 import { type EndRuns, openRuns } from './runs.ts';
@@ -42,7 +43,7 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
   await requireList(tx, fields.mailingListId);
   const row: WorkflowRow = {
     id: newId('wf', now),
-    name: fields.name,
+    name: plainName(fields.name),
     description: fields.description ?? null,
     mailingListId: fields.mailingListId ?? null,
     state: 'draft',
@@ -82,7 +83,8 @@ export async function updateWorkflow(
   now: number,
 ): Promise<WorkflowRow> {
   const row = await atRevision(tx, id, expected);
-  const { name = row.name, description = row.description } = fields;
+  const name = fields.name === undefined ? row.name : plainName(fields.name);
+  const { description = row.description } = fields;
   return change(tx, row, { name, description, revisionId: newId('rev', now) }, now);
 }
 

@@ -146,9 +146,9 @@ test('signatures are judged by the clock as it is now, and health names its offs
   const app = await TestApp.open();
   const id = await app.endpoint('stripe');
   const sent = Date.now();
-  const statusAt = async (shift: number) => {
-    app.time = sent + shift;
-    return (await app.post(id, 'stripe', stripeEvent('customer.created'), { at: sent })).status;
+  const statusAt = async (shift: number, after = 0) => {
+    app.time = sent + shift + after;
+    return (await app.post(id, 'stripe', stripeEvent('customer.created'), { at: sent + after })).status;
   };
   expect(await statusAt(299_000)).toBe(200);
   expect(await statusAt(-299_000)).toBe(200);
@@ -156,7 +156,7 @@ test('signatures are judged by the clock as it is now, and health names its offs
     [DAY, 86_400],
     [-DAY, -86_400],
   ] as const) {
-    for (let i = 0; i < 3; i++) expect(await statusAt(shift)).toBe(401);
+    for (let i = 0; i < 3; i++) expect(await statusAt(shift, i * 1000)).toBe(401);
     const { clockSkewSeconds } = (await app.fetch('/health')).body;
     expect(Math.abs(clockSkewSeconds - offset)).toBeLessThan(3);
     expect((await app.latest()).message).toMatch(

@@ -161,3 +161,23 @@ test('a bulk replay names at least one filter', async () => {
   expect((await app.api('POST', '/deliveries/replay', {})).status).toBe(400);
   expect((await app.api('POST', '/deliveries/replay', { status: 'dead' })).body).toEqual({ replayed: 0 });
 });
+
+test('names hold no control characters, wherever something is named', async () => {
+  const made = await app.api('POST', '/endpoints', { provider: 'stripe' });
+  const list = await app.api('POST', '/lists', { name: 'News' });
+  const flow = await app.api('POST', '/workflows', { name: 'Welcome' });
+  for (const name of ['a\x1b]0;b\x07', 'a\r\nb', 'a\u009bb', 'a\u2028b', 'a\u202eb']) {
+    const answers = [
+      await app.api('POST', '/endpoints', { provider: 'stripe', name }),
+      await app.api('PATCH', `/endpoints/${made.body.id}`, { name }),
+      await app.api('POST', '/lists', { name }),
+      await app.api('PATCH', `/lists/${list.body.id}`, { name }),
+      await app.api('POST', '/keys', { name }),
+      await app.api('POST', '/workflows', { name }),
+      await app.api('POST', `/workflows/${flow.body.id}`, { name, expectedRevisionId: null }),
+    ];
+    for (const answer of answers)
+      expect(answer).toMatchObject({ status: 400, body: { message: expect.stringContaining('control characters') } });
+  }
+  expect((await app.api('POST', '/lists', { name: 'Família 👩‍👩‍👧 نام‌ها' })).status).toBe(201);
+});

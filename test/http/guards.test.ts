@@ -81,13 +81,14 @@ test('hostile hosts, paths and forwarding headers change nothing', async () => {
     '/webhooks/%2e%2e',
     '//evil.com/api/v1/keys',
     '/api/v1/../v1/keys/..',
+    '/api/v1/keys#',
     '/swagger/../../etc/passwd',
     '/swagger/%2e%2e%2fpackage.json',
     `/api/v1/endpoints/${'x'.repeat(200)}`,
     '/api/v1/endpoints/__proto__',
   ]) {
     const answer = await app.fetch(path, { headers: auth });
-    expect({ path, fine: [200, 404, 405].includes(answer.status) }).toEqual({ path, fine: true });
+    expect({ path, fine: [200, 400, 404, 405].includes(answer.status) }).toEqual({ path, fine: true });
     expect(JSON.stringify(answer.body)).not.toContain('root:');
   }
   const bare = await app.app.fetch(Object.assign(new Request('http://localhost/health'), {}), null);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { eq, sql } from 'drizzle-orm';
-import { memberships, payloads } from '../../src/db/schema.ts';
+import { deliveries, memberships, payloads } from '../../src/db/schema.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -153,6 +153,57 @@ test('a replay needs what it would read: a pruned payload or a removed endpoint 
   await app.drain();
   expect((await app.api('GET', `/deliveries/${logged[2]}`)).body).toEqual(before);
   expect((await app.api('GET', `/deliveries/${logged[0]}`)).body).toMatchObject({ status: 'processed' });
+});
+
+test('a bulk replay that repeats effects asks for a confirmation where it would repeat a lot', async () => {
+  const id = await app.endpoint('stripe', { events: { 'customer.created': { triggerEvent: 'signup' } } });
+  for (let n = 0; n < 3; n++) await app.post(id, 'stripe', stripeEvent('customer.created'));
+  const replay = (body: object) => app.api('POST', '/deliveries/replay', body);
+  const events = async () => {
+    await app.drain();
+    return (await app.api('GET', '/events?name=signup')).body.pagination.totalResults;
+  };
+  const since = new Date(0).toISOString();
+  for (const filter of [{ since }, { until: new Date(Date.now() + 60_000).toISOString() }])
+    expect(await replay({ ...filter, repeatEffects: true })).toMatchObject({
+      status: 400,
+      body: { message: expect.stringMatching(/^confirm: .* 3 deliveries .*"confirm": true/) },
+    });
+  expect(await events()).toBe(3);
+  expect((await replay({ since })).body).toEqual({ replayed: 3 }); // fires nothing again
+  expect(await events()).toBe(3);
+  expect((await replay({ endpointId: id, repeatEffects: true })).body).toEqual({ replayed: 3 });
+  expect(await events()).toBe(6);
+  expect((await replay({ since, repeatEffects: true, confirm: true })).body).toEqual({ replayed: 3 });
+  expect(await events()).toBe(9);
+  await app.app.ctx.store.write(async tx => {
+    const [row] = await tx.select().from(deliveries).limit(1);
+    if (!row) throw new Error('no delivery');
+    for (let n = 0; n < 1000; n++) {
+      await tx.insert(deliveries).values({ ...row, id: `dlv_0${n}`, externalId: `evt_many_${n}` });
+      await tx.insert(payloads).values({ deliveryId: `dlv_0${n}`, body: '{}', headers: {} });
+    }
+  });
+  expect((await replay({ endpointId: id, repeatEffects: true })).body.message).toContain('1003 deliveries');
+});
+
+test('a list that an endpoint adopts while it is being removed keeps who is still on it', async () => {
+  const list = (await app.api('POST', '/lists', { name: 'News' })).body.id;
+  const { store } = app.app.ctx;
+  await store.write(async tx => {
+    for (let n = 0; n < 1500; n++) await tx.insert(memberships).values({ contactId: `con_${n}`, listId: list });
+  });
+  const write = store.write;
+  let steps = 0;
+  store.write = (async (fn: Parameters<typeof write>[0]) => {
+    const result = await write.call(store, fn);
+    if (++steps === 1) await app.endpoint('stripe', { events: { 'customer.created': { mailingLists: [list] } } });
+    return result;
+  }) as typeof write;
+  const answer = await app.api('DELETE', `/lists/${list}`);
+  store.write = write;
+  expect(answer).toMatchObject({ status: 409, body: { message: expect.stringContaining('Take it out there first') } });
+  expect(await store.read(tx => tx.select().from(memberships))).toHaveLength(500);
 });
 
 test('what GET shows of an endpoint can be sent back', async () => {

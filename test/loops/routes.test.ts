@@ -1,8 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
 import { isSuppressed, suppress } from '../../src/audience/suppressions.ts';
-import { idempotencyKeys } from '../../src/db/schema.ts';
+import { events, idempotencyKeys } from '../../src/db/schema.ts';
 import { retain } from '../../src/inbound/retention.ts';
-import { type Answer, stripeEvent, TestApp } from '../support/app.ts';
+import { type Answer, API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 const LONG = 'x'.repeat(501);
 const TOO_LONG = 'Some body key or value is longer than allowable';
@@ -576,6 +577,30 @@ describe('what is accepted', () => {
       { name: 'plan', type: 'string' },
     ]);
   });
+  test('a page of event patterns goes on after the pattern of its cursor, also when that one is gone', async () => {
+    for (const eventName of ['one', 'two', 'three', 'four'])
+      await app.api('POST', '/events/send', { email: `${eventName}@x.co`, eventName });
+    const names = (page: { data: { eventName: string }[] }) => page.data.map(each => each.eventName);
+    const first = (await app.api('GET', '/event-patterns?perPage=2')).body;
+    expect(names(first)).toEqual(['four', 'three']);
+    await app.app.ctx.store.write(async tx => void (await tx.delete(events).where(eq(events.eventName, 'three'))));
+    const rest = (await app.api('GET', `/event-patterns?perPage=2&cursor=${first.pagination.nextCursor}`)).body;
+    expect(names(rest)).toEqual(['two', 'one']);
+    expect(rest.pagination).toMatchObject({ totalResults: 3, nextCursor: null });
+  });
+  test('each API key has idempotency keys of its own', async () => {
+    const other = (await app.api('POST', '/keys', { name: 'another integration' })).body.key;
+    const send = (key: string) =>
+      app.fetch('/api/v1/events/send', {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'idempotency-key': 'order-1', 'x-inlet-key-id': 'key_forged' },
+        body: JSON.stringify({ email: 'ada@example.com', eventName: 'paid' }),
+      });
+    const statuses = [];
+    for (const key of [API_KEY, other, API_KEY, other]) statuses.push((await send(key)).status);
+    expect(statuses).toEqual([200, 200, 409, 409]);
+  });
+
   test('an idempotency key works once in 24 hours, a failed call does not use it up', async () => {
     app.time = Date.now();
     const send = (body: unknown, key: string) =>

@@ -26,6 +26,7 @@ const filters = {
   until: moment.optional(),
 };
 const repeatEffects = z.boolean().default(false).describe('Fire events again that this delivery has fired');
+const confirm = z.boolean().default(false).describe('With repeatEffects: that many effects are meant to happen again');
 
 export const deliveryRoutes: Route[] = [
   route('GET', PATH, {
@@ -72,9 +73,9 @@ export const deliveryRoutes: Route[] = [
   route('POST', `${PATH}/replay`, {
     summary: 'Apply many deliveries again',
     description:
-      'Takes the filters of the log, at least one. Runs in the background. Rejected deliveries never count; those whose payload was pruned or whose endpoint was removed are skipped.',
+      'Takes the filters of the log, at least one. Runs in the background. With repeatEffects it asks for confirm where only a time was named or over 1,000 match. Rejected deliveries never count; those whose payload was pruned or whose endpoint was removed are skipped.',
     tag,
-    body: z.strictObject({ ...filters, repeatEffects }),
+    body: z.strictObject({ ...filters, repeatEffects, confirm }),
     example: { status: 'dead' },
     response: z.object({
       replayed: z.number().describe('How many match now'),
@@ -82,8 +83,9 @@ export const deliveryRoutes: Route[] = [
       skipped: z.number().optional().describe('Match, but can not be replayed; absent when none'),
     }),
     answer: { replayed: 12 },
-    handle: async ({ ctx, body: { repeatEffects: again, ...filter } }) => {
-      const { total, capped, skipped } = await replayAll(ctx.store, filter, again, ctx.now());
+    handle: async ({ ctx, body }) => {
+      const { repeatEffects, confirm, ...filter } = body;
+      const { total, capped, skipped } = await replayAll(ctx.store, { filter, repeatEffects, confirm }, ctx.now());
       ctx.wake();
       return { replayed: total, ...(capped && { totalIsCapped: true }), ...(skipped > 0 && { skipped }) };
     },

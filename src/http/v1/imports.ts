@@ -65,6 +65,11 @@ function columnsOf(text: string | undefined): Record<string, string | null> {
   return parsed.data;
 }
 
+const csvHeaders = (name: string) => ({
+  'content-type': 'text/csv; charset=utf-8',
+  'content-disposition': `attachment; filename="${name}"`,
+});
+
 const AHEAD = 2; // pieces made before the answer begins: what can't be read at all gets an answer that says so
 
 /** CSV as it is made; whoever reads it sets the pace. What fails after the beginning cuts the connection. */
@@ -85,11 +90,7 @@ async function download(ctx: Context, pieces: AsyncGenerator<string>, name: stri
     },
     cancel: async () => void (await pieces.return(undefined)),
   });
-  const headers = {
-    'content-type': 'text/csv; charset=utf-8',
-    'content-disposition': `attachment; filename="${name}"`,
-  };
-  return new Response(body, { headers });
+  return new Response(body, { headers: csvHeaders(name) });
 }
 
 export const importRoutes: Route[] = [
@@ -102,8 +103,9 @@ export const importRoutes: Route[] = [
     download: true,
     response: z.string(),
     answer: example.csv,
-    handle: async ({ ctx, query }) => {
+    handle: async ({ ctx, query, request }) => {
       const search = await ctx.store.read(tx => contactSearch(tx, query));
+      if (request.method === 'HEAD') return new Response(null, { headers: csvHeaders('contacts.csv') });
       return download(ctx, exportCsv(ctx.store, search), 'contacts.csv');
     },
   }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { invalid } from '../../errors.ts';
-import { eventPattern, eventPatterns } from '../../eventPatterns.ts';
+import { eventPattern, pageOfPatterns } from '../../eventPatterns.ts';
 import { newId } from '../../id.ts';
 import { callPeople } from '../../audience/personCall.ts';
 import { sendingCall } from '../../sendEvent.ts';
@@ -54,13 +54,10 @@ export const loopsEventRoutes: Route[] = [
     response: pageOf(pattern),
     answer: example.pageWith(example.pattern),
     handle: async ({ ctx, query: { perPage, cursor } }) => {
-      const before = decodeCursor(cursor);
-      const all = await ctx.store.read(eventPatterns);
-      const begin = before === null ? 0 : all.findIndex(each => each.id === before) + 1;
-      const shown = all.slice(begin, begin + perPage);
-      const last = begin + perPage < all.length ? (shown.at(-1)?.id ?? null) : null;
+      const after = decodeCursor(cursor);
+      const { shown, total, last } = await ctx.store.read(tx => pageOfPatterns(tx, after, perPage));
       const request = { perPage, url: ctx.config.publicUrl + PATTERNS, filters: {} };
-      return envelope(request, shown, { total: all.length, capped: false }, last);
+      return envelope(request, shown, { total, capped: false }, last);
     },
   }),
   route('GET', `${PATTERNS}/by-name/:eventName`, {
