@@ -1,4 +1,6 @@
 import { sql } from 'drizzle-orm';
+import { PeopleWriter } from './audience/peopleWriter.ts';
+import { publishToAll } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
 import { type Opened, openStore } from './db/open.ts';
@@ -7,8 +9,6 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
-import { PeopleWriter } from './audience/peopleWriter.ts';
-import { publishToAll } from './changes.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';

@@ -1,7 +1,7 @@
-import type { Config } from './config.ts';
-import type { Store } from './db/store.ts';
 import type { PeopleWriter } from './audience/peopleWriter.ts';
 import type { Listener } from './changes.ts';
+import type { Config } from './config.ts';
+import type { Store } from './db/store.ts';
 import type { Careful } from './inbound/careful.ts';
 import type { LastUsed } from './inbound/lastUsed.ts';
 import type { LiveEndpoints } from './inbound/live.ts';

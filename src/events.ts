@@ -1,10 +1,10 @@
 import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
 import { contactIdsOfEmail } from './audience/contacts.ts';
+import type { ContactChange, Who } from './changes.ts';
 import type { Search } from './db/scan.ts';
 import { events, type Scalar } from './db/schema.ts';
 import { insertRows } from './db/sets.ts';
 import type { Tx } from './db/store.ts';
-import type { ContactChange, Who } from './changes.ts';
 import { idAt } from './id.ts';
 
 /** `since` and `until` in ms. */

@@ -1,5 +1,4 @@
-import { lt } from 'drizzle-orm';
-import { inArray } from 'drizzle-orm';
+import { inArray, lt } from 'drizzle-orm';
 import { idempotencyKeys } from './db/schema.ts';
 import { insertRows, selectAmong } from './db/sets.ts';
 import type { Tx } from './db/store.ts';

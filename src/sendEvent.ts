@@ -1,5 +1,5 @@
-import { type ContactWrite, type WriteOrigin } from './audience/apiWrite.ts';
 import { writingCall } from './audience/apiCalls.ts';
+import type { ContactWrite, WriteOrigin } from './audience/apiWrite.ts';
 import type { PersonCall } from './audience/personCall.ts';
 import type { Scalar } from './db/schema.ts';
 import { changeOfEvent, type NewEvent } from './events.ts';
@@ -11,7 +11,11 @@ export interface SentEvent {
 }
 
 /** An event of the API: first the contact is created or updated, then the event fires. Refused as an API write. */
-export function sendingCall(write: ContactWrite, { name, properties }: SentEvent, origin: WriteOrigin): PersonCall<string> {
+export function sendingCall(
+  write: ContactWrite,
+  { name, properties }: SentEvent,
+  origin: WriteOrigin,
+): PersonCall<string> {
   const call = writingCall('upsert', write, { ...origin, source: 'API' });
   return {
     keys: call.keys,

@@ -1,12 +1,22 @@
-import { applyApiWrite, applyConsent, applyDeletion, type ApplyOptions, type By, type ContactWrite, type Written, type WriteOrigin } from './apiWrite.ts';
-import { emailOf } from './emails.ts';
+import {
+  type ApplyOptions,
+  applyApiWrite,
+  applyConsent,
+  applyDeletion,
+  type By,
+  type ContactWrite,
+  identityOfAddress,
+  identityOfUser,
+  type WriteOrigin,
+  type Written,
+} from './apiWrite.ts';
 import type { ConsentReason } from './consent.ts';
+import { emailOf } from './emails.ts';
 import { userTie } from './partition.ts';
+import type { Contact } from './people.ts';
 import { emailTie } from './people.ts';
 import { outcomeFrom, type PersonCall } from './personCall.ts';
 import type { Reconciled } from './reconcile.ts';
-import type { Contact } from './people.ts';
-import { identityOfAddress, identityOfUser } from './apiWrite.ts';
 
 /** What an API write must have in memory. */
 export function keysOfWrite(write: ContactWrite, aliases: string[] = []) {
@@ -44,7 +54,11 @@ export function writingCall(
 }
 
 const keysOfWhom = (by: By) =>
-  'id' in by ? { contacts: [by.id] } : 'email' in by ? { ties: [emailTie(by.email)] } : { ties: [userTie('', by.userId)] };
+  'id' in by
+    ? { contacts: [by.id] }
+    : 'email' in by
+      ? { ties: [emailTie(by.email)] }
+      : { ties: [userTie('', by.userId)] };
 
 /** Deletes a contact. Refused: not found. @throws AppError invalid for a bad address */
 export function deletingCall(given: By, origin: WriteOrigin): PersonCall<Contact> {

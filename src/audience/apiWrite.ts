@@ -1,10 +1,10 @@
 import type { Scalar } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
-import { coerceProperties } from './properties.ts';
 import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
 import { userTie } from './partition.ts';
 import { type Contact, emailTie, type People } from './people.ts';
+import { coerceProperties } from './properties.ts';
 import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
 import { type ApiContribution, emptyRegisters, factKey, joinApiWrite, type K, msOf } from './registers.ts';
 import { addressOf, claimOf, type Identity, type View } from './views.ts';
@@ -52,7 +52,8 @@ export type By = { email: string } | { userId: string } | { id: string };
 
 /** The contact that shows an address, else the one whose user proved it formerly. `email` in its normal form. */
 export function findByEmail(people: People, email: string): { contact: Contact; shown: boolean } | null {
-  for (const contact of people.contacts.values()) if (!contact.parked && contact.email === email) return { contact, shown: true };
+  for (const contact of people.contacts.values())
+    if (!contact.parked && contact.email === email) return { contact, shown: true };
   const { all } = people.around([], [emailTie(email)]);
   const views = groupsOf(all).groups.flatMap(group => group.views);
   let last: { view: View; claim: K } | null = null;
@@ -189,9 +190,18 @@ export function applyApiWrite(
   for (const alias of options.aliases ?? []) joinAlias(people, speaker, alias);
   if (write.subscribed !== undefined) {
     const reason = options.reason ?? 'api';
-    changeConsent(people, { views, email: shown, named: email, subscribed: write.subscribed, reason, ids: [speaker] }, now);
+    changeConsent(
+      people,
+      { views, email: shown, named: email, subscribed: write.subscribed, reason, ids: [speaker] },
+      now,
+    );
   }
-  const written = reconcile(people, speaker, now, views.map(view => view.id));
+  const written = reconcile(
+    people,
+    speaker,
+    now,
+    views.map(view => view.id),
+  );
   if (written.contactId === null || written.email === null) throw new Error('a write left no contact');
   const own = written.effects.filter(effect => effect.contactId === undefined);
   if (!options.aliases?.length && own.some(effect => effect.kind === 'contact.merged')) throw severalContacts();
@@ -204,9 +214,7 @@ function joinSpeaker(people: People, id: string, one: ApiContribution, views: Vi
   const personId = id.startsWith(OF_USER) ? id.slice(OF_USER.length) : null;
   let registers = joinApiWrite(had?.registers ?? emptyRegisters('api', personId), one);
   if (addressOf(id) !== null && !one.made && registers.carrier === undefined) {
-    const [payer] = views
-      .filter(view => view.kind === 'payer')
-      .sort((a, b) => (a.first < b.first ? -1 : 1));
+    const [payer] = views.filter(view => view.kind === 'payer').sort((a, b) => (a.first < b.first ? -1 : 1));
     const anchored = views.some(view => view.kind === 'user' || view.kind === 'apiContact');
     if (payer && !anchored) {
       registers = { ...registers, carrier: payer.id };
@@ -214,7 +222,12 @@ function joinSpeaker(people: People, id: string, one: ApiContribution, views: Vi
       if (carrier && !carrier.registers.carries) people.changeRegisters(payer.id, { ...carrier.registers, carries: 1 });
     }
   }
-  people.putIdentity({ id, provider: 'api', contactId: had?.contactId ?? views[0]?.identity.contactId ?? null, registers });
+  people.putIdentity({
+    id,
+    provider: 'api',
+    contactId: had?.contactId ?? views[0]?.identity.contactId ?? null,
+    registers,
+  });
 }
 
 /** A provider's person who is this contact for good, though nothing came from the provider yet. @throws AppError invalid */
@@ -226,7 +239,12 @@ function joinAlias(people: People, speaker: string, alias: string): void {
   const had = people.identities.get(alias);
   const r = had?.registers ?? emptyRegisters(of, personId);
   if (!r.aliases.includes(tie))
-    people.putIdentity({ id: alias, provider, contactId: had?.contactId ?? null, registers: { ...r, aliases: [...r.aliases, tie].sort() } });
+    people.putIdentity({
+      id: alias,
+      provider,
+      contactId: had?.contactId ?? null,
+      registers: { ...r, aliases: [...r.aliases, tie].sort() },
+    });
   const own = people.identities.get(speaker);
   if (own && !own.registers.aliases.includes(tie))
     people.changeRegisters(speaker, { ...own.registers, aliases: [...own.registers.aliases, tie].sort() });
@@ -244,17 +262,28 @@ interface Consent {
 }
 
 /** Notes a change of mind: of the address shown, the one named and the persons; a no also of the present own addresses of the members. */
-export function changeConsent(people: People, { views, email, named, subscribed, reason, ids = [] }: Consent, now: number): void {
+export function changeConsent(
+  people: People,
+  { views, email, named, subscribed, reason, ids = [] }: Consent,
+  now: number,
+): void {
   const addresses = new Set([email, ...(named === undefined ? [] : [named])]);
   if (!subscribed && reason !== 'bounce')
     for (const view of views) if (view.now && !view.withheld) addresses.add(view.now.email);
   const persons =
     reason === 'bounce'
       ? []
-      : [...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id), ...ids.filter(id => addressOf(id) === null)];
+      : [
+          ...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id),
+          ...ids.filter(id => addressOf(id) === null),
+        ];
   for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
     if (subject === ofAddress('')) continue;
-    people.set(people.consents, subject, withChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }));
+    people.set(
+      people.consents,
+      subject,
+      withChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }),
+    );
   }
 }
 
@@ -262,20 +291,41 @@ export function changeConsent(people: People, { views, email, named, subscribed,
  * Subscribes or unsubscribes an address: by a link in a mail that went there, a bounce, a complaint. It acts on the address, and on the
  * contact that shows or keeps it. Null: nobody does, and the address is remembered.
  */
-export function applyConsent(people: People, email: string, subscribed: boolean, reason: ConsentReason, now: number): Reconciled | null {
+export function applyConsent(
+  people: People,
+  email: string,
+  subscribed: boolean,
+  reason: ConsentReason,
+  now: number,
+): Reconciled | null {
   const found = findByEmail(people, email);
   const views = found ? groupOf(people, found.contact) : [];
   changeConsent(people, { views, email: found?.contact.email ?? email, named: email, subscribed, reason }, now);
   const [focus] = views;
-  return focus ? reconcile(people, focus.id, now, views.map(view => view.id)) : null;
+  return focus
+    ? reconcile(
+        people,
+        focus.id,
+        now,
+        views.map(view => view.id),
+      )
+    : null;
 }
 
 /** Deletes a contact: whoever is known behind it is dead for good, and nothing of it is shown again. @throws AppError notFound */
-export function applyDeletion(people: People, by: By, { key }: WriteOrigin, now: number): { contact: Contact; done: Reconciled } {
+export function applyDeletion(
+  people: People,
+  by: By,
+  { key }: WriteOrigin,
+  now: number,
+): { contact: Contact; done: Reconciled } {
   const contact = findContact(people, by);
   if (!contact) throw missing();
   const views = groupOf(people, contact);
-  const { all } = people.around(views.map(view => view.id), [emailTie(contact.email)]);
+  const { all } = people.around(
+    views.map(view => view.id),
+    [emailTie(contact.email)],
+  );
   const k = keyAfter(all, key, now);
   const addresses = new Set([contact.email, ...views.flatMap(view => view.now?.email ?? [])]);
   const withheld = groupsOf(all)
@@ -285,5 +335,13 @@ export function applyDeletion(people: People, by: By, { key }: WriteOrigin, now:
   for (const { identity } of withheld) people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
   const [focus] = views;
   if (!focus) throw new Error('a contact of nobody');
-  return { contact, done: reconcile(people, focus.id, now, views.map(view => view.id)) };
+  return {
+    contact,
+    done: reconcile(
+      people,
+      focus.id,
+      now,
+      views.map(view => view.id),
+    ),
+  };
 }

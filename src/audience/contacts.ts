@@ -44,7 +44,12 @@ const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | unde
 /** The views of everybody whom a value ties. */
 async function viewsTiedBy(tx: Tx, value: string): Promise<View[]> {
   const rows = await tx
-    .select({ id: identities.id, provider: identities.provider, contactId: identities.contactId, registers: identities.registers })
+    .select({
+      id: identities.id,
+      provider: identities.provider,
+      contactId: identities.contactId,
+      registers: identities.registers,
+    })
     .from(ties)
     .innerJoin(identities, eq(identities.id, ties.identityId))
     .where(eq(ties.value, value));

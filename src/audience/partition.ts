@@ -69,7 +69,8 @@ class Partition {
   groups(): Group[] {
     this.uniteById();
     for (const view of this.views)
-      if (view.kind === 'user' && view.now && view.now.proven === null && this.isWithheld(view, view.now)) withhold(view);
+      if (view.kind === 'user' && view.now && view.now.proven === null && this.isWithheld(view, view.now))
+        withhold(view);
     this.uniteProven();
     this.units = this.collectUnits();
     this.endSupersededClaims();
@@ -117,7 +118,9 @@ class Partition {
     const pairs: { from: K; since: K; a: View; b: View }[] = [];
     for (const all of this.showings.values()) {
       if (all.length < 2) continue;
-      const proven = all.filter(({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'));
+      const proven = all.filter(
+        ({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'),
+      );
       if (proven.length < 2) continue;
       for (const later of proven)
         for (const earlier of proven) {
@@ -128,7 +131,11 @@ class Partition {
         }
     }
     pairs.sort(
-      (p, q) => ascending(p.from, q.from) || ascending(q.since, p.since) || ascending(p.a.id, q.a.id) || ascending(p.b.id, q.b.id),
+      (p, q) =>
+        ascending(p.from, q.from) ||
+        ascending(q.since, p.since) ||
+        ascending(p.a.id, q.a.id) ||
+        ascending(p.b.id, q.b.id),
     );
     const users = new Map<string, Map<string, string>>(); // root → provider → its user
     for (const view of this.views) {
@@ -172,10 +179,13 @@ class Partition {
     for (const unit of this.units) {
       const api = unit.views.filter(each => each.kind === 'apiContact' && each.now);
       if (!api.length) continue;
-      const claims = unit.views.filter(each => (each.kind === 'user' && each.live && !each.withheld) || each.kind === 'apiContact');
+      const claims = unit.views.filter(
+        each => (each.kind === 'user' && each.live && !each.withheld) || each.kind === 'apiContact',
+      );
       for (const view of api) {
         const newer = claims.filter(
-          each => each !== view && each.now && each.now.email !== view.now?.email && claimOf(each.now) > claimOf(view.now!),
+          each =>
+            each !== view && each.now && each.now.email !== view.now?.email && claimOf(each.now) > claimOf(view.now!),
         );
         if (!newer.length) continue;
         view.now!.to = newer.map(each => claimOf(each.now!)).sort(ascending)[0]!;
@@ -222,7 +232,9 @@ class Partition {
     // Who is gone keeps the address until a living identity shows it.
     const gone = rest
       .filter(unit => unit.email === null)
-      .flatMap(unit => unit.views.filter(each => !each.live && each.now && each.kind === 'user').map(view => ({ unit, view })))
+      .flatMap(unit =>
+        unit.views.filter(each => !each.live && each.now && each.kind === 'user').map(view => ({ unit, view })),
+      )
       .sort((p, q) => ascending(claimOf(q.view.now!), claimOf(p.view.now!)) || ascending(p.view.id, q.view.id));
     for (const { unit, view } of gone) {
       const email = view.now!.email;
@@ -238,7 +250,9 @@ class Partition {
     const here = unit.views.filter(each => each.now && each.live && !each.withheld);
     const known = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
     const [user] = here.filter(each => each.kind === 'user' && isProven(each)).sort(known);
-    const [api] = here.filter(each => each.kind === 'apiContact').sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
+    const [api] = here
+      .filter(each => each.kind === 'apiContact')
+      .sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
     if (user || api) {
       if (!user || !api) return (user ?? api)!.now!.email;
       return claimOf(api.now!) > claimOf(user.now!) ? api.now!.email : user.now!.email;
@@ -296,8 +310,11 @@ class Partition {
   /** Address-only ones are where an identity shows the address, else with the user who last proved it, else by themselves. */
   private attachAddresses(): void {
     const located = new Map<string, Unit>();
-    const byKnown = [...this.units].sort((a, b) => ascending(firstOf(a), firstOf(b)) || ascending(a.views[0]!.id, b.views[0]!.id));
-    for (const unit of byKnown) if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
+    const byKnown = [...this.units].sort(
+      (a, b) => ascending(firstOf(a), firstOf(b)) || ascending(a.views[0]!.id, b.views[0]!.id),
+    );
+    for (const unit of byKnown)
+      if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
     const target = (email: string): Unit | undefined => {
       const winner = this.winners.get(email);
       if (winner) return winner;
@@ -363,7 +380,8 @@ class Partition {
 }
 
 const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
-const isGone = (unit: Unit) => unit.views.every(each => !each.live || each.kind === 'address' || each.kind === 'apiAddress');
+const isGone = (unit: Unit) =>
+  unit.views.every(each => !each.live || each.kind === 'address' || each.kind === 'apiAddress');
 
 function withhold(view: View): void {
   view.withheld = true;

@@ -108,9 +108,17 @@ export class People {
     this.journal = [];
   }
 
+  /** Where the journal stands, for `undoTo`. */
+  mark(): number {
+    return this.journal.length;
+  }
+
+  undoTo(mark: number): void {
+    for (const step of this.journal.splice(mark).reverse()) step();
+  }
+
   undo(): void {
-    for (const step of this.journal.reverse()) step();
-    this.journal = [];
+    this.undoTo(0);
   }
 
   /** Puts an identity and its ties; to be called with every change of registers. */

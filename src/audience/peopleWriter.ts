@@ -79,7 +79,13 @@ export class PeopleWriter {
   }
 
   /** What a call would do, without doing it. */
-  async preview<R>({ keys, apply }: { keys: Keys & { lists?: string[] }; apply(people: People, now: number): { result: R } }): Promise<R> {
+  async preview<R>({
+    keys,
+    apply,
+  }: {
+    keys: Keys & { lists?: string[] };
+    apply(people: People, now: number): { result: R };
+  }): Promise<R> {
     return this.store.read(async tx => {
       const salt = this.salt ?? '';
       const definitions = await this.definitions.read(tx, keys.lists ?? []);
@@ -104,7 +110,10 @@ export class PeopleWriter {
       await this.store.write(async tx => {
         if (!taken) {
           const alone = this.waiting.findIndex(each => each.alone);
-          items = alone === 0 ? this.waiting.splice(0, 1) : this.waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
+          items =
+            alone === 0
+              ? this.waiting.splice(0, 1)
+              : this.waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
           taken = true;
           if (this.waiting.length) void this.commitBatch();
         }

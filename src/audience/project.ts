@@ -1,7 +1,7 @@
 import type { Scalar } from '../db/schema.ts';
+import { coerce, type PropertyType } from './coerce.ts';
 import { type Consents, lastYes, maySend } from './consent.ts';
 import type { Group } from './partition.ts';
-import { coerce, type PropertyType } from './coerce.ts';
 import { ascending, type Contribution, type K, msOf } from './registers.ts';
 import type { Removals } from './removals.ts';
 import { lastStep, stepsOf } from './timeline.ts';
@@ -90,7 +90,8 @@ export function findProperties(views: View[], typeOf: Definitions['typeOf']): Ma
       const type = typeOf(key);
       for (let i = steps.length - 1; i >= 0; i--) {
         const { v, k } = steps[i]!;
-        const value = v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
+        const value =
+          v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
         if (value === undefined) continue;
         const had = out.get(key);
         if (!had || k > had.k) out.set(key, { value, k, view });
@@ -118,7 +119,8 @@ function findUserId(views: View[], email: string): string | null {
     }
   }
   if (api) return api.value;
-  const shows = (view: View) => view.runs.some(run => run.proven !== null) || view.now?.email === email || view.now === null;
+  const shows = (view: View) =>
+    view.runs.some(run => run.proven !== null) || view.now?.email === email || view.now === null;
   const [auth] = views
     .filter(view => view.kind === 'user' && view.live && !view.withheld && shows(view))
     .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id));
@@ -135,7 +137,8 @@ function findOrigin(views: View[], email: string) {
     if (view.withheld) continue;
     const api = view.identity.registers.class === 'api';
     for (const one of view.facts) {
-      if (one.setSource !== undefined && better(source, one.k, true)) source = { k: one.k, v: one.setSource, set: true };
+      if (one.setSource !== undefined && better(source, one.k, true))
+        source = { k: one.k, v: one.setSource, set: true };
       if (one.source !== undefined && (one.e !== undefined || one.made) && better(source, one.k, false))
         source = { k: one.k, v: one.source, set: false };
       if (one.group !== undefined && better(group, one.k, api)) group = { k: one.k, v: one.group, set: api };
@@ -173,7 +176,10 @@ function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList
 /** When deletions that left nobody unsubscribed the contact, ms; null: somebody is here, or came since, or said yes since. */
 function silencedSince(views: View[], { silenced }: Removals): number | null {
   if (!silenced.size) return null;
-  const here = views.some(view => (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) || view.kind === 'apiContact');
+  const here = views.some(
+    view =>
+      (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) || view.kind === 'apiContact',
+  );
   if (here) return null;
   let last: K = '';
   for (const view of views) {
@@ -196,7 +202,8 @@ export function project(
   const subscribedAt = (ms: number) =>
     maySend(consents, views, email, ms) && (silent === null || ms < silent || lastYes(consents, views, email) > silent);
   const properties: [string, Scalar][] = [];
-  for (const [key, { value }] of findProperties(views, definitions.typeOf)) if (value !== null) properties.push([key, value]);
+  for (const [key, { value }] of findProperties(views, definitions.typeOf))
+    if (value !== null) properties.push([key, value]);
   properties.sort(([a], [b]) => ascending(a, b));
   const { source, userGroup } = findOrigin(views, email);
   return {

@@ -1,5 +1,5 @@
-import type { Effect, Scalar } from '../db/schema.ts';
 import type { ContactChange, Who } from '../changes.ts';
+import type { Effect, Scalar } from '../db/schema.ts';
 import { newId } from '../id.ts';
 import { type Group, partition } from './partition.ts';
 import type { Contact, People } from './people.ts';
@@ -105,7 +105,8 @@ const knownSince = ({ group }: Plan, id: string) =>
 
 function rowClaim({ group }: Plan, row: Contact): number {
   const mine = group.views.filter(view => view.identity.contactId === row.id);
-  const proved = (view: View) => view.kind === 'user' && view.runs.some(run => run.proven !== null && run.email === row.email);
+  const proved = (view: View) =>
+    view.kind === 'user' && view.runs.some(run => run.proven !== null && run.email === row.email);
   if (mine.some(proved)) return 4;
   if (mine.some(view => view.kind === 'apiContact')) return 3;
   if (group.email === row.email) return 2;

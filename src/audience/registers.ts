@@ -119,8 +119,7 @@ export function emptyRegisters(of: IdentityClass, personId: string | null): Regi
 /** The earliest death; facts from then on carry ids only. Null: alive. */
 export function deathOf(r: Registers): K | null {
   let died: K | null = null;
-  for (const each of r.deaths)
-    if (each.onDelete !== 'ignore' && (died === null || each.k < died)) died = each.k;
+  for (const each of r.deaths) if (each.onDelete !== 'ignore' && (died === null || each.k < died)) died = each.k;
   return died;
 }
 

@@ -8,11 +8,22 @@ export const RELEASE_JOB = 'deliveries.release';
 /** Deliveries that waited for these identities are due now; a job goes on where there are many. True: some are due. */
 export async function releaseWaiting(tx: Tx, identityIds: string[], now: number): Promise<boolean> {
   if (!identityIds.length) return false;
+  const { any, more } = await releaseSome(tx, identityIds);
+  if (more) await enqueue(tx, RELEASE_JOB, { identityIds }, now);
+  return any;
+}
+
+/** One step of the job. */
+export async function releaseStep(tx: Tx, payload: unknown, _now: number): Promise<unknown> {
+  const { identityIds } = payload as { identityIds: string[] }; // written here only
+  return (await releaseSome(tx, identityIds)).more ? payload : null;
+}
+
+async function releaseSome(tx: Tx, identityIds: string[]): Promise<{ any: boolean; more: boolean }> {
   const rows = await query(
     tx,
     `update deliveries set status = 'queued', due_at = 0 where id in (select id from deliveries where status = 'waiting' and identity_id ${amongText(tx)} limit ${AT_ONCE}) returning id`,
     [amongValue(tx, identityIds)],
   );
-  if (rows.length === AT_ONCE) await enqueue(tx, RELEASE_JOB, { identityIds }, now);
-  return rows.length > 0;
+  return { any: rows.length > 0, more: rows.length === AT_ONCE };
 }

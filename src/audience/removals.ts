@@ -43,7 +43,9 @@ export function findRemovals(identities: Identity[]): Removals {
     }
     const addresses = new Set(group.views.flatMap(view => view.now?.email ?? []));
     if (group.email !== null) addresses.add(group.email);
-    const withheld = views.filter(view => view.withheld && view.runs.some(run => run.to === null && addresses.has(run.email)));
+    const withheld = views.filter(
+      view => view.withheld && view.runs.some(run => run.to === null && addresses.has(run.email)),
+    );
     for (const view of [...group.views, ...withheld]) out.forgotten.set(view.id, h);
   }
   return out;
@@ -51,7 +53,8 @@ export function findRemovals(identities: Identity[]): Removals {
 
 /** Somebody live, in contrast to an address alone or to what the API only wrote. */
 const isLeft = (view: View) =>
-  (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) || (view.kind === 'apiContact' && view.facts.length > 0);
+  (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) ||
+  (view.kind === 'apiContact' && view.facts.length > 0);
 
 const viewsAt = (identities: Identity[], h: K, { forgotten }: Removals): View[] =>
   identities.flatMap(each => viewOf(each, h, forgotten.get(each.id) ?? '') ?? []);
@@ -62,7 +65,8 @@ function livesNearby(dead: Identity, all: Identity[], h: K, { forgotten }: Remov
   const mine = viewOf(dead, h, forgotten.get(dead.id) ?? '');
   if (mine?.runs.length !== 1) return false;
   return all.some(each => {
-    if (each === dead || each.registers.class !== 'payment' || each.registers.first > h || !isPerson(each)) return false;
+    if (each === dead || each.registers.class !== 'payment' || each.registers.first > h || !isPerson(each))
+      return false;
     if (diedBy(each.registers, h) !== null) return false;
     const view = viewOf(each, h, forgotten.get(each.id) ?? '');
     return view?.runs.length === 1 && view.now?.email === mine.now?.email;

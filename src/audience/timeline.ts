@@ -123,7 +123,10 @@ export function runsOf(facts: Contribution[]): Run[] {
     one => one.was?.e ?? undefined,
   );
   const first = steps.findIndex(each => each.a === 1);
-  const counting = first < 0 ? steps : [...steps.slice(0, first).filter(each => each.a === 0), ...steps.slice(first).filter(each => each.a === 1)];
+  const counting =
+    first < 0
+      ? steps
+      : [...steps.slice(0, first).filter(each => each.a === 0), ...steps.slice(first).filter(each => each.a === 1)];
   const runs: Run[] = [];
   for (const { k, v, one } of counting) {
     const last = runs.at(-1);

@@ -10,10 +10,17 @@ export const hashSubject = (salt: string, subject: string): string =>
 
 /** The key of those hashes, made when it is first asked for and never changed. */
 export async function requireSalt(tx: Tx): Promise<string> {
-  const read = async () => (await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined;
+  const read = async () =>
+    (await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined;
   const known = await read();
   if (known !== undefined) return known;
-  await insertRows(tx, 'meta', ['key', 'value'], [[SALT, randomBytes(32).toString('hex')]], 'on conflict (key) do nothing');
+  await insertRows(
+    tx,
+    'meta',
+    ['key', 'value'],
+    [[SALT, randomBytes(32).toString('hex')]],
+    'on conflict (key) do nothing',
+  );
   return (await read()) ?? '';
 }
 
@@ -21,5 +28,11 @@ export async function requireSalt(tx: Tx): Promise<string> {
 export async function addTombstones(tx: Tx, values: string[], now: number): Promise<void> {
   const salt = await requireSalt(tx);
   const rows = [...new Set(values)].map(value => [hashSubject(salt, value), now]);
-  await insertRows(tx, 'tombstones', ['hash', 'erased_at'], rows, 'on conflict (hash) do update set erased_at = excluded.erased_at');
+  await insertRows(
+    tx,
+    'tombstones',
+    ['hash', 'erased_at'],
+    rows,
+    'on conflict (hash) do update set erased_at = excluded.erased_at',
+  );
 }

@@ -49,7 +49,12 @@ const identityOf = (row: unknown[]): Identity => ({
 });
 
 /** An identity from a row that the schema decoded. */
-export const identityOfRow = (row: { id: string; provider: string; contactId: string | null; registers: unknown }): Identity => ({
+export const identityOfRow = (row: {
+  id: string;
+  provider: string;
+  contactId: string | null;
+  registers: unknown;
+}): Identity => ({
   ...row,
   registers: row.registers as Registers,
 });
@@ -145,7 +150,8 @@ function add(asked: Set<string>, open: string[], tie: string): string[] {
   return [...open, tie];
 }
 
-const CONTACT = 'id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at';
+const CONTACT =
+  'id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at';
 
 function contactOf(row: unknown[]): Contact {
   return {
@@ -218,13 +224,25 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
     hashSubject(salt, subject),
     JSON.stringify(changes),
   ]);
-  await insertRows(tx, 'consents', ['subject', 'changes'], consents, 'on conflict (subject) do update set changes = excluded.changes');
+  await insertRows(
+    tx,
+    'consents',
+    ['subject', 'changes'],
+    consents,
+    'on conflict (subject) do update set changes = excluded.changes',
+  );
   const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
   await insertRows(tx, 'payments', ['value', 'identity_id', 'created_at'], payments, 'on conflict (value) do nothing');
   const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
   await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
   const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);
-  await insertRows(tx, 'merged_contacts', ['from_id', 'to_id', 'created_at'], merged, 'on conflict (from_id) do update set to_id = excluded.to_id');
+  await insertRows(
+    tx,
+    'merged_contacts',
+    ['from_id', 'to_id', 'created_at'],
+    merged,
+    'on conflict (from_id) do update set to_id = excluded.to_id',
+  );
 }
 
 /** Entries that are there now and were not, or were another object. */
@@ -261,7 +279,8 @@ async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: numbe
     for (const value of old) if (!ties.includes(value)) less.push([value, id]);
   }
   await insertRows(tx, 'ties', ['value', 'identity_id'], more, 'on conflict do nothing');
-  for (const [value, id] of less) await query(tx, 'delete from ties where value = ? and identity_id = ? returning value', [value, id]);
+  for (const [value, id] of less)
+    await query(tx, 'delete from ties where value = ? and identity_id = ? returning value', [value, id]);
   await changeAmong(tx, 'delete from ties where identity_id', gone);
 }
 
@@ -275,10 +294,16 @@ async function saveContacts(tx: Tx, people: People, loaded: Loaded): Promise<voi
     ...rows.filter(([id, each]) => each.parked && was(id)?.parked === false).map(([id]) => id),
   ];
   await changeAmong(tx, 'delete from contacts where id', gone);
-  const moving = shown.filter(([id, each]) => was(id)?.parked === false && was(id)?.email !== each.email).map(([id]) => id);
+  const moving = shown
+    .filter(([id, each]) => was(id)?.parked === false && was(id)?.email !== each.email)
+    .map(([id]) => id);
   await changeAmong(tx, 'update contacts set email = id where id', moving);
   const columns = CONTACT.split(', ');
-  const set = columns.slice(1).filter(each => each !== 'created_at').map(each => `${each} = excluded.${each}`).join(', ');
+  const set = columns
+    .slice(1)
+    .filter(each => each !== 'created_at')
+    .map(each => `${each} = excluded.${each}`)
+    .join(', ');
   const data = ([id, each]: [string, Contact]) => [
     id,
     each.email,

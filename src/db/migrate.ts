@@ -15,7 +15,18 @@ import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
-export const MIGRATIONS: string[] = [init, audience, search, backfill, mail, workflows, outgoing, imports, runsStatus, people];
+export const MIGRATIONS: string[] = [
+  init,
+  audience,
+  search,
+  backfill,
+  mail,
+  workflows,
+  outgoing,
+  imports,
+  runsStatus,
+  people,
+];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 

@@ -27,7 +27,9 @@ export const amongText = (tx: Tx): string =>
   isPostgres(tx) ? '= any(?::text[])' : 'in (select value from json_each(?))';
 /** That parameter. */
 export const amongValue = (tx: Tx, values: string[]): string =>
-  isPostgres(tx) ? arrayLiteral(values.map(each => each.replaceAll('\0', '\uFFFD').toWellFormed())) : JSON.stringify(values);
+  isPostgres(tx)
+    ? arrayLiteral(values.map(each => each.replaceAll('\0', '\uFFFD').toWellFormed()))
+    : JSON.stringify(values);
 /** A set as a table with the one column `value`. */
 export const tableText = (tx: Tx): string =>
   isPostgres(tx) ? '(select unnest(?::text[]) as value)' : '(select value from json_each(?))';
@@ -46,7 +48,13 @@ export async function changeAmong(tx: Tx, text: string, values: string[], before
 const texts = new Map<string, string>();
 
 /** Inserts rows, many in one statement. `columns` and `conflict` are texts of our own. */
-export async function insertRows(tx: Tx, table: string, columns: string[], rows: unknown[][], conflict = ''): Promise<void> {
+export async function insertRows(
+  tx: Tx,
+  table: string,
+  columns: string[],
+  rows: unknown[][],
+  conflict = '',
+): Promise<void> {
   for (let at = 0; at < rows.length; ) {
     const size = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length - at)));
     const name = `${table} ${columns.length} ${size} ${conflict}`;

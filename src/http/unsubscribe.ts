@@ -1,8 +1,11 @@
 import { createHash } from 'node:crypto';
 import { eq } from 'drizzle-orm';
-import { setSubscribed } from '../audience/write.ts';
+import { consentCall } from '../audience/apiCalls.ts';
+import { contactBy } from '../audience/contacts.ts';
+import { normalEmail } from '../audience/emails.ts';
+import { callPeople } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
-import { contacts, mails } from '../db/schema.ts';
+import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { openLink } from '../mail/links.ts';
@@ -40,42 +43,37 @@ const LEAVE: Button = { action: 'unsubscribe', label: 'Unsubscribe' };
 const BACK: Button = { action: 'resubscribe', label: 'Subscribe again' };
 const gone = () => page(200, 'You get no mails', 'Nobody is known here by this address any more.', null);
 
-/** The contact that a mail went to; it may have become one with another since. */
-async function contactOf(tx: Tx, named: { contactId: string; mailId: string }) {
+/** The address that a mail went to, and the mail; null: neither the mail nor its contact is known any more. */
+async function recipientOf(tx: Tx, named: { contactId: string; mailId: string }) {
   const [mail] = await tx.select().from(mails).where(eq(mails.id, named.mailId));
-  const [contact] = await tx
-    .select({ id: contacts.id, subscribed: contacts.subscribed })
-    .from(contacts)
-    .where(eq(contacts.id, mail?.contactId ?? named.contactId));
-  return contact && { ...contact, mail };
+  const contact = mail ? undefined : await contactBy(tx, { id: named.contactId });
+  const email = mail?.recipient ?? contact?.email;
+  return email === undefined ? null : { email: normalEmail(email), mail };
 }
 
 /** GET shows a page and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
 export async function unsubscribe(ctx: Context, request: Request, token: string): Promise<Response> {
   const named = openLink(ctx.sealer, token);
   if (!named) return page(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);
+  const to = await ctx.store.read(tx => recipientOf(tx, named));
+  if (!to) return gone();
+  const before = await ctx.store.read(tx => contactBy(tx, { email: to.email }));
   if (request.method !== 'POST') {
-    const contact = await ctx.store.read(tx => contactOf(tx, named));
-    if (!contact) return gone();
-    return contact.subscribed
+    return before === undefined || before.subscribed
       ? page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE)
       : page(200, 'You are unsubscribed', 'You get no mails of this kind.', BACK);
   }
   const body = await readBody(request, MAX_FORM);
   const form = body instanceof Uint8Array ? new TextDecoder().decode(body) : '';
   const subscribed = new URLSearchParams(form).get('action') === BACK.action;
-  const now = ctx.now();
-  const key = newId('link', now);
-  const done = await ctx.store.write(async tx => {
-    const contact = await contactOf(tx, named);
-    if (contact) await setSubscribed(tx, contact.id, subscribed, { key }, now, ctx.tell);
-    if (contact?.mail && contact.subscribed !== subscribed) {
-      const told = subscribed ? 'email.resubscribed' : 'email.unsubscribed';
-      await tellOfMail(ctx, tx, told, contact.mail, key, now);
-    }
-    return contact !== undefined;
+  const key = newId('link', ctx.now());
+  await callPeople(ctx.people, {
+    ...consentCall(to.email, subscribed, 'link', { key }),
+    async after(tx, _done, now) {
+      if (!to.mail || (before?.subscribed ?? true) === subscribed) return;
+      await tellOfMail(ctx, tx, subscribed ? 'email.resubscribed' : 'email.unsubscribed', to.mail, key, now);
+    },
   });
-  if (!done) return gone();
   return subscribed
     ? page(200, 'Welcome back', 'You are subscribed again.', LEAVE)
     : page(200, 'You are unsubscribed', 'You get no more mails of this kind.', BACK);

@@ -111,7 +111,11 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
   const seen = seenOf(row);
   const decided: Decision =
     body === undefined
-      ? { status: 'ignored', final: true, message: `Ignored: ${row.type || 'this'} is stored without its body, so there is nothing to apply` }
+      ? {
+          status: 'ignored',
+          final: true,
+          message: `Ignored: ${row.type || 'this'} is stored without its body, so there is nothing to apply`,
+        }
       : decide(live, body, seen);
   if (decided.status === 'ignored') {
     const { message } = decided;
@@ -128,7 +132,14 @@ async function lookUp(ctx: Context, live: Live, row: Claimed, body: unknown, fac
   const { provider, settings } = live;
   const id = identityOf(null, scopedProvider(live), fact);
   if (!provider.lookup || !needsLookup(live, fact) || id === null) return fact;
-  if (await isKnown(ctx, id, fact.payments.map(each => `${scopedProvider(live)}:${each}`))) return fact;
+  if (
+    await isKnown(
+      ctx,
+      id,
+      fact.payments.map(each => `${scopedProvider(live)}:${each}`),
+    )
+  )
+    return fact;
   try {
     return (await provider.lookup(body, fact, settings, ctx.fetch)) ?? fact;
   } catch (error) {

@@ -46,9 +46,32 @@ const differs = (last: Scalar | null | undefined, value: Scalar | null) => value
 function isOutdated(r: Registers, fact: Fact, { settings, contactProperties }: Origin): boolean {
   if (deathOf(r) !== null) return false;
   const last = <T>(pick: (one: Contribution) => T | undefined) => lastStep(stepsOf(r.facts, pick, () => undefined))?.v;
-  if (differs(last(one => one.e), fact.email)) return true;
-  if (fact.userId !== r.personId && differs(last(one => one.userId), fact.userId)) return true;
-  if (settings.syncNames && (differs(last(one => one.f), fact.firstName) || differs(last(one => one.l), fact.lastName)))
+  if (
+    differs(
+      last(one => one.e),
+      fact.email,
+    )
+  )
+    return true;
+  if (
+    fact.userId !== r.personId &&
+    differs(
+      last(one => one.userId),
+      fact.userId,
+    )
+  )
+    return true;
+  if (
+    settings.syncNames &&
+    (differs(
+      last(one => one.f),
+      fact.firstName,
+    ) ||
+      differs(
+        last(one => one.l),
+        fact.lastName,
+      ))
+  )
     return true;
   return Object.entries(contactProperties).some(([key, value]) => {
     const known = last(one => (one.c && Object.hasOwn(one.c, key) ? one.c[key] : undefined));

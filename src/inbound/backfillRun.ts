@@ -1,14 +1,13 @@
+import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import type { BackfillCounts } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
+import { changeOfEvent } from '../events.ts';
 import { ApiTrouble } from '../providers/api.ts';
 import type { Backfill, ListPage } from '../providers/provider.ts';
-import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
-import { changeOfEvent } from '../events.ts';
 import { backoffMs } from './applyDelivery.ts';
 import { applyListed, type Planned, planned } from './backfillItem.ts';
-import { keysOf } from './recordDelivery.ts';
 import {
   anyBackfillDue,
   type BackfillRow,
@@ -20,6 +19,7 @@ import {
   updateLeased,
 } from './backfills.ts';
 import type { Live } from './live.ts';
+import { keysOf } from './recordDelivery.ts';
 
 const PER_WRITE = 25; // people: some ms of the thread
 const MAX_TRIES = 8; // in a row without getting on

@@ -1,3 +1,5 @@
+import { coerce, typeOfValue } from '../audience/coerce.ts';
+import { userTie } from '../audience/partition.ts';
 import { emailTie, MAX_TIED, type People } from '../audience/people.ts';
 import { type Reconciled, reconcile } from '../audience/reconcile.ts';
 import {
@@ -10,8 +12,6 @@ import {
   type K,
   type Registers,
 } from '../audience/registers.ts';
-import { userTie } from '../audience/partition.ts';
-import { coerce, typeOfValue } from '../audience/coerce.ts';
 import type { Identity } from '../audience/views.ts';
 import type { ContactChange } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
@@ -126,18 +126,37 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   const known = notePayments(people, origin.provider, fact, target);
   const reconciled = reconcile(people, target, now);
   effects.push(...reconciled.effects);
-  if (reconciled.withheld) effects.push({ kind: 'link.withheld', reason: 'an unproven sign-up with an address that somebody else has' });
+  if (reconciled.withheld)
+    effects.push({ kind: 'link.withheld', reason: 'an unproven sign-up with an address that somebody else has' });
   known.push(...reconciled.known);
   const contactId = reconciled.contactId ?? reconciled.removedId;
   const unknownDeletion = fact.deletion && contactId === null && reconciled.why !== 'shown';
   if (!unknownDeletion && contactId === null && reconciled.why !== 'deleted') {
     const message = waitingMessage(fact);
-    return { status: 'waiting', contactId: null, identityId: target, message, effects, known, changes: reconciled.changes, event: null };
+    return {
+      status: 'waiting',
+      contactId: null,
+      identityId: target,
+      message,
+      effects,
+      known,
+      changes: reconciled.changes,
+      event: null,
+    };
   }
   if (fact.deletion) effects.push(...deletionEffects(joining, reconciled, before, unknownDeletion));
   const event = isSilent ? null : triggeredEvent(fact, origin, reconciled, now, effects, people);
   const message = describe(fact, reconciled, effects, unknownDeletion);
-  return { status: 'processed', contactId, identityId: target, message, effects, known, changes: reconciled.changes, event };
+  return {
+    status: 'processed',
+    contactId,
+    identityId: target,
+    message,
+    effects,
+    known,
+    changes: reconciled.changes,
+    event,
+  };
 }
 
 function isErased(people: People, id: string, provider: string, fact: Fact, aliases: string[]): boolean {
@@ -170,12 +189,17 @@ function tiedIdentity(people: People, id: string, provider: string, fact: Fact, 
     if (loose !== undefined && own) people.changeRegisters(id, { ...own.registers, loose: undefined });
     return id;
   }
-  const newest = tied.map(each => ({ each, claim: claimIn(each, fact.email!) })).sort((a, b) => (a.claim < b.claim ? 1 : -1))[0]!;
+  const newest = tied
+    .map(each => ({ each, claim: claimIn(each, fact.email!) }))
+    .sort((a, b) => (a.claim < b.claim ? 1 : -1))[0]!;
   if (k < newest.claim) {
     untie(people, newest.each, fact.email, provider);
     return id;
   }
-  effects.push({ kind: 'person.untied', reason: `${MAX_TIED} persons of this provider show this address already; this one counts as the address alone` });
+  effects.push({
+    kind: 'person.untied',
+    reason: `${MAX_TIED} persons of this provider show this address already; this one counts as the address alone`,
+  });
   const registers = { ...(own?.registers ?? emptyRegisters('payment', fact.personId)), loose: fact.email };
   if (own?.registers.class) registers.class = own.registers.class;
   people.putIdentity({ id, provider, contactId: null, registers });
@@ -214,7 +238,11 @@ function notePayments(people: People, provider: string, fact: Fact, payer: strin
 }
 
 /** Keeps values as they came, where the property can hold them; the rest is named in `effects`. */
-function fitProperties(people: People, { contactProperties, provider }: Origin, effects: Effect[]): Record<string, Scalar> {
+function fitProperties(
+  people: People,
+  { contactProperties, provider }: Origin,
+  effects: Effect[],
+): Record<string, Scalar> {
   const fitting: Record<string, Scalar> = {};
   for (const [key, value] of Object.entries(contactProperties)) {
     const known = people.definitions.typeOf(key);
@@ -224,7 +252,11 @@ function fitProperties(people: People, { contactProperties, provider }: Origin, 
       continue;
     }
     if (coerce(value, type, provider) === undefined)
-      effects.push({ kind: 'property.dropped', property: key, reason: `is a ${type}, the webhook holds ${saidAs(value)}` });
+      effects.push({
+        kind: 'property.dropped',
+        property: key,
+        reason: `is a ${type}, the webhook holds ${saidAs(value)}`,
+      });
     fitting[key] = value; // kept all the same: the property's type may change
   }
   return fitting;
@@ -232,7 +264,12 @@ function fitProperties(people: People, { contactProperties, provider }: Origin, 
 
 const saidAs = (value: Scalar) => (typeof value === 'string' ? 'a text that is none' : `a ${typeof value}`);
 
-function deletionEffects(joining: Joining, reconciled: Reconciled, before: Identity | undefined, nobody: boolean): Effect[] {
+function deletionEffects(
+  joining: Joining,
+  reconciled: Reconciled,
+  before: Identity | undefined,
+  nobody: boolean,
+): Effect[] {
   if (nobody) return [];
   const kept = (reason: string): Effect[] => [{ kind: 'contact.kept', reason }];
   if (joining.onDelete === 'ignore') return kept('onDelete is "ignore" for this event type');
@@ -257,7 +294,11 @@ function triggeredEvent(
   if (eventName === null) return null;
   const id = contactId ?? (why === 'deleted' ? removedId : null);
   if (id === null || email === null) {
-    effects.push({ kind: 'event.skipped', eventName, reason: why === 'deleted' ? 'the contact was deleted' : 'nobody is known here' });
+    effects.push({
+      kind: 'event.skipped',
+      eventName,
+      reason: why === 'deleted' ? 'the contact was deleted' : 'nobody is known here',
+    });
     return null;
   }
   if (now - (fact.happenedAt ?? fact.at) > origin.settings.triggerMaxAgeHours * 3_600_000) {
@@ -271,7 +312,14 @@ function triggeredEvent(
   }
   const eventId = newId('evt', now);
   effects.push({ kind: 'event.triggered', eventName, eventId });
-  return { id: eventId, effectKey, contact: { id, email, userId }, eventName, eventProperties: origin.eventProperties, deliveryId: origin.deliveryId };
+  return {
+    id: eventId,
+    effectKey,
+    contact: { id, email, userId },
+    eventName,
+    eventProperties: origin.eventProperties,
+    deliveryId: origin.deliveryId,
+  };
 }
 
 function waitingMessage(fact: Fact): string {
@@ -283,9 +331,15 @@ function waitingMessage(fact: Fact): string {
 function describe(fact: Fact, reconciled: Reconciled, effects: Effect[], nobody: boolean): string {
   const who = fact.email ?? fact.personId ?? 'this person';
   if (nobody) return `Nobody here: ${who} was never known, nothing to apply`;
-  const did = (kind: string) => reconciled.effects.some(effect => effect.kind === kind && effect.contactId === undefined);
+  const did = (kind: string) =>
+    reconciled.effects.some(effect => effect.kind === kind && effect.contactId === undefined);
   if (did('contact.created')) return `Created contact ${who}`;
-  if (reconciled.effects.some(e => e.kind === 'contact.deleted' && (e.contactId === undefined || e.contactId === reconciled.removedId)) && reconciled.why === 'deleted')
+  if (
+    reconciled.effects.some(
+      e => e.kind === 'contact.deleted' && (e.contactId === undefined || e.contactId === reconciled.removedId),
+    ) &&
+    reconciled.why === 'deleted'
+  )
     return `Deleted contact ${who}`;
   if (reconciled.why === 'deleted') return `${who} was deleted at the provider before; noted, nothing to apply`;
   if (did('contact.unsubscribed')) return `Unsubscribed contact ${who}`;

@@ -78,7 +78,12 @@ function notesOf({ provider }: Live, ...mappings: Record<string, string>[]): Eff
   for (const mapping of mappings)
     for (const [property, path] of Object.entries(mapping))
       if (provider.withholds?.(path))
-        notes.push({ kind: 'property.withheld', property, path, reason: 'the name of this key says that it holds a secret; it is never stored' });
+        notes.push({
+          kind: 'property.withheld',
+          property,
+          path,
+          reason: 'the name of this key says that it holds a secret; it is never stored',
+        });
   return notes;
 }
 

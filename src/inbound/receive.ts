@@ -94,11 +94,20 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
   // Nothing is kept of a type that is not applied: it may hold whatever the provider knows, one-time codes included.
   if (decided.status === 'ignored' && decided.final) return ignored(decided.message, externalId);
   const { status, message } = live.paused
-    ? { status: 'queued' as const, message: 'Stored. The endpoint is paused; it is decided and applied when the endpoint is resumed' }
+    ? {
+        status: 'queued' as const,
+        message: 'Stored. The endpoint is paused; it is decided and applied when the endpoint is resumed',
+      }
     : decided;
-  const delivery = { ...base, status, message, externalId, dedupe: dedupe && { group: dedupe.group, once: dedupe.once }, body };
-  if (decided.status !== 'queued' || live.paused || needsLookup(live, decided.fact))
-    return { delivery, ready: null };
+  const delivery = {
+    ...base,
+    status,
+    message,
+    externalId,
+    dedupe: dedupe && { group: dedupe.group, once: dedupe.once },
+    body,
+  };
+  if (decided.status !== 'queued' || live.paused || needsLookup(live, decided.fact)) return { delivery, ready: null };
   const origin = originOf(live, { ...delivery, replays: 0 }, redacted, decided.fact);
   return { delivery, ready: { fact: decided.fact, origin } };
 }

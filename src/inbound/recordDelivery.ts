@@ -129,7 +129,9 @@ export const receiving: WriteKind<Received, Context> = {
         [endpointId, amongValue(tx, ids)],
       );
       for (const row of rows) context.byExternalId.set(keyOf(endpointId, row[2] as string), earlierOf(row));
-      const groups = of.flatMap(({ delivery: d }) => (d.dedupe && !d.dedupe.once ? [hashSubject(salt, d.dedupe.group)] : []));
+      const groups = of.flatMap(({ delivery: d }) =>
+        d.dedupe && !d.dedupe.once ? [hashSubject(salt, d.dedupe.group)] : [],
+      );
       if (groups.length) await loadNewest(tx, context, endpointId, [...new Set(groups)]);
     }
     const maybePaused = [...new Set(writes.filter(each => each.delivery.paused).map(each => each.delivery.endpointId))];
@@ -196,7 +198,11 @@ async function loadNewest(tx: Tx, context: Context, endpointId: string, groups: 
   }
 }
 
-function findSame(context: Context, { endpointId, externalId, dedupe }: NewDelivery, group: string | null): Earlier | null {
+function findSame(
+  context: Context,
+  { endpointId, externalId, dedupe }: NewDelivery,
+  group: string | null,
+): Earlier | null {
   const first = context.byExternalId.get(keyOf(endpointId, externalId));
   if (!dedupe || dedupe.once || group === null) return first ?? null;
   const newest = context.newest.get(keyOf(endpointId, group)) ?? [];

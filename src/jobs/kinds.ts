@@ -1,5 +1,7 @@
 import { importStep } from '../audience/import/step.ts';
-import type { Store, Tx } from '../db/store.ts';
+import { RELEASE_JOB, releaseStep } from '../audience/releases.ts';
+import type { Context } from '../context.ts';
+import type { Tx } from '../db/store.ts';
 import { replayJob } from '../inbound/deliveries.ts';
 import { eraseStep } from '../inbound/erase.ts';
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
@@ -8,8 +10,9 @@ import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 export type Step = (tx: Tx) => Promise<unknown>;
 
 /** Job kind → the step to write, after whatever it had to read or fetch. */
-export const kinds: Record<string, (store: Store, payload: unknown, now: number) => Promise<Step>> = {
-  'deliveries.replay': replayJob,
+export const kinds: Record<string, (ctx: Context, payload: unknown, now: number) => Promise<Step>> = {
+  'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
+  [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
   'contacts.erase': async (_, payload) => tx => eraseStep(tx, payload),
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),

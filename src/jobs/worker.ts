@@ -219,7 +219,7 @@ export class Worker {
   private async stepOf(job: Job) {
     const kind = Object.hasOwn(kinds, job.kind) ? kinds[job.kind] : undefined;
     if (!kind) throw new Error(`no such kind of job: ${job.kind}`);
-    return kind(this.ctx.store, job.payload, this.now());
+    return kind(this.ctx, job.payload, this.now());
   }
 
   private async regularly(): Promise<void> {

@@ -1,9 +1,9 @@
-import { suppress } from '../audience/suppressions.ts';
 import { consentCall } from '../audience/apiCalls.ts';
 import { normalEmail } from '../audience/emails.ts';
 import { callPeople } from '../audience/personCall.ts';
+import { suppress } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
-import { type MailState } from '../db/schema.ts';
+import type { MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import {

@@ -1,9 +1,9 @@
 import { eq, ne } from 'drizzle-orm';
 import { viewContacts } from '../audience/contacts.ts';
 import { viewList } from '../audience/lists.ts';
+import type { Cause, ContactChange, Who } from '../changes.ts';
 import { type Effect, lists, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import type { Cause, ContactChange, Who } from '../changes.ts';
 import { newId } from '../id.ts';
 import { EVENT_RECEIVED, type EventName } from './names.ts';
 

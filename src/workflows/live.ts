@@ -1,6 +1,6 @@
+import type { Cause, ContactChange } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import type { Cause, ContactChange } from '../changes.ts';
 import { changed } from './conditions.ts';
 import { mergeRuns } from './runs.ts';
 import { startRun } from './start.ts';
@@ -77,7 +77,8 @@ function entryOf({ trigger }: Listening, happening: ContactChange, { key }: Caus
       if (happening.kind !== 'event' || happening.eventName !== trigger.eventName) return null;
       return trigger.reEligible ? happening.eventId : '';
     case 'AddToListTrigger':
-      if (happening.kind !== 'list.subscribed' || happening.split || happening.listId !== trigger.mailingListId) return null;
+      if (happening.kind !== 'list.subscribed' || happening.split || happening.listId !== trigger.mailingListId)
+        return null;
       return trigger.reEligible ? `${key}:${happening.listId}` : '';
     case 'ContactPropertyTrigger': {
       const query = trigger.contactPropertyQuery;

@@ -1,8 +1,8 @@
 import { and, eq, sql } from 'drizzle-orm';
+import type { Cause, Who } from '../changes.ts';
 import { type Effect, runs, type Scalar } from '../db/schema.ts';
 import { isPostgres } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import type { Cause, Who } from '../changes.ts';
 import { newId } from '../id.ts';
 import type { Person } from './conditions.ts';
 import { personOf, recordWalk, restOf, workflowOf } from './record.ts';

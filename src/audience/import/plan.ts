@@ -1,7 +1,7 @@
 import { invalid } from '../../errors.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
-import { BITE_BYTES, plain, readRows, textOf } from '../csv.ts';
 import { coerce, type PropertyType } from '../coerce.ts';
+import { BITE_BYTES, plain, readRows, textOf } from '../csv.ts';
 import { PROPERTY_KEY, RESERVED_KEYS } from '../properties.ts';
 import { saysNothing } from './consent.ts';
 import { startOf } from './layout.ts';

@@ -1,9 +1,9 @@
 import type { ImportTarget, Scalar } from '../../db/schema.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
 import { email as plausible } from '../../providers/pick.ts';
-import { type CsvRow, plain, textOf } from '../csv.ts';
-import { coerce } from '../coerce.ts';
 import type { ContactWrite } from '../apiWrite.ts';
+import { coerce } from '../coerce.ts';
+import { type CsvRow, plain, textOf } from '../csv.ts';
 import { consentOf, saysNothing } from './consent.ts';
 import { numberOf } from './plan.ts';
 import { invisibleIn, withoutBorder } from './signs.ts';

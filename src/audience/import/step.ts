@@ -1,11 +1,14 @@
 import { and, eq } from 'drizzle-orm';
+import type { Context } from '../../context.ts';
 import { importChunks, importFailures, imports, lists } from '../../db/schema.ts';
 import type { Store, Tx } from '../../db/store.ts';
 import { AppError } from '../../errors.ts';
-import { nowOrFormerly } from '../contacts.ts';
+import { keysOfWrite } from '../apiCalls.ts';
+import { applyApiWrite } from '../apiWrite.ts';
 import { BITE_BYTES, type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
-import { erasedAmong } from '../erased.ts';
-import { writeContact } from '../write.ts';
+import { userTie } from '../partition.ts';
+import { emailTie, type People } from '../people.ts';
+import { callPeople, outcomeFrom, type PersonCall } from '../personCall.ts';
 import { type ImportRow, thinChunks, unpacked } from './imports.ts';
 import { CHUNK_BYTES } from './plan.ts';
 import { type Problem, type Wanted, wantedOf } from './rows.ts';
@@ -16,16 +19,6 @@ const PER_WRITE = 20; // some ms of the thread
 const MAX_REPORTED = 10_000; // failed rows kept for the report; more are only counted
 const MAX_KEPT = 500; // characters of a cell, and
 const MAX_CELLS = 8000; // of all cells, that the report keeps of a row
-
-/** A row was refused in the middle of the transaction, which is undone and begun again without it. */
-class Refused extends Error {
-  constructor(
-    readonly index: number,
-    override readonly message: string,
-  ) {
-    super(message);
-  }
-}
 
 /** The file from an offset on. */
 function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffer | null> {
@@ -53,7 +46,8 @@ const importOf = async (store: Store, id: string): Promise<ImportRow | undefined
  * One step of an import: applies its next rows in short transactions, each with the progress in it, so that a crash repeats and
  * loses none. The payload again while there is more to do.
  */
-export async function importStep(store: Store, payload: unknown, now: number): Promise<(tx: Tx) => Promise<unknown>> {
+export async function importStep(ctx: Context, payload: unknown, now: number): Promise<(tx: Tx) => Promise<unknown>> {
+  const { store } = ctx;
   const { id } = payload as { id: string }; // written by imports.ts only
   let row = await importOf(store, id);
   if (!row || !isOpen(row)) return async tx => ((await thinChunks(tx, id)) ? payload : null);
@@ -68,7 +62,7 @@ export async function importStep(store: Store, payload: unknown, now: number): P
     const after = last ? (read.trouble ?? (read.ended ? 'done' : null)) : null;
     const wanted = rows.map(each => wantedOf(each, plan, byName));
     const batch: Batch = { row, plan, base, read, rows, wanted, now, after };
-    if (!(await applied(store, batch))) break;
+    if (!(await applied(ctx, batch))) break;
     await new Promise(resolve => setImmediate(resolve)); // webhooks first
     row = last ? undefined : await importOf(store, id);
   }
@@ -91,37 +85,90 @@ interface Batch {
   after: string | null;
 }
 
-/** False: not all of them, since one was refused; the next step goes on after it. */
-async function applied(store: Store, batch: Batch): Promise<boolean> {
-  let some = batch;
-  for (;;) {
-    try {
-      await store.write(tx => applyRows(tx, some));
-      return some === batch;
-    } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      const { index, message } = error;
-      const wanted = [...some.wanted.slice(0, index), { column: null, message }];
-      some = { ...some, rows: some.rows.slice(0, index + 1), wanted, after: null }; // up to it; the next step goes on
-    }
+type RowOutcome = 'created' | 'updated' | 'unchanged' | Problem;
+
+/** False: the import was removed, or another instance took over. */
+async function applied(ctx: Context, batch: Batch): Promise<boolean> {
+  const call = rowsCall(batch);
+  if (batch.plan.dryRun) {
+    const outcomes = await ctx.people.preview(call);
+    return ctx.store.write(tx => recordRows(tx, batch, outcomes));
+  }
+  try {
+    await callPeople(ctx.people, {
+      ...call,
+      async after(tx, outcomes) {
+        if (!(await recordRows(tx, batch, outcomes))) throw new TakenOver('an import was removed or taken over');
+      },
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof TakenOver) return false;
+    throw error;
   }
 }
 
-async function applyRows(tx: Tx, { row, plan, base, read, rows, wanted, now, after }: Batch): Promise<void> {
+/** Ends a transaction whose progress somebody else notes. */
+class TakenOver extends Error {}
+
+function rowsCall({ row, plan, rows, wanted }: Batch): PersonCall<RowOutcome[]> {
+  const keys = wanted.flatMap(want => ('message' in want ? [] : [keysOfWrite(want.write, want.aliases)]));
+  return {
+    keys: {
+      ids: keys.flatMap(each => each.ids),
+      ties: keys.flatMap(each => each.ties),
+      lists: keys.flatMap(each => each.lists),
+    },
+    silent: true, // an import fires no events
+    apply(people, now) {
+      const known: string[] = [];
+      const outcomes = wanted.map((want, i) => {
+        if ('message' in want) return want;
+        const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
+        return applyRow(people, want, { row, line, now, known });
+      });
+      return { ...outcomeFrom(outcomes, null, { key: row.id, deliveryId: null }), known };
+    },
+  };
+}
+
+/** By the rules of an API write. Whoever was erased since the upload stays erased. */
+function applyRow(
+  people: People,
+  { write, aliases }: Wanted,
+  { row, line, now, known }: { row: ImportRow; line: number; now: number; known: string[] },
+): RowOutcome {
+  const ties = [emailTie(write.email), ...(write.userId === undefined ? [] : [userTie('', write.userId)])];
+  const erased = (value: string) => people.tombstones.get(value);
+  if (aliases.some(each => erased(each) !== undefined) || ties.some(each => (erased(each) ?? -1) >= row.createdAt))
+    return { column: null, message: 'This person was erased.' };
+  const mark = people.mark();
+  try {
+    const key = `${row.id}:${String(line).padStart(9, '0')}`;
+    const options = { key, source: 'CSV import', aliases, reason: 'import' as const };
+    const done = applyApiWrite(people, 'upsert', write, options, now);
+    known.push(...done.known);
+    return done.created ? 'created' : done.effects.length ? 'updated' : 'unchanged';
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    people.undoTo(mark);
+    return { column: null, message: error.message };
+  }
+}
+
+/** Notes what became of rows and how far the file is applied. False: not ours to note. */
+async function recordRows(tx: Tx, batch: Batch, outcomes: RowOutcome[]): Promise<boolean> {
+  const { row, plan, base, read, rows, now, after } = batch;
   const same = and(eq(imports.id, row.id), eq(imports.bytesDone, row.bytesDone), eq(imports.state, row.state));
   const [mine] = await tx.select({ id: imports.id }).from(imports).where(same);
-  if (!mine) return; // removed, or another instance took over
+  if (!mine) return false;
   const counts = { created: 0, updated: 0, unchanged: 0, failed: 0 };
-  for (const [i, want] of wanted.entries()) {
-    const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
-    const outcome = 'message' in want ? want : await applyRow(tx, want, { row, line, index: i, now });
+  for (const [i, outcome] of outcomes.entries()) {
     if (typeof outcome === 'string') counts[outcome]++;
-    else {
-      if (row.failed + counts.failed++ < MAX_REPORTED)
-        await tx
-          .insert(importFailures)
-          .values(failureOf(row, line, outcome, rows[i]?.cells ?? []))
-          .onConflictDoNothing();
+    else if (row.failed + counts.failed++ < MAX_REPORTED) {
+      const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
+      const failure = failureOf(row, line, outcome, rows[i]?.cells ?? []);
+      await tx.insert(importFailures).values(failure).onConflictDoNothing();
     }
   }
   const trouble = after === null || after === 'done' ? null : after;
@@ -147,25 +194,7 @@ async function applyRows(tx: Tx, { row, plan, base, read, rows, wanted, now, aft
     })
     .where(eq(imports.id, row.id));
   await thinChunks(tx, row.id, Math.floor(bytesDone / CHUNK_BYTES));
-}
-
-/** By the rules of an API write. Whoever was erased since the upload stays erased. */
-async function applyRow(
-  tx: Tx,
-  { write, aliases }: Wanted,
-  { row, line, index, now }: { row: ImportRow; line: number; index: number; now: number },
-): Promise<'created' | 'updated' | 'unchanged' | Problem> {
-  const ties = [`email:${write.email}`, ...(write.userId === undefined ? [] : [`user:${write.userId}`])];
-  if (await erasedAmong(tx, aliases, ties, row.createdAt)) return { column: null, message: 'This person was erased.' };
-  if (row.plan.dryRun) return (await nowOrFormerly(tx, 'email', write.email)) ? 'updated' : 'created';
-  try {
-    const origin = { key: `${row.id}:${String(line).padStart(9, '0')}`, source: 'CSV import', aliases };
-    const { created, effects } = await writeContact(tx, 'upsert', write, origin, now);
-    return created ? 'created' : effects.length ? 'updated' : 'unchanged';
-  } catch (error) {
-    if (error instanceof AppError) throw new Refused(index, error.message);
-    throw error;
-  }
+  return true;
 }
 
 function failureOf(row: ImportRow, line: number, problem: Problem, cells: string[]) {

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { activity, countActivity } from '../../audience/activity.ts';
-import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
-import { contactSearch } from '../../audience/search.ts';
 import { deletingCall } from '../../audience/apiCalls.ts';
+import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { callPeople } from '../../audience/personCall.ts';
+import { contactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
 import { newId } from '../../id.ts';

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { exactlyOne } from '../../audience/contacts.ts';
-import { createProperty, listProperties } from '../../audience/properties.ts';
-import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
 import { deletingCall, writingCall } from '../../audience/apiCalls.ts';
 import type { ContactWrite } from '../../audience/apiWrite.ts';
+import { exactlyOne } from '../../audience/contacts.ts';
 import { callPeople } from '../../audience/personCall.ts';
+import { createProperty, listProperties } from '../../audience/properties.ts';
+import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
 import { newId } from '../../id.ts';

@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import { callPeople } from '../../audience/personCall.ts';
 import { invalid } from '../../errors.ts';
 import { eventPattern, pageOfPatterns } from '../../eventPatterns.ts';
 import { newId } from '../../id.ts';
-import { callPeople } from '../../audience/personCall.ts';
 import { sendingCall } from '../../sendEvent.ts';
 import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';

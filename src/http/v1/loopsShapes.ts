@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { RESERVED_KEYS } from '../../audience/properties.ts';
 import type { ContactWrite } from '../../audience/apiWrite.ts';
+import { RESERVED_KEYS } from '../../audience/properties.ts';
 import type { Scalar } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 
