@@ -1,0 +1,190 @@
+import { compareSince, type Group, isAlive } from './groups.ts';
+import { type Claim, compareKeys, groupRuns, type Key, orderClaims, type Run } from './order.ts';
+import { claimsOf, type Entry, type Person, pickScalarFormer, type WriteAct } from './people.ts';
+import type { ModelContact, Scalar } from './steps.ts';
+
+const SOURCES: Record<string, string> = {
+  stripe: 'Stripe webhook',
+  clerk: 'Clerk webhook',
+  supabase: 'Supabase webhook',
+  polar: 'Polar webhook',
+};
+
+type NameField = 'firstName' | 'lastName';
+
+/** A list that a fact put its person on. */
+export interface Join {
+  entry: Entry;
+  list: string;
+}
+
+export function isUser(person: Person): boolean {
+  return person.kind === 'user' && !person.demoted;
+}
+
+/** API and proven user, payer, unproven user, address-only. */
+function classOf(person: Person): number {
+  if (person.demoted || person.kind === 'guest') return 0;
+  if (person.kind === 'api') return 3;
+  if (person.kind === 'payer') return 2;
+  return person.current?.proof ? 3 : 1;
+}
+
+function laterKey(a: Key, b: Key | null): Key {
+  return b !== null && compareKeys(a, b) < 0 ? b : a;
+}
+
+/** A sign-up that was withheld counts from the moment of proof. */
+function countKey(person: Person, key: Key): Key {
+  return laterKey(key, person.countsFrom);
+}
+
+function presentRun<V>(claims: (Claim<V> & { entry: Entry })[]): Run<V, Claim<V> & { entry: Entry }> | null {
+  return groupRuns<V, Claim<V> & { entry: Entry }>(orderClaims<V, Claim<V> & { entry: Entry }>(claims)).at(-1) ?? null;
+}
+
+/** A name that is an address is no name. */
+function readName(entry: Entry, field: NameField): string | null {
+  const name = entry.step.settings.syncNames ? entry.step.fact[field] : null;
+  return name === null || /^\S+@\S+$/.test(name.trim()) ? null : name;
+}
+
+interface NameClaim {
+  rank: number;
+  authority: number;
+  key: Key;
+  value: string | null;
+}
+
+function listNameClaims(person: Person, field: NameField): NameClaim[] {
+  return [1, 0].flatMap(authority => {
+    const entries = person.entries.filter(e => Number(e.step.fact.authority === 'person') === authority);
+    const run = presentRun<string>(
+      claimsOf(
+        entries,
+        e => readName(e, field),
+        e => e.step.fact.former?.[field],
+      ),
+    );
+    return run ? [{ rank: classOf(person), authority, key: countKey(person, run.key), value: run.value }] : [];
+  });
+}
+
+function compareNames(a: NameClaim, b: NameClaim): number {
+  return b.rank - a.rank || b.authority - a.authority || compareKeys(b.key, a.key);
+}
+
+/** Per field the highest class, then authority, then the newest; among payers tied by address the longest known first. */
+function chooseName(group: Group, acts: WriteAct[], field: NameField): string | null {
+  const said = acts
+    .filter(act => act.step[field] !== undefined)
+    .map(act => ({ rank: 3, authority: 1, key: act.key, value: act.step[field]! }));
+  const payers = group.people.filter(p => classOf(p) === 2).toSorted(compareSince);
+  const spokesman = payers.find(p => listNameClaims(p, field).length > 0);
+  const isSamePerson = (p: Person) => p === spokesman || p.userIds.some(id => spokesman?.userIds.includes(id));
+  const speakers = group.people.filter(p => classOf(p) !== 2 || isSamePerson(p));
+  const claims = [...said, ...speakers.flatMap(p => listNameClaims(p, field))];
+  return claims.toSorted(compareNames)[0]?.value ?? null;
+}
+
+/** Per key the newest claim; null of the API takes it away. */
+function chooseProperties(group: Group, acts: WriteAct[]): Record<string, Scalar> {
+  const claims: { name: string; key: Key; value: Scalar | null }[] = acts.flatMap(act =>
+    Object.entries(act.step.properties ?? {}).map(([name, value]) => ({ name, key: act.key, value })),
+  );
+  for (const person of group.people) {
+    const names = new Set(person.entries.flatMap(e => Object.keys(e.step.settings.properties)));
+    for (const name of names) {
+      const run = presentRun<Scalar>(
+        claimsOf(
+          person.entries,
+          e => e.step.settings.properties[name],
+          e => pickScalarFormer(e, name),
+        ),
+      );
+      if (run) claims.push({ name, key: countKey(person, run.key), value: run.value });
+    }
+  }
+  const newest = new Map<string, Scalar | null>();
+  for (const claim of claims.toSorted((a, b) => compareKeys(a.key, b.key))) newest.set(claim.name, claim.value);
+  const kept = [...newest].flatMap(([name, value]) => (value === null ? [] : [[name, value] as const]));
+  return Object.fromEntries(kept);
+}
+
+function findEarliest(group: Group, matches: (e: Entry) => boolean): Entry | null {
+  const found = group.people.flatMap(person =>
+    person.entries.filter(matches).map(entry => ({ entry, key: countKey(person, entry.key) })),
+  );
+  found.sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.entry.key, b.entry.key));
+  return found[0]?.entry ?? null;
+}
+
+/** What the API set stays; else of the earliest fact that carried an address. */
+function chooseSource(group: Group, acts: WriteAct[]): string {
+  const said = acts.map(sourceOf).findLast(source => source !== null);
+  if (said !== undefined) return said!;
+  const first = findEarliest(group, e => e.step.fact.email !== null);
+  return first ? SOURCES[first.step.endpoint.provider]! : '';
+}
+
+function sourceOf(act: WriteAct): string | null {
+  if (act.step.source !== undefined) return act.step.source;
+  if (!act.made) return null;
+  return act.step.how === 'import' ? 'CSV import' : 'API';
+}
+
+function chooseUserGroup(group: Group, acts: WriteAct[]): string {
+  const said = acts.findLast(act => act.step.userGroup !== undefined);
+  if (said) return said.step.userGroup!;
+  return findEarliest(group, e => Boolean(e.step.settings.userGroup))?.step.settings.userGroup ?? '';
+}
+
+/** An unproven user's id shows only on the contact that it made itself. */
+function hasContact(user: Person, group: Group): boolean {
+  if (user.current === null || user.current.proof !== null) return true;
+  const stays = group.people.flatMap(p => p.stays.filter(stay => stay.email === user.current!.email));
+  return stays.every(stay => compareKeys(user.current!.key, stay.key) <= 0);
+}
+
+/** Set by the API, else the earliest auth id, else Polar's external id; of who is gone only when nobody is left. */
+function chooseUserId(group: Group, acts: WriteAct[]): string | null {
+  const said = acts.findLast(act => act.step.userId !== undefined);
+  if (said) return said.step.userId!;
+  const known = group.people.filter(p => !p.demoted).toSorted(compareSince);
+  const users = known.filter(p => isUser(p) && hasContact(p, group));
+  const gone = users.filter(p => !isAlive(p)).flatMap(p => p.userIds);
+  const isLeft = known.some(p => p.kind !== 'guest' && isAlive(p));
+  const living = users.filter(isAlive).flatMap(p => p.userIds);
+  const external = known
+    .filter(p => p.kind === 'payer' && (isAlive(p) || !isLeft))
+    .flatMap(p => p.userIds.filter(id => !isLeft || !gone.includes(id)));
+  return living[0] ?? (isLeft ? undefined : gone[0]) ?? external[0] ?? null;
+}
+
+/** The API's word on a list is the last one; webhooks only join. */
+function chooseLists(group: Group, acts: WriteAct[], joins: Join[]): string[] {
+  const entries = new Set(group.people.flatMap(p => p.entries));
+  const lists = new Map(joins.filter(j => entries.has(j.entry)).map(j => [j.list, true]));
+  for (const act of acts) for (const [list, isOn] of Object.entries(act.step.lists ?? {})) lists.set(list, isOn);
+  return [...lists].flatMap(([list, isOn]) => (isOn ? [list] : [])).toSorted();
+}
+
+/** The contact of a group that shows an address; `acts` are the API's writes to it, oldest first. */
+export function showContact(
+  group: Group & { email: string },
+  acts: WriteAct[],
+  joins: Join[],
+  subscribed: boolean,
+): ModelContact {
+  return {
+    email: group.email,
+    userId: chooseUserId(group, acts),
+    firstName: chooseName(group, acts, 'firstName'),
+    lastName: chooseName(group, acts, 'lastName'),
+    source: chooseSource(group, acts),
+    userGroup: chooseUserGroup(group, acts),
+    subscribed,
+    properties: chooseProperties(group, acts),
+    lists: chooseLists(group, acts, joins),
+  };
+}

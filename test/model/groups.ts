@@ -1,0 +1,250 @@
+import { compareKeys, type Key } from './order.ts';
+import type { Person, Stay, WriteAct } from './people.ts';
+
+/** One contact, or a group that is parked: `email` null. */
+export interface Group {
+  email: string | null;
+  people: Person[];
+}
+
+/** People who are one by id. */
+interface Party {
+  people: Person[];
+  /** Payers who stay with a user that moved on. */
+  stayers: Person[];
+  /** Addresses that the API set, newest first. */
+  apiStays: Stay[];
+  hasOwner: boolean;
+}
+
+/** 4: proven or set by the API; 3: unproven sign-up; 2: its payer's; 1: of a user who is gone. */
+interface Proposal {
+  party: Party;
+  email: string;
+  level: 1 | 2 | 3 | 4;
+  key: Key;
+  namespace: string;
+}
+
+export function compareSince(a: Person, b: Person): number {
+  if (a.since === null || b.since === null) return Number(a.since === null) - Number(b.since === null);
+  return compareKeys(a.since, b.since);
+}
+
+export function isAlive(person: Person): boolean {
+  return person.death === null;
+}
+
+function unitePeople(people: Person[], acts: WriteAct[]): Party[] {
+  const parties = new Map(people.map(p => [p, new Set([p])]));
+  const unite = (a: Person, b: Person) => {
+    const all = new Set([...parties.get(a)!, ...parties.get(b)!]);
+    for (const p of all) parties.set(p, all);
+  };
+  const byUserId = new Map<string, Person>();
+  const tieByUserId = (person: Person, namespace: string, userId: string) => {
+    const first = byUserId.get(`${namespace} ${userId}`);
+    if (first) unite(first, person);
+    else byUserId.set(`${namespace} ${userId}`, person);
+  };
+  for (const person of people) for (const id of person.userIds) tieByUserId(person, person.namespace, id);
+  const idsSet = new Map<Person, Key>();
+  for (const act of acts) {
+    const person = people.find(p => 'person' in act.anchor && act.anchor.person === p.id);
+    if (!person || act.step.userId === undefined) continue;
+    tieByUserId(person, '', act.step.userId);
+    if (!idsSet.has(person)) idsSet.set(person, act.key);
+  }
+  // An API contact without a user id and the first user who proves its address are one, for good.
+  for (const contact of people.filter(p => p.kind === 'api')) {
+    const proofs = people
+      .filter(p => p.kind === 'user')
+      .flatMap(user => user.stays.map(stay => ({ user, stay })))
+      .filter(({ stay }) => stay.proof !== null && contact.stays.some(own => meets(own, stay)))
+      .filter(({ stay }) => !idsSet.has(contact) || compareKeys(stay.proof!, idsSet.get(contact)!) < 0)
+      .toSorted((a, b) => compareKeys(a.stay.proof!, b.stay.proof!));
+    if (proofs.length > 0) unite(contact, proofs[0]!.user);
+  }
+  return [...new Set(parties.values())].map(set => describeParty([...set], acts));
+}
+
+/** Both show one address at one time. */
+function meets(a: Stay, b: Stay): boolean {
+  const from = (stay: Stay) => (stay.proof ?? stay.key).instant;
+  return a.email === b.email && from(a) < b.until && from(b) < a.until;
+}
+
+function describeParty(people: Person[], acts: WriteAct[]): Party {
+  const ids = new Set(people.map(p => p.id));
+  const sets = acts.filter(act => act.setsEmail !== null && 'person' in act.anchor && ids.has(act.anchor.person));
+  const apiStays = sets.map((act, i) => ({
+    email: act.setsEmail!,
+    key: act.key,
+    proof: act.key,
+    until: sets[i + 1]?.key.instant ?? Number.POSITIVE_INFINITY,
+  }));
+  return {
+    people: people.toSorted(compareSince),
+    stayers: [],
+    apiStays: apiStays.toReversed(),
+    hasOwner: apiStays.length > 0 || people.some(p => p.kind === 'user' || p.kind === 'api'),
+  };
+}
+
+/** The addresses at which a party may be, most wanted first. */
+function listProposals(party: Party): Proposal[] {
+  const propose = (level: Proposal['level'], namespace: string) => (stay: Stay) => ({
+    party,
+    email: stay.email,
+    level,
+    key: stay.proof ?? stay.key,
+    namespace,
+  });
+  const users = party.people.filter(p => p.kind === 'user' && p.current !== null);
+  const proven = users.filter(p => isAlive(p) && p.current!.proof !== null);
+  const [first, ...others] = proven.map(p => propose(4, p.namespace)(p.current!));
+  const isGone = !party.people.some(isAlive);
+  const api = party.apiStays.slice(0, 1).map(propose(isGone ? 1 : 4, ''));
+  // The API and the auth provider compete by time.
+  const top = [...api, ...(first ? [first] : [])].toSorted((a, b) => compareKeys(b.key, a.key));
+  const unproven = users
+    .filter(p => isAlive(p) && p.current!.proof === null)
+    .map(p => propose(3, p.namespace)(p.current!));
+  const payers = [...party.people, ...party.stayers].filter(p => p.kind === 'payer' && p.current !== null);
+  const paid = payers.filter(isAlive).map(p => propose(2, p.namespace)(p.current!));
+  const gone = users.filter(p => !isAlive(p)).map(p => propose(1, p.namespace)(p.current!));
+  const paidOnce = payers.filter(p => !isAlive(p)).map(p => propose(1, p.namespace)(p.current!));
+  return [...top, ...others, ...unproven, ...paid, ...gone, ...paidOnce];
+}
+
+/** Who has the address: the newest claim; only namespace "" takes one from another user. */
+function compareProposals(a: Proposal, b: Proposal): number {
+  if (a.level !== b.level) return b.level - a.level;
+  if (a.level === 2) return compareKeys(a.key, b.key);
+  const named = (p: Proposal) => Number(p.namespace !== '');
+  if (named(a) !== named(b)) return named(a) - named(b);
+  return named(a) ? compareKeys(a.key, b.key) : compareKeys(b.key, a.key);
+}
+
+/** Users of different providers who both proved the address are one; one who is gone only with whom he was together. */
+function mayShare(a: Proposal, b: Proposal): boolean {
+  const users = (p: Proposal) => p.party.people.filter(person => person.kind === 'user' && person.current !== null);
+  const [left, right] = [users(a), users(b)];
+  if (left.length === 0 || right.length === 0) return false;
+  if (![...left, ...right].every(p => p.current!.proof !== null)) return false;
+  const wereTogether = [...left, ...right].every(
+    p => isAlive(p) || [a, b].every(other => other.key.instant <= p.death!.instant),
+  );
+  return wereTogether && hasDifferentProviders(left, right) && a.level !== 2 && b.level !== 2;
+}
+
+function hasDifferentProviders(left: Person[], right: Person[]): boolean {
+  return !left.some(l => right.some(r => l.provider === r.provider && l.namespace === r.namespace));
+}
+
+/** Gives each party its most wanted address that nobody with a better claim has. */
+function placeOwners(parties: Party[]): Map<string, Party[]> {
+  const wishes = new Map(parties.map(party => [party, listProposals(party)]));
+  for (;;) {
+    const present = [...wishes.values()].flatMap(list => list.slice(0, 1));
+    const placed = new Map<string, Party[]>();
+    let isStable = true;
+    for (const [email, rivals] of Map.groupBy(present, p => p.email)) {
+      const together: Proposal[] = [];
+      for (const rival of rivals.toSorted(compareProposals)) {
+        if (together.every(other => mayShare(other, rival))) together.push(rival);
+        else {
+          wishes.get(rival.party)!.shift();
+          isStable = false;
+        }
+      }
+      placed.set(
+        email,
+        together.map(p => p.party),
+      );
+    }
+    if (isStable) return placed;
+  }
+}
+
+/** Proofs of an address, by whom, newest first. */
+function listProvers(parties: Party[], email: string): { party: Party; stay: Stay }[] {
+  return parties
+    .flatMap(party => {
+      const stays = party.people.filter(p => p.kind === 'user').flatMap(p => p.stays);
+      return [...stays, ...party.apiStays].map(stay => ({ party, stay }));
+    })
+    .filter(({ stay }) => stay.email === email && stay.proof !== null)
+    .toSorted((a, b) => compareKeys(b.stay.proof!, a.stay.proof!));
+}
+
+/** A payer stays with a user who moves on, if it showed the address while it was proven theirs, until another proves it. */
+function findMover(payers: Party, owners: Party[]): Party | null {
+  const current = findPayerAddress(payers);
+  if (current === null) return null;
+  const isShown = owners.some(o => {
+    const wish = listProposals(o)[0];
+    return wish?.email === current.email && wish.level === 4;
+  });
+  if (isShown) return null;
+  return listProvers(owners, current.email).find(p => meets(p.stay, current))?.party ?? null;
+}
+
+function findPayerAddress(payers: Party): Stay | null {
+  const showing = payers.people.filter(p => p.current !== null);
+  return (showing.find(isAlive) ?? showing[0])?.current ?? null;
+}
+
+/** Who is one contact with whom, and where it is. */
+export function groupPeople(everybody: Person[], acts: WriteAct[]): Group[] {
+  const counted = everybody.filter(p => !p.withheld && !p.demoted && p.kind !== 'guest');
+  const parties = unitePeople(counted, acts);
+  const owners = parties.filter(p => p.hasOwner);
+  const payers = parties.filter(p => !p.hasOwner);
+  const byAddress: Party[] = [];
+  for (const party of payers) {
+    const mover = findMover(party, owners);
+    if (mover) mover.stayers.push(...party.people);
+    else byAddress.push(party);
+  }
+  const groups = new Map<string, Group>();
+  const groupOf = (email: string) => {
+    if (!groups.has(email)) groups.set(email, { email, people: [] });
+    return groups.get(email)!;
+  };
+  const placed = placeOwners(owners);
+  for (const [email, together] of placed)
+    for (const party of together) groupOf(email).people.push(...party.people, ...party.stayers);
+  const parked = owners
+    .filter(party => ![...placed.values()].some(together => together.includes(party)))
+    .map(party => ({ email: null, people: [...party.people, ...party.stayers] }));
+  for (const party of byAddress) {
+    const address = findPayerAddress(party);
+    if (address) groupOf(address.email).people.push(...party.people);
+    else parked.push({ email: null, people: party.people });
+  }
+  const whole = [...groups.values(), ...parked];
+  const addressOnly = everybody.filter(p => p.kind === 'guest' || (p.demoted && !p.withheld));
+  for (const [email, guests] of Map.groupBy(addressOnly, p => p.current?.email)) {
+    if (email === undefined) continue;
+    const prover = listProvers(owners, email)[0]?.party;
+    const home =
+      groups.get(email) ??
+      whole.find(g => g.people.some(p => p.kind === 'payer' && p.current?.email === email && isStayer(p, owners))) ??
+      whole.find(g => prover?.people.some(p => g.people.includes(p)));
+    if (home) home.people.push(...guests);
+    else whole.push({ email, people: [...guests] });
+  }
+  return whole;
+}
+
+function isStayer(person: Person, owners: Party[]): boolean {
+  return owners.some(o => o.stayers.includes(person));
+}
+
+/** Whoever proved the address last, or is parked with it: who is found by it when no contact shows it. */
+export function findKeeper(groups: Group[], acts: WriteAct[], email: string): Group | null {
+  const people = groups.flatMap(g => g.people).filter(p => p.kind !== 'guest' && !p.demoted);
+  const prover = listProvers(unitePeople(people, acts), email)[0]?.party.people[0];
+  return groups.find(g => prover !== undefined && g.people.includes(prover)) ?? null;
+}

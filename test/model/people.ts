@@ -1,0 +1,282 @@
+import { type Claim, compareKeys, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
+import type { FactStep, Scalar, WriteStep } from './steps.ts';
+
+/** Bounded: so many persons of one provider and namespace are tied by one address or user id. */
+const MOST_TIED = 50;
+const MINUTE = 60_000_000;
+
+/** A delivery as it stands after its replays. */
+export interface Entry {
+  key: Key;
+  step: FactStep;
+  /** Lists are only added by a replay. */
+  lists: Set<string>;
+  /** A removal is never taken back, by a replay neither. */
+  onDelete: 'unsubscribe' | 'delete' | 'ignore';
+}
+
+/** What the API, a link or an import did, with whom it found. */
+export type Act =
+  | { kind: 'write'; key: Key; step: WriteStep; anchor: Anchor; setsEmail: string | null; made: boolean }
+  | { kind: 'consent'; key: Key; subscribed: boolean; emails: string[]; people: string[] }
+  | { kind: 'removal'; key: Key; people: string[]; emails: string[] };
+export type WriteAct = Extract<Act, { kind: 'write' }>;
+
+/** With whom a write stays: a person, or an address with those who were there. */
+export type Anchor = { person: string } | { email: string; people: string[] };
+
+/** A time during which a person showed an address, and since when it was proven theirs. */
+export interface Stay {
+  email: string;
+  key: Key;
+  proof: Key | null;
+  until: number;
+}
+
+export type Kind = 'user' | 'payer' | 'guest' | 'api';
+
+export interface Person {
+  id: string;
+  kind: Kind;
+  provider: string;
+  namespace: string;
+  /** What of it may still be shown: nothing from before a removal, nothing after its death. */
+  entries: Entry[];
+  /** When the first of these happened. */
+  since: Key | null;
+  /** When its deletion happened. */
+  death: Key | null;
+  stays: Stay[];
+  /** What it shows now by itself. */
+  current: Stay | null;
+  /** An unproven sign-up that holds no address counts for nothing. */
+  withheld: boolean;
+  /** Facts before count from here (the moment of proof). */
+  countsFrom: Key | null;
+  userIds: string[];
+  /** One more than are tied: counts as address-only. */
+  demoted: boolean;
+  made: boolean;
+}
+
+export interface Cuts {
+  /** Removed contacts: nothing up to this instant is shown again. */
+  removed: Map<string, number>;
+  /** Withheld from the addresses of a removed contact. */
+  forgotten: Map<string, number>;
+}
+
+export function guestId(email: string): string {
+  return `guest ${email}`;
+}
+
+/** Ids that mean one person. Payment ids find a person and tie nothing. */
+export function identifyPeople(steps: FactStep[]): { ofStep(step: FactStep): string | null; ofId(id: string): string } {
+  const parents = new Map<string, string>();
+  const find = (id: string): string => {
+    const parent = parents.get(id);
+    return parent === undefined || parent === id ? id : find(parent);
+  };
+  const scope = (step: FactStep) => `${step.endpoint.provider} ${step.endpoint.namespace} `;
+  const isPayment = (id: string) => /^(pi|ch|py|in|cs|du|dp|re)_/.test(id);
+  const payments = new Map<string, string>();
+  for (const step of steps.toSorted((a, b) => compareKeys(keyOfFact(a), keyOfFact(b)))) {
+    if (step.fact.personId === null) continue;
+    const own = scope(step) + step.fact.personId;
+    for (const alias of step.fact.aliases) {
+      const other = scope(step) + alias;
+      if (isPayment(alias)) {
+        if (!payments.has(other)) payments.set(other, own);
+      } else {
+        const [a, b] = [find(own), find(other)].toSorted();
+        if (a !== b) parents.set(b!, a!);
+      }
+    }
+  }
+  const ofStep = (step: FactStep) => {
+    const { personId, aliases, email } = step.fact;
+    if (personId !== null) return find(payments.get(scope(step) + personId) ?? scope(step) + personId);
+    const byPayment = aliases.map(alias => payments.get(scope(step) + alias)).find(id => id !== undefined);
+    if (byPayment !== undefined) return find(byPayment);
+    return email === null ? null : guestId(email);
+  };
+  return { ofStep, ofId: find };
+}
+
+export function claimsOf<V>(
+  entries: Entry[],
+  readValue: (e: Entry) => V | null | undefined,
+  readFormer: (e: Entry) => V | null | undefined,
+): (Claim<V> & { entry: Entry })[] {
+  return entries.flatMap(entry => {
+    const value = readValue(entry);
+    if (value === null || value === undefined) return [];
+    return [{ key: entry.key, sentAt: entry.step.fact.sentAt, value, former: readFormer(entry), entry }];
+  });
+}
+
+function isPersonObject(entry: Entry): boolean {
+  return entry.step.fact.authority === 'person';
+}
+
+/** The runs of its address: those of the person object; copies count before it, and where there is none. */
+function listAddressRuns(entries: Entry[]) {
+  const email = (e: Entry) => e.step.fact.email;
+  const former = (e: Entry) => e.step.fact.former?.email;
+  const own = orderClaims<string, Claim<string> & { entry: Entry }>(
+    claimsOf(entries.filter(isPersonObject), email, former),
+  );
+  const copies = orderClaims<string, Claim<string> & { entry: Entry }>(
+    claimsOf(
+      entries.filter(e => !isPersonObject(e)),
+      email,
+      former,
+    ),
+  );
+  const before = copies.filter(c => own.length === 0 || compareKeys(c.key, own[0]!.key) < 0);
+  return groupRuns<string, Claim<string> & { entry: Entry }>([...before, ...own]);
+}
+
+function closeStays(stays: Omit<Stay, 'until'>[]): Stay[] {
+  return stays.map((stay, i) => ({ ...stay, until: stays[i + 1]?.key.instant ?? Number.POSITIVE_INFINITY }));
+}
+
+/** The deletion that ends it, as far as it has happened by then; `key` is its place among the facts of the row. */
+export function findDeath(entries: Entry[], asOf: number): { key: Key; happened: Key } | null {
+  const deaths = entries
+    .filter(e => e.step.fact.deletion && e.onDelete !== 'ignore' && happenedKey(e).instant <= asOf)
+    .toSorted((a, b) => compareKeys(a.key, b.key));
+  if (deaths.length === 0) return null;
+  return { key: deaths[0]!.key, happened: deaths.map(happenedKey).toSorted(compareKeys)[0]! };
+}
+
+export function happenedKey(entry: Entry): Key {
+  const { happenedAt } = entry.step.fact;
+  return happenedAt === undefined ? entry.key : { ...entry.key, instant: happenedAt * 1000 };
+}
+
+function kindOf(entry: Entry, id: string): Kind {
+  if (id.startsWith('guest ')) return 'guest';
+  return ['clerk', 'supabase'].includes(entry.step.endpoint.provider) ? 'user' : 'payer';
+}
+
+/** Everybody known as of a time, with the addresses that each shows by itself. */
+export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], cuts: Cuts, asOf: number): Person[] {
+  const people: Person[] = [];
+  const runsOfUsers = new Map<Person, ReturnType<typeof listAddressRuns>>();
+  for (const [id, all] of byPerson) {
+    const known = all.filter(e => e.key.instant <= asOf || (e.step.fact.deletion && happenedKey(e).instant <= asOf));
+    if (known.length === 0) continue;
+    const death = findDeath(known, asOf);
+    const spoken = known.filter(e => !e.step.fact.deletion && e.key.instant <= asOf);
+    const alive = spoken.filter(e => death === null || compareKeys(e.key, death.key) < 0);
+    const uncut = alive.filter(e => e.key.instant > (cuts.removed.get(id) ?? -1));
+    const entries = uncut.filter(e => e.key.instant > (cuts.forgotten.get(id) ?? -1));
+    const { provider, namespace } = all[0]!.step.endpoint;
+    const userIds = new Set(spoken.flatMap(e => (e.step.fact.userId === null ? [] : [e.step.fact.userId])));
+    const person: Person = {
+      id,
+      kind: kindOf(all[0]!, id),
+      provider,
+      namespace,
+      entries,
+      since: entries.map(e => e.key).toSorted(compareKeys)[0] ?? null,
+      death: death?.happened ?? null,
+      stays: [],
+      current: null,
+      withheld: false,
+      countsFrom: null,
+      userIds: [...userIds],
+      demoted: false,
+      made: false,
+    };
+    people.push(person);
+    const runs = listAddressRuns(uncut);
+    if (person.kind === 'user') runsOfUsers.set(person, runs);
+    else person.stays = closeStays(runs.map(r => ({ email: r.value, key: r.key, proof: null })));
+  }
+  people.push(...gatherApiContacts(acts));
+  admitUsers(people, runsOfUsers, acts, cuts);
+  for (const person of people) person.current = person.stays.at(-1) ?? null;
+  demoteFurther(people);
+  return people;
+}
+
+function gatherApiContacts(acts: WriteAct[]): Person[] {
+  const byId = Map.groupBy(
+    acts.filter(act => 'person' in act.anchor && act.anchor.person.startsWith('api ')),
+    act => (act.anchor as { person: string }).person,
+  );
+  return [...byId].map(([id, own]) => ({
+    id,
+    kind: 'api',
+    provider: 'api',
+    namespace: '',
+    entries: [],
+    since: own[0]!.key,
+    death: null,
+    stays: closeStays(
+      own.flatMap(act => (act.setsEmail === null ? [] : [{ email: act.setsEmail, key: act.key, proof: act.key }])),
+    ),
+    current: null,
+    withheld: false,
+    countsFrom: null,
+    userIds: [],
+    demoted: false,
+    made: own.some(act => act.made),
+  }));
+}
+
+/** Proven addresses are the user's. An unproven one only if nobody ever proved it, and no contact showed it a minute before. */
+function admitUsers(
+  people: Person[],
+  runsOfUsers: Map<Person, ReturnType<typeof listAddressRuns>>,
+  acts: WriteAct[],
+  cuts: Cuts,
+) {
+  const runs = [...runsOfUsers].flatMap(([person, own]) =>
+    own.map(run => ({ person, run, proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null })),
+  );
+  const isOwnAct = (person: Person, act: WriteAct) =>
+    ('person' in act.anchor && act.anchor.person === person.id) ||
+    (act.step.userId !== undefined && person.namespace === '' && person.userIds.includes(act.step.userId));
+  const isProvenByAnother = (person: Person, email: string) =>
+    runs.some(r => r.person !== person && r.proof !== null && r.run.value === email) ||
+    acts.some(act => act.setsEmail === email && !isOwnAct(person, act));
+  const shown = people
+    .filter(p => p.kind !== 'user')
+    .flatMap(person => person.stays.map(stay => ({ person, email: stay.email, instant: stay.key.instant })));
+
+  for (const { person, run, proof } of runs.toSorted((a, b) => compareKeys(a.run.key, b.run.key))) {
+    const start = run.key.instant;
+    const mayHold =
+      !isProvenByAnother(person, run.value) &&
+      !shown.some(s => s.person !== person && s.email === run.value && s.instant < start - MINUTE) &&
+      start > (cuts.forgotten.get(person.id) ?? -1);
+    if (mayHold) shown.push({ person, email: run.value, instant: start });
+    if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: 0 });
+    else if (proof !== null) person.stays.push({ email: run.value, key: proof, proof, until: 0 });
+  }
+  for (const [person, own] of runsOfUsers) {
+    person.stays = closeStays(person.stays);
+    person.withheld = person.stays.length === 0 && own.length > 0;
+    if (person.stays.length > 0 && own[0]!.key !== person.stays[0]!.key) person.countsFrom = person.stays[0]!.key;
+  }
+}
+
+/** Of the persons of one provider and namespace with one address or user id, those beyond the earliest 50 tie nothing. */
+function demoteFurther(people: Person[]) {
+  const living = people.filter(p => p.kind === 'user' || p.kind === 'payer');
+  const claims = living.flatMap(person => [
+    ...(person.current ? [{ person, value: `@ ${person.current.email}`, key: person.current.key }] : []),
+    ...(person.since ? person.userIds.map(value => ({ person, value: `id ${value}`, key: person.since! })) : []),
+  ]);
+  for (const same of Map.groupBy(claims, c => `${c.person.provider} ${c.person.namespace} ${c.value}`).values()) {
+    for (const { person } of same.toSorted((a, b) => compareKeys(a.key, b.key)).slice(MOST_TIED)) person.demoted = true;
+  }
+}
+
+export function pickScalarFormer(entry: Entry, property: string): Scalar | null | undefined {
+  const former = entry.step.settings.formerProperties;
+  return Object.hasOwn(former, property) ? former[property] : undefined;
+}
