@@ -56,6 +56,8 @@ class Partition {
   private readonly unitOf = new Map<View, Unit>();
   private readonly attached = new Map<Unit, Unit>();
   private readonly winners = new Map<string, Unit | null>();
+  /** Addresses that unproven users can't hold. */
+  private readonly refusals = new Map<Run, boolean>();
 
   constructor(private readonly views: View[]) {
     for (const view of views)
@@ -68,9 +70,8 @@ class Partition {
 
   groups(): Group[] {
     this.uniteById();
-    for (const view of this.views)
-      if (view.kind === 'user' && view.now && view.now.proven === null && this.isWithheld(view, view.now))
-        withhold(view);
+    for (const view of this.views) if (view.kind === 'user') this.admit(view);
+    this.uniteById(); // again: who is withheld ties nothing
     this.uniteProven();
     this.units = this.collectUnits();
     this.endSupersededClaims();
@@ -94,10 +95,36 @@ class Partition {
   }
 
   private uniteById(): void {
+    this.parent.clear();
     for (const view of this.views) {
-      this.parent.set(`#${view.id}`, this.root(`#${view.id}`));
+      if (view.withheld) continue;
       for (const tie of idTiesOf(view.identity)) this.unite(`#${view.id}`, tie);
     }
+  }
+
+  /** A user shows the last address that is theirs to hold; where there is none, nothing of them counts. */
+  private admit(view: View): void {
+    const first = view.runs.find(run => !this.isRefused(view, run) || run.proven !== null);
+    if (first && (first !== view.runs[0] || this.isRefused(view, first))) 
+      view.countsFrom = this.isRefused(view, first) ? claimOf(first) : first.from;
+    let now = view.now;
+    while (now && now.proven === null && this.isRefused(view, now)) {
+      now = view.runs[view.runs.indexOf(now) - 1] ?? null;
+    }
+    if (now === view.now) return;
+    view.own = now;
+    view.now = now;
+    if (now) now.to = null; // what came after it does not count
+    else view.withheld = true;
+  }
+
+  private isRefused(view: View, run: Run): boolean {
+    if (run.proven === run.from) return false;
+    const known = this.refusals.get(run);
+    if (known !== undefined) return known;
+    const refused = this.isWithheld(view, run);
+    this.refusals.set(run, refused);
+    return refused;
   }
 
   /** An unproven sign-up holds only an address that nobody ever proved and no contact showed a moment before. */
@@ -109,49 +136,61 @@ class Partition {
     return others.some(({ view: other, run: theirs }) => {
       if (theirs.proven !== null) return true;
       if (msOf(theirs.from) >= limit) return false;
-      return other.kind !== 'user' || !this.isWithheld(other, theirs);
+      return other.kind !== 'user' || !this.isRefused(other, theirs);
     });
   }
 
-  /** Who has an address proven while another one's proof of it stands is the same person; the first user proves an API contact's. */
+  /**
+   * An API contact of an address is for good one with the first user who proves it. Who shows one address with a proof that nobody's
+   * newer one ended is one; of two users of one provider the newer claim counts.
+   */
   private uniteProven(): void {
-    const pairs: { from: K; since: K; a: View; b: View }[] = [];
+    const users = this.scopesByRoot();
+    const join = (a: View, b: View) => {
+      const [x, y] = [this.root(`#${a.id}`), this.root(`#${b.id}`)];
+      const [ofX, ofY] = [users.get(x) ?? new Set<string>(), users.get(y) ?? new Set<string>()];
+      if (x === y || [...ofX].some(scope => ofY.has(scope))) return;
+      this.unite(x, y);
+      users.set(this.root(x), new Set([...ofX, ...ofY]));
+    };
     for (const all of this.showings.values()) {
       if (all.length < 2) continue;
       const proven = all.filter(
         ({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'),
       );
-      if (proven.length < 2) continue;
-      for (const later of proven)
-        for (const earlier of proven) {
-          const [x, y] = [claimOf(earlier.run), claimOf(later.run)];
-          if (earlier === later || x > y || (x === y && earlier.view.id > later.view.id)) continue;
-          const ended = endOf(earlier);
-          if (ended === null || ended > y) pairs.push({ from: y, since: x, a: earlier.view, b: later.view });
-        }
+      for (const made of proven.filter(({ view }) => addressOf(view.id) !== null)) {
+        const [first] = proven
+          .filter(each => each.view.kind === 'user' && meet(made, each))
+          .sort((a, b) => ascending(claimOf(a.run), claimOf(b.run)));
+        if (first) join(made.view, first.view);
+      }
+      const present = proven.filter(({ view, run }) => view.now === run).sort((a, b) => byClaim(a.view, b.view));
+      const together: Showing[] = [];
+      for (const each of present) {
+        if (!together.every(other => this.mayShare(each, other, users))) continue;
+        if (together[0]) join(together[0].view, each.view);
+        together.push(each);
+      }
     }
-    pairs.sort(
-      (p, q) =>
-        ascending(p.from, q.from) ||
-        ascending(q.since, p.since) ||
-        ascending(p.a.id, q.a.id) ||
-        ascending(p.b.id, q.b.id),
-    );
-    const users = new Map<string, Map<string, string>>(); // root → provider → its user
+  }
+
+  /** Users of different providers, both with a proof; one who is gone only with whom it was together. */
+  private mayShare(a: Showing, b: Showing, users: Map<string, Set<string>>): boolean {
+    const [x, y] = [this.root(`#${a.view.id}`), this.root(`#${b.view.id}`)];
+    if (x === y) return true;
+    if ([...(users.get(x) ?? [])].some(scope => users.get(y)?.has(scope))) return false;
+    return meet(a, b);
+  }
+
+  private scopesByRoot(): Map<string, Set<string>> {
+    const users = new Map<string, Set<string>>();
     for (const view of this.views) {
       const scope = this.scopeOf(view);
       if (scope === null) continue;
       const root = this.root(`#${view.id}`);
-      users.set(root, (users.get(root) ?? new Map()).set(scope, view.id));
+      users.set(root, (users.get(root) ?? new Set()).add(scope));
     }
-    for (const { a, b } of pairs) {
-      const [x, y] = [this.root(`#${a.id}`), this.root(`#${b.id}`)];
-      if (x === y) continue;
-      const [ofX, ofY] = [users.get(x) ?? new Map<string, string>(), users.get(y) ?? new Map<string, string>()];
-      if ([...ofX.keys()].some(scope => ofY.has(scope))) continue;
-      this.unite(x, y);
-      users.set(this.root(x), new Map([...ofX, ...ofY]));
-    }
+    return users;
   }
 
   /** Two of one scope are never one contact by address: users of one auth provider and namespace, user ids of the API's. */
@@ -167,6 +206,7 @@ class Partition {
       const unit = byRoot.get(root) ?? { views: [], anchor: false, email: null };
       byRoot.set(root, unit);
       unit.views.push(view);
+      view.unit = root;
       this.unitOf.set(view, unit);
       if (view.kind === 'user' || view.kind === 'apiContact') unit.anchor = true;
     }
@@ -216,6 +256,11 @@ class Partition {
     for (const unit of anchors) {
       unit.email = this.ownAddressOf(unit);
       if (unit.email === null) rest.push(unit);
+    }
+    // An unproven claim holds an address only where the contact shows it.
+    for (const [email, unit] of this.winners) {
+      if (!unit || unit.email === email) continue;
+      if (!unit.views.some(each => each.now?.email === email && each.now.proven !== null)) this.winners.delete(email);
     }
     const taken = new Set(anchors.flatMap(unit => unit.email ?? []));
     const open: { unit: Unit; view: View }[] = [];
@@ -283,7 +328,7 @@ class Partition {
       const winner = this.winners.get(email);
       const last = this.lastProver(email);
       const stayed = last && overlaps(payer.now, last.run) ? this.unitOf.get(last.view) : undefined;
-      const to = winner && !isGone(winner) ? winner : (stayed ?? winner);
+      const to = winner && showsProven(winner, email) ? winner : (stayed ?? winner);
       if (to) {
         this.attached.set(unit, to);
         if (to.email === null) this.moveTo(to, email);
@@ -380,13 +425,8 @@ class Partition {
 }
 
 const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
-const isGone = (unit: Unit) =>
-  unit.views.every(each => !each.live || each.kind === 'address' || each.kind === 'apiAddress');
-
-function withhold(view: View): void {
-  view.withheld = true;
-  view.now = null;
-}
+const showsProven = (unit: Unit, email: string) =>
+  unit.views.some(each => each.live && each.now?.email === email && each.now.proven !== null);
 
 /** When a showing ended: the identity moved on, or died. Null: it stands. */
 function endOf({ view, run }: Showing): K | null {
@@ -394,6 +434,13 @@ function endOf({ view, run }: Showing): K | null {
   const deaths = view.identity.registers.deaths.filter(each => each.onDelete !== 'ignore').map(each => each.h);
   const { erased } = view.identity.registers;
   return [...deaths, ...(erased ? [erased] : [])].sort(ascending)[0] ?? null;
+}
+
+/** Whether both had the address proven at one time. */
+function meet(a: Showing, b: Showing): boolean {
+  const [x, y] = [claimOf(a.run), claimOf(b.run)];
+  const [endA, endB] = [endOf(a), endOf(b)];
+  return (endA === null || y < endA) && (endB === null || x < endB);
 }
 
 /** Whether a run began before a proof of the address was over. */

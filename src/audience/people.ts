@@ -51,7 +51,7 @@ export function activeTiesOf(identity: Identity): string[] {
   if (address !== null) ties.add(emailTie(address));
   const view = viewOf(identity, null, '');
   for (const run of view?.runs ?? [])
-    if (run.to === null || (run.proven !== null && view?.kind !== 'payer')) ties.add(emailTie(run.email));
+    if (run.to === null || view?.kind !== 'payer') ties.add(emailTie(run.email)); // a user may fall back to a former one
   if (r.carrier !== undefined) ties.add(carrierTie(r.carrier));
   if (r.carries) ties.add(carrierTie(identity.id));
   return [...ties];

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Cause, ContactChange, Listener } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import { type Store, StoreUnavailable, type Tx } from '../db/store.ts';
@@ -61,6 +62,8 @@ export class PeopleWriter {
   readonly definitions: DefinitionsCache;
   private waiting: Item[] = [];
   private salt: string | null = null;
+  /** A batch begins outside of the transaction that found more waiting. */
+  private readonly outside = AsyncLocalStorage.snapshot();
 
   constructor(
     private readonly store: Store,
@@ -98,7 +101,11 @@ export class PeopleWriter {
   private add(item: Item): void {
     this.waiting.push(item);
     // A batch takes whatever waits when its turn comes; one for each write, so that none is left behind.
-    if (item.alone || this.waiting.length % MAX_BATCH === 1) void this.commitBatch();
+    if (item.alone || this.waiting.length % MAX_BATCH === 1) this.beginBatch();
+  }
+
+  private beginBatch(): void {
+    this.outside(() => void this.commitBatch());
   }
 
   private async commitBatch(): Promise<void> {
@@ -115,13 +122,14 @@ export class PeopleWriter {
               ? this.waiting.splice(0, 1)
               : this.waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
           taken = true;
-          if (this.waiting.length) void this.commitBatch();
+          if (this.waiting.length) this.beginBatch();
         }
         if (!items.length) return;
         ({ done, due } = await this.runBatch(tx, items));
       });
     } catch (error) {
-      return this.fail(taken ? items : this.waiting.splice(0), error);
+      if (!taken) items = this.waiting.splice(0);
+      return this.fail(items, error);
     }
     for (const { item, outcome, error } of done) {
       if (error) item.reject(error);

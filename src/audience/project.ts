@@ -4,8 +4,8 @@ import { type Consents, lastYes, maySend } from './consent.ts';
 import type { Group } from './partition.ts';
 import { ascending, type Contribution, type K, msOf } from './registers.ts';
 import type { Removals } from './removals.ts';
-import { lastStep, stepsOf } from './timeline.ts';
-import { isProven, type View } from './views.ts';
+import { lastStep, sinceOf, stepsOf } from './timeline.ts';
+import { countedKey, isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -34,44 +34,45 @@ export interface Won<T> {
   view: View;
 }
 
+const PAYER = 2;
+
 /** API and proven users before payers, before unproven users, before addresses alone. */
 function classOf(view: View): number {
   if (view.kind === 'apiContact' || view.kind === 'apiAddress') return 3;
-  if (view.kind === 'user') return isProven(view) || view.runs.some(run => run.proven !== null) ? 3 : 1;
-  return view.kind === 'payer' ? 2 : 0;
+  if (view.kind === 'user') return isProven(view) ? 3 : 1;
+  return view.kind === 'payer' ? PAYER : 0;
 }
 
 type Text = 'f' | 'l';
 const FORMER = { f: (one: Contribution) => one.was?.f, l: (one: Contribution) => one.was?.l };
 
-/** A name by max (class, authority, order); among payers the longest known first, so that nobody renames another by its address. */
+/** A name by max (class, authority, time); among payers the longest known speaks, so that nobody renames another by its address. */
 export function findName(views: View[], field: Text): Won<string | null> | null {
-  let top: (Won<string | null> & { rank: number; a: number }) | null = null;
+  const said: Ranked[] = [];
   for (const view of views) {
     if (view.withheld) continue;
-    const step = lastStep(stepsOf(view.facts, one => one[field], FORMER[field]));
+    const steps = stepsOf(view.facts, one => one[field], FORMER[field]);
+    const step = lastStep(steps);
     if (!step) continue;
     const rank = classOf(view);
-    const one = { value: step.v, k: step.k, view, rank, a: rank === 3 ? 1 : step.a };
-    if (!top || winsOver(one, top)) top = one;
+    const a = view.identity.registers.class === 'api' ? 1 : step.a;
+    said.push({ value: step.v, k: countedKey(view, sinceOf(steps, step)), view, rank, a });
+  }
+  const [spokesman] = said.filter(each => each.rank === PAYER).sort((x, y) => byKnown(x.view, y.view));
+  let top: Ranked | null = null;
+  for (const each of said) {
+    if (each.rank === PAYER && each.view.unit !== spokesman?.view.unit) continue;
+    if (!top || each.rank > top.rank || (each.rank === top.rank && (each.a > top.a || (each.a === top.a && each.k > top.k))))
+      top = each;
   }
   return top;
 }
 
-interface Ranked {
+const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+
+interface Ranked extends Won<string | null> {
   rank: number;
   a: number;
-  k: K;
-  view: View;
-}
-
-function winsOver(one: Ranked, top: Ranked): boolean {
-  if (one.rank !== top.rank) return one.rank > top.rank;
-  if (one.rank === 2) {
-    const known = ascending(one.view.first, top.view.first) || ascending(one.view.id, top.view.id);
-    if (known) return known < 0;
-  }
-  return one.a !== top.a ? one.a > top.a : one.k > top.k;
 }
 
 /** Of each custom property the newest value that fits its type; null removes. */
@@ -86,10 +87,12 @@ export function findProperties(views: View[], typeOf: Definitions['typeOf']): Ma
         view.facts,
         one => (one.c && Object.hasOwn(one.c, key) ? one.c[key] : undefined),
         one => (one.was?.c && Object.hasOwn(one.was.c, key) ? one.was.c[key] : undefined),
+        false,
       );
       const type = typeOf(key);
       for (let i = steps.length - 1; i >= 0; i--) {
-        const { v, k } = steps[i]!;
+        const { v } = steps[i]!;
+        const k = countedKey(view, sinceOf(steps, steps[i]!));
         const value =
           v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
         if (value === undefined) continue;
@@ -121,8 +124,10 @@ function findUserId(views: View[], email: string): string | null {
   if (api) return api.value;
   const shows = (view: View) =>
     view.runs.some(run => run.proven !== null) || view.now?.email === email || view.now === null;
+  // The id of who is gone shows only while nobody else is here.
+  const isLeft = views.some(view => view.live && view.kind !== 'address' && view.kind !== 'apiAddress');
   const [auth] = views
-    .filter(view => view.kind === 'user' && view.live && !view.withheld && shows(view))
+    .filter(view => view.kind === 'user' && (view.live || !isLeft) && !view.withheld && shows(view))
     .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id));
   return auth?.identity.registers.personId ?? external?.value ?? null;
 }
@@ -137,11 +142,11 @@ function findOrigin(views: View[], email: string) {
     if (view.withheld) continue;
     const api = view.identity.registers.class === 'api';
     for (const one of view.facts) {
-      if (one.setSource !== undefined && better(source, one.k, true))
-        source = { k: one.k, v: one.setSource, set: true };
-      if (one.source !== undefined && (one.e !== undefined || one.made) && better(source, one.k, false))
-        source = { k: one.k, v: one.source, set: false };
-      if (one.group !== undefined && better(group, one.k, api)) group = { k: one.k, v: one.group, set: api };
+      const k = countedKey(view, one.k);
+      if (one.setSource !== undefined && better(source, k, true)) source = { k, v: one.setSource, set: true };
+      if (one.source !== undefined && (one.e !== undefined || one.made) && better(source, k, false))
+        source = { k, v: one.source, set: false };
+      if (one.group !== undefined && better(group, k, api)) group = { k, v: one.group, set: api };
     }
   }
   return { source: source?.v ?? '', userGroup: group?.v ?? '', email };
@@ -158,7 +163,7 @@ function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList
       for (const [id, on] of Object.entries(one.lists ?? {})) {
         if (!hasList(id)) continue;
         if (!api) {
-          if (subscribedAt(msOf(one.k))) out.add(id);
+          if (subscribedAt(msOf(countedKey(view, one.k)))) out.add(id);
         } else if (!on || subscribedAt(msOf(one.k))) {
           const had = said.get(id);
           if (!had || one.k > had.k) said.set(id, { k: one.k, on });

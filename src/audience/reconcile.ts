@@ -47,8 +47,15 @@ export function groupsOf(all: Identity[]): { groups: Group[]; removals: Removals
 }
 
 /** Writes the contacts that follow from what is known around `focus`, whose change caused it. `now` in ms. */
-export function reconcile(people: People, focus: string, now: number, also: string[] = []): Reconciled {
-  const { all, whole } = people.around([focus, ...also]);
+/** `also` and `values`: identities and ties that belonged to it before. */
+export function reconcile(
+  people: People,
+  focus: string,
+  now: number,
+  also: string[] = [],
+  values: string[] = [],
+): Reconciled {
+  const { all, whole } = people.around([focus, ...also], values);
   const { groups, removals } = groupsOf(all);
   const plans: Plan[] = groups
     .filter(group => group.views.every(view => whole.has(view.id)))

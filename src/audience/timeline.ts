@@ -16,89 +16,82 @@ export interface Step<T> {
   one: Contribution;
 }
 
+type Read<T> = (one: Contribution) => T | undefined;
+
 /**
  * One field of an identity through time. Facts of one time form a chain: next is the one whose former value is the value shown so
- * far. Where that says nothing: the sender's time, then the key.
+ * far. Where that says nothing: the sender's time, then the key. Without `authority` copies count like the person object.
  */
-export function stepsOf<T>(
-  facts: Contribution[],
-  value: (one: Contribution) => T | undefined,
-  former: (one: Contribution) => T | undefined,
-): Step<T>[] {
+export function stepsOf<T>(facts: Contribution[], value: Read<T>, former: Read<T | null>, authority = true): Step<T>[] {
   const out: Step<T>[] = [];
   let same: Step<T>[] = [];
   const flush = () => {
     if (same.length < 2) out.push(...same);
-    else out.push(...chained(same, out.findLast(each => each.a === 1)?.v, former));
+    else {
+      const own = same.filter(each => each.a === 1);
+      out.push(...same.filter(each => each.a === 0));
+      out.push(...(own.length < 2 ? own : chained(own, out.findLast(each => each.a === 1)?.v ?? null, former)));
+    }
     same = [];
   };
   for (const one of facts) {
     const v = value(one);
     if (v === undefined) continue;
     if (same.length && timeOf(same[0]!.k) !== timeOf(one.k)) flush();
-    same.push({ k: one.k, a: one.a ?? 0, v, one });
+    same.push({ k: one.k, a: authority ? (one.a ?? 0) : 1, v, one });
   }
   flush();
   return out;
 }
 
+const MOST_TRIED = 8; // facts of one time of which every order is tried
+
 /** Facts of one time in their order. `shown`: the value before them. */
-function chained<T>(same: Step<T>[], shown: T | undefined, former: (one: Contribution) => T | undefined): Step<T>[] {
-  const left = [...same].sort(
-    (x, y) => x.a - y.a || (x.one.s ?? 0) - (y.one.s ?? 0) || (x.k < y.k ? -1 : x.k > y.k ? 1 : 0),
-  );
-  const out: Step<T>[] = left.filter(each => each.a === 0);
-  const open = left.filter(each => each.a === 1);
-  let now = shown;
-  while (open.length) {
-    const next = nextOf(open, now, former);
-    open.splice(open.indexOf(next), 1);
+function chained<T>(same: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
+  const open = [...same].sort((x, y) => (x.one.s ?? 0) - (y.one.s ?? 0) || (x.k < y.k ? -1 : x.k > y.k ? 1 : 0));
+  if (open.length <= MOST_TRIED) {
+    const whole = chainFrom(open, shown, former);
+    if (whole) return whole;
+    // Nobody starts from the value shown (its fact is not here): begin with one that follows from none of the others.
+    const starts = open.filter(each => {
+      const before = former(each.one);
+      return before === undefined || !open.some(other => other !== each && other.v === before);
+    });
+    for (const first of [...starts, ...open]) {
+      const rest = chainFrom(without(open, first), first.v, former);
+      if (rest) return [first, ...rest];
+    }
+  }
+  const out: Step<T>[] = [];
+  for (let left = open, now = shown; left.length; ) {
+    const next = candidates(left, now, former)[0] ?? left[0]!;
     out.push(next);
+    left = without(left, next);
     now = next.v;
   }
   return out;
 }
 
-function nextOf<T>(open: Step<T>[], now: T | undefined, former: (one: Contribution) => T | undefined): Step<T> {
-  const follows = open.filter(each => now !== undefined && former(each.one) === now);
-  if (follows.length) {
-    // One that leads back here goes before one that leads away for good, else the others would be left over.
-    const back = follows.find(
-      each =>
-        follows.length === 1 ||
-        leadsTo(
-          open.filter(other => other !== each),
-          each.v,
-          now,
-          former,
-        ),
-    );
-    return back ?? follows[0]!;
-  }
-  const silent = open.find(each => former(each.one) === undefined);
-  const starts = open.filter(each => {
-    const before = former(each.one);
-    return before === undefined || !open.some(other => other !== each && other.v === before);
-  });
-  return starts[0] ?? silent ?? open[0]!;
+const without = <T>(steps: Step<T>[], gone: Step<T>): Step<T>[] => steps.filter(each => each !== gone);
+
+/** Who may come next: repeats of the value shown, then who changes it, then those that do not say. */
+function candidates<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
+  const silent = open.filter(each => former(each.one) === undefined);
+  const follows = open.filter(each => former(each.one) === shown);
+  if (!follows.length) return silent;
+  const isRepeat = (each: Step<T>) => each.v === shown;
+  const others = (each: Step<T>) => each.v !== shown;
+  return [...follows.filter(isRepeat), ...silent.filter(isRepeat), ...follows.filter(others), ...silent.filter(others)];
 }
 
-function leadsTo<T>(
-  open: Step<T>[],
-  from: T,
-  to: T | undefined,
-  former: (one: Contribution) => T | undefined,
-): boolean {
-  if (from === to) return true;
-  const next = open.filter(each => former(each.one) === from);
-  return next.some(each =>
-    leadsTo(
-      open.filter(other => other !== each),
-      each.v,
-      to,
-      former,
-    ),
-  );
+/** A chain of all of them from a value, or null. */
+function chainFrom<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] | null {
+  if (!open.length) return [];
+  for (const next of candidates(open, shown, former)) {
+    const rest = chainFrom(without(open, next), next.v, former);
+    if (rest) return [next, ...rest];
+  }
+  return null;
 }
 
 /** The facts of an identity that count: before its death, and by `until` where the past is asked for. */
@@ -120,7 +113,7 @@ export function runsOf(facts: Contribution[]): Run[] {
   const steps = stepsOf(
     facts,
     one => one.e,
-    one => one.was?.e ?? undefined,
+    one => one.was?.e,
   );
   const first = steps.findIndex(each => each.a === 1);
   const counting =
@@ -140,12 +133,12 @@ export function runsOf(facts: Contribution[]): Run[] {
   return runs;
 }
 
-/** The first of a run of equal values that stands at the end: since when it is said. */
-export function sinceOf<T>(steps: Step<T>[]): K | null {
-  const last = lastStep(steps);
-  if (!last) return null;
+/** Since when a value is said: the first fact of the unbroken run that a step ends. Copies do not break the person object's. */
+export function sinceOf<T>(steps: Step<T>[], last: Step<T>): K {
   let since = last.k;
-  for (const each of steps.filter(step => step.a === last.a).reverse()) {
+  for (let i = steps.indexOf(last); i >= 0; i--) {
+    const each = steps[i]!;
+    if (each.a !== last.a) continue;
     if (each.v !== last.v) break;
     since = each.k;
   }

@@ -25,10 +25,16 @@ export interface View {
   /** The earliest of all facts, forgotten ones too. */
   first: K;
   runs: Run[];
-  /** The address it shows, or showed last when it died. */
+  /** Its own last address that is theirs to hold. */
+  own: Run | null;
+  /** The address it shows, or showed last when it died: its own, unless somebody else has it now. */
   now: Run | null;
   /** Nothing of it counts: an unproven sign-up with somebody else's address. */
   withheld: boolean;
+  /** Who is one with it by id for good; set by the partition. */
+  unit: string;
+  /** What an unproven sign-up said while it was withheld counts from the moment of proof. Empty: it always counted. */
+  countsFrom: K;
 }
 
 export const namespaceOf = (provider: string) => provider.slice(provider.indexOf('@') + 1 || provider.length);
@@ -48,7 +54,9 @@ function kindOf({ id, registers }: Identity, facts: Contribution[]): Kind {
 }
 
 /** Whether a user's or API contact's present address is proven theirs. */
-export const isProven = (view: View): boolean => view.now?.proven != null;
+export const isProven = (view: View): boolean => view.own?.proven != null;
+/** The time that a fact counts with. */
+export const countedKey = (view: View, k: K): K => (view.countsFrom > k ? view.countsFrom : k);
 /** The moment since when a claim of an address counts: that of its proof, where there is one. */
 export const claimOf = (run: Run): K => run.proven ?? run.from;
 
@@ -95,7 +103,10 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
     live: died === null,
     first: r.first,
     runs,
+    own: runs.at(-1) ?? null,
     now: runs.at(-1) ?? null,
     withheld: false,
+    unit: identity.id,
+    countsFrom: '',
   };
 }

@@ -96,7 +96,7 @@ export async function updateRows(
       const row = `(${['?', ...columns.map(() => '?')].join(', ')})`;
       const value = (each: SetColumn) => (each.integer ? `cast(v.${each.name} as bigint)` : `v.${each.name}`);
       const set = columns.filter(each => !only.includes(each.name)).map(each => `${each.name} = ${value(each)}`);
-      text = `with v (${[key, ...columns.map(each => each.name)].join(', ')}) as (values ${Array(size).fill(row).join(', ')}) update ${table} as t set ${[...set, ...(rest ? [rest] : [])].join(', ')} from v where t.${key} = v.${key}${fence && ` and ${fence}`} returning t.${key}`;
+      text = `with v (${['row_key', ...columns.map(each => each.name)].join(', ')}) as (values ${Array(size).fill(row).join(', ')}) update ${table} as t set ${[...set, ...(rest ? [rest] : [])].join(', ')} from v where t.${key} = v.row_key${fence && ` and ${fence}`} returning ${key}`;
       texts.set(name, text);
     }
     const changed = await query(tx, text, rows.slice(at, at + size).flat());

@@ -1,6 +1,6 @@
 import { coerce, typeOfValue } from '../audience/coerce.ts';
 import { userTie } from '../audience/partition.ts';
-import { emailTie, MAX_TIED, type People } from '../audience/people.ts';
+import { activeTiesOf, emailTie, MAX_TIED, type People } from '../audience/people.ts';
 import { type Reconciled, reconcile } from '../audience/reconcile.ts';
 import {
   deathOf,
@@ -124,7 +124,7 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   const registers = joinFact(before?.registers ?? emptyRegisters(joining.class, personId), joining);
   people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
-  const reconciled = reconcile(people, target, now);
+  const reconciled = reconcile(people, target, now, [], before ? activeTiesOf(before) : []);
   effects.push(...reconciled.effects);
   if (reconciled.withheld)
     effects.push({ kind: 'link.withheld', reason: 'an unproven sign-up with an address that somebody else has' });

@@ -139,19 +139,12 @@ function chooseUserGroup(group: Group, acts: WriteAct[]): string {
   return findEarliest(group, e => Boolean(e.step.settings.userGroup))?.step.settings.userGroup ?? '';
 }
 
-/** An unproven user's id shows only on the contact that it made itself. */
-function hasContact(user: Person, group: Group): boolean {
-  if (user.current === null || user.current.proof !== null) return true;
-  const stays = group.people.flatMap(p => p.stays.filter(stay => stay.email === user.current!.email));
-  return stays.every(stay => compareKeys(user.current!.key, stay.key) <= 0);
-}
-
 /** Set by the API, else the earliest auth id, else Polar's external id; of who is gone only when nobody is left. */
 function chooseUserId(group: Group, acts: WriteAct[]): string | null {
   const said = acts.findLast(act => act.step.userId !== undefined);
   if (said) return said.step.userId!;
   const known = group.people.filter(p => !p.demoted).toSorted(compareSince);
-  const users = known.filter(p => isUser(p) && hasContact(p, group));
+  const users = known.filter(isUser);
   const gone = users.filter(p => !isAlive(p)).flatMap(p => p.userIds);
   const isLeft = known.some(p => p.kind !== 'guest' && isAlive(p));
   const living = users.filter(isAlive).flatMap(p => p.userIds);

@@ -235,11 +235,15 @@ function admitUsers(
   cuts: Cuts,
 ) {
   const runs = [...runsOfUsers].flatMap(([person, own]) =>
-    own.map(run => ({ person, run, proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null })),
+    own.map((run, place) => ({ person, run, place, proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null })),
   );
   const isOwnAct = (person: Person, act: WriteAct) =>
     ('person' in act.anchor && act.anchor.person === person.id) ||
     (act.step.userId !== undefined && person.namespace === '' && person.userIds.includes(act.step.userId));
+  const isSame = (other: Person, person: Person) =>
+    other === person ||
+    (other.namespace === person.namespace && other.userIds.some(id => person.userIds.includes(id))) ||
+    acts.some(act => 'person' in act.anchor && act.anchor.person === other.id && isOwnAct(person, act));
   const isProvenByAnother = (person: Person, email: string) =>
     runs.some(r => r.person !== person && r.proof !== null && r.run.value === email) ||
     acts.some(act => act.setsEmail === email && !isOwnAct(person, act));
@@ -247,11 +251,11 @@ function admitUsers(
     .filter(p => p.kind !== 'user')
     .flatMap(person => person.stays.map(stay => ({ person, email: stay.email, instant: stay.key.instant })));
 
-  for (const { person, run, proof } of runs.toSorted((a, b) => compareKeys(a.run.key, b.run.key))) {
+  for (const { person, run, proof } of runs.toSorted((a, b) => (a.person === b.person ? a.place - b.place : compareKeys(a.run.key, b.run.key)))) {
     const start = run.key.instant;
     const mayHold =
       !isProvenByAnother(person, run.value) &&
-      !shown.some(s => s.person !== person && s.email === run.value && s.instant < start - MINUTE) &&
+      !shown.some(s => !isSame(s.person, person) && s.email === run.value && s.instant < start - MINUTE) &&
       start > (cuts.forgotten.get(person.id) ?? -1);
     if (mayHold) shown.push({ person, email: run.value, instant: start });
     if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: 0 });
