@@ -26,7 +26,8 @@ export const userTie = (namespace: string, userId: string) =>
 export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
   const namespace = namespaceOf(provider);
   const ties = [...r.aliases];
-  if (r.class === 'auth' && r.personId !== null) ties.push(userTie(namespace, r.personId));
+  // Of a person whose deletion is all that is known, the id ties nobody.
+  if (r.class === 'auth' && r.personId !== null && r.first !== '~') ties.push(userTie(namespace, r.personId));
   // An API write by user id names a namespace in the id itself: `user@ns:42`.
   if (r.class === 'api' && r.personId !== null && addressOf(id) === null) ties.push(userTie('', r.personId));
   for (const each of r.facts) if (each.userId !== undefined) ties.push(userTie(namespace, each.userId));
@@ -76,8 +77,10 @@ class Partition {
     this.units = this.collectUnits();
     this.endSupersededClaims();
     this.contestAddresses();
-    this.locateAnchors();
-    this.attachPayers();
+    const homeless = this.locateAnchors();
+    const free = this.attachStayers();
+    this.locateGone(homeless);
+    this.attachPayers(free);
     this.attachAddresses();
     return this.collectGroups();
   }
@@ -104,6 +107,7 @@ class Partition {
 
   /** A user shows the last address that is theirs to hold; where there is none, nothing of them counts. */
   private admit(view: View): void {
+    if (!view.runs.length && view.forgot) view.withheld = true;
     const first = view.runs.find(run => !this.isRefused(view, run) || run.proven !== null);
     if (first && (first !== view.runs[0] || this.isRefused(view, first))) 
       view.countsFrom = this.isRefused(view, first) ? claimOf(first) : first.from;
@@ -250,7 +254,7 @@ class Partition {
   }
 
   /** Where a contact with a user or of the API is: its own addresses first, else those of its payers that no other user has. */
-  private locateAnchors(): void {
+  private locateAnchors(): Unit[] {
     const anchors = this.units.filter(unit => unit.anchor);
     const rest: Unit[] = [];
     for (const unit of anchors) {
@@ -274,20 +278,21 @@ class Partition {
       taken.add(email);
       this.winners.set(email, unit);
     }
-    // Who is gone keeps the address until a living identity shows it.
-    const gone = rest
-      .filter(unit => unit.email === null)
-      .flatMap(unit =>
-        unit.views.filter(each => !each.live && each.now && each.kind === 'user').map(view => ({ unit, view })),
-      )
-      .sort((p, q) => ascending(claimOf(q.view.now!), claimOf(p.view.now!)) || ascending(p.view.id, q.view.id));
-    for (const { unit, view } of gone) {
-      const email = view.now!.email;
-      if (unit.email !== null || this.winners.has(email) || taken.has(email)) continue;
-      unit.email = email;
-      taken.add(email);
-      this.winners.set(email, unit);
-    }
+    return rest;
+  }
+
+  /** Who is gone keeps the address until a living identity shows it; its payer's address is the last resort. */
+  private locateGone(homeless: Unit[]): void {
+    const rank = (view: View) => (view.kind === 'user' ? 0 : 1);
+    const gone = homeless
+      .flatMap(unit => unit.views.filter(each => !each.live && each.now).map(view => ({ unit, view })))
+      .sort(
+        (p, q) =>
+          rank(p.view) - rank(q.view) ||
+          ascending(claimOf(q.view.now!), claimOf(p.view.now!)) ||
+          ascending(p.view.id, q.view.id),
+      );
+    for (const { unit, view } of gone) if (unit.email === null) this.moveTo(unit, view.now!.email);
   }
 
   /** The address of its live users and of the API; a payer's goes before that of an unproven user. */
@@ -316,23 +321,36 @@ class Partition {
     return winner === undefined || winner === null || winner === unit;
   }
 
-  /** Payers are with whoever shows the address they show; before that with the user who moved on from it, if it was proven theirs meanwhile. */
-  private attachPayers(): void {
+  /** A payer stays with the user who moved on, if it showed the address while it was proven theirs, until another proves it. */
+  private attachStayers(): { unit: Unit; now: Run }[] {
+    const free: { unit: Unit; now: Run }[] = [];
     for (const unit of this.units) {
       if (unit.anchor) continue;
       const [payer] = unit.views
         .filter(each => each.kind === 'payer' && each.now)
-        .sort((a, b) => Number(b.live) - Number(a.live) || ascending(a.first, b.first) || ascending(a.id, b.id));
+        .sort(
+          (a, b) => Number(b.live) - Number(a.live) || ascending(a.first, b.first) || ascending(a.id, b.id),
+        );
       if (!payer?.now) continue;
-      const { email } = payer.now;
-      const winner = this.winners.get(email);
-      const last = this.lastProver(email);
-      const stayed = last && overlaps(payer.now, last.run) ? this.unitOf.get(last.view) : undefined;
-      const to = winner && showsProven(winner, email) ? winner : (stayed ?? winner);
-      if (to) {
-        this.attached.set(unit, to);
-        if (to.email === null) this.moveTo(to, email);
-      } else unit.email = email;
+      const { now } = payer;
+      const winner = this.winners.get(now.email);
+      const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email);
+      const home = last && overlaps(now, last.run) ? this.unitOf.get(last.view) : undefined;
+      if (!home) free.push({ unit, now });
+      else {
+        this.attached.set(unit, home);
+        if (home.email === null) this.moveTo(home, now.email);
+      }
+    }
+    return free;
+  }
+
+  /** The others are with whoever shows the address that they show now. */
+  private attachPayers(free: { unit: Unit; now: Run }[]): void {
+    for (const { unit, now } of free) {
+      const winner = this.winners.get(now.email);
+      if (winner) this.attached.set(unit, winner);
+      else unit.email = now.email;
     }
   }
 

@@ -3,9 +3,8 @@ import { coerce, type PropertyType } from './coerce.ts';
 import { type Consents, lastYes, maySend } from './consent.ts';
 import type { Group } from './partition.ts';
 import { ascending, type Contribution, type K, msOf } from './registers.ts';
-import type { Removals } from './removals.ts';
 import { lastStep, sinceOf, stepsOf } from './timeline.ts';
-import { countedKey, isProven, type View } from './views.ts';
+import { countedKey, isPerson, isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -105,35 +104,31 @@ export function findProperties(views: View[], typeOf: Definitions['typeOf']): Ma
   return out;
 }
 
-/** What the API set, else the earliest auth id whose address is proven or whose contact it is, else Polar's external id. */
-function findUserId(views: View[], email: string): string | null {
-  let api: Won<string> | null = null;
-  let external: Won<string> | null = null;
-  for (const view of views) {
-    if (view.withheld) continue;
-    for (const one of view.facts) {
-      if (one.userId === undefined) continue;
-      const isApi = view.identity.registers.class === 'api';
-      const had = isApi ? api : external;
-      if (had && had.k >= one.k) continue;
-      const won = { value: one.userId, k: one.k, view };
-      if (isApi) api = won;
-      else external = won;
-    }
-  }
-  if (api) return api.value;
-  const shows = (view: View) =>
-    view.runs.some(run => run.proven !== null) || view.now?.email === email || view.now === null;
-  // The id of who is gone shows only while nobody else is here.
-  const isLeft = views.some(view => view.live && view.kind !== 'address' && view.kind !== 'apiAddress');
-  const [auth] = views
-    .filter(view => view.kind === 'user' && (view.live || !isLeft) && !view.withheld && shows(view))
-    .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id));
-  return auth?.identity.registers.personId ?? external?.value ?? null;
+/** What the API set, else the earliest auth id, else Polar's external id. That of who is gone shows only while nobody else is here. */
+function findUserId(views: View[]): string | null {
+  const counting = views.filter(view => !view.withheld);
+  const newest = (of: View[], skip: (string | null)[] = []): string | null => {
+    let top: { k: K; v: string } | null = null;
+    for (const view of of)
+      for (const { userId, k } of view.facts)
+        if (userId !== undefined && !skip.includes(userId) && (!top || k > top.k)) top = { k, v: userId };
+    return top?.v ?? null;
+  };
+  const api = newest(counting.filter(view => view.identity.registers.class === 'api'));
+  if (api !== null) return api;
+  const isLeft = counting.some(view => view.live && view.kind !== 'address' && view.kind !== 'apiAddress');
+  const users = counting.filter(view => view.kind === 'user').sort(byKnown);
+  const [user] = users.filter(view => view.live || !isLeft);
+  if (user) return user.identity.registers.personId;
+  const gone = isLeft ? users.map(view => view.identity.registers.personId) : [];
+  return newest(
+    counting.filter(view => view.kind === 'payer' && (view.live || !isLeft)),
+    gone,
+  );
 }
 
 /** What the API set last, else what the earliest fact that has it says. */
-function findOrigin(views: View[], email: string) {
+function findOrigin(views: View[]) {
   let source: { k: K; v: string; set: boolean } | null = null;
   let group: { k: K; v: string; set: boolean } | null = null;
   const better = (had: { k: K; set: boolean } | null, k: K, set: boolean) =>
@@ -149,7 +144,7 @@ function findOrigin(views: View[], email: string) {
       if (one.group !== undefined && better(group, k, api)) group = { k, v: one.group, set: api };
     }
   }
-  return { source: source?.v ?? '', userGroup: group?.v ?? '', email };
+  return { source: source?.v ?? '', userGroup: group?.v ?? '' };
 }
 
 /** Joins by facts that came while subscribed; what the API said last of a list decides, and no webhook takes back that it left. */
@@ -178,42 +173,36 @@ function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList
   return [...out].sort(ascending);
 }
 
-/** When deletions that left nobody unsubscribed the contact, ms; null: somebody is here, or came since, or said yes since. */
-function silencedSince(views: View[], { silenced }: Removals): number | null {
-  if (!silenced.size) return null;
-  const here = views.some(
-    view =>
-      (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) || view.kind === 'apiContact',
-  );
-  if (here) return null;
+/** When the last of its persons was deleted, ms; null: somebody is here. */
+function silencedSince(views: View[]): number | null {
+  const isHere = (view: View) => (view.live && isPerson(view.identity) && !view.withheld) || view.kind === 'apiContact';
+  if (views.some(isHere)) return null;
   let last: K = '';
-  for (const view of views) {
-    const h = silenced.get(view.id);
-    if (h !== undefined && h > last) last = h;
-  }
+  for (const view of views)
+    for (const death of view.identity.registers.deaths)
+      if (death.onDelete !== 'ignore' && death.h > last) last = death.h;
   return last === '' ? null : msOf(last);
 }
 
 /** The contact of a group that shows an address. `now` in ms. */
 export function project(
   group: Group & { email: string },
-  removals: Removals,
   consents: Consents,
   definitions: Definitions,
   now: number,
 ): Projected {
   const { views, email } = group;
-  const silent = silencedSince(views, removals);
+  const silent = silencedSince(views);
   const subscribedAt = (ms: number) =>
     maySend(consents, views, email, ms) && (silent === null || ms < silent || lastYes(consents, views, email) > silent);
   const properties: [string, Scalar][] = [];
   for (const [key, { value }] of findProperties(views, definitions.typeOf))
     if (value !== null) properties.push([key, value]);
   properties.sort(([a], [b]) => ascending(a, b));
-  const { source, userGroup } = findOrigin(views, email);
+  const { source, userGroup } = findOrigin(views);
   return {
     email,
-    userId: findUserId(views, email),
+    userId: findUserId(views),
     firstName: findName(views, 'f')?.value ?? null,
     lastName: findName(views, 'l')?.value ?? null,
     source,

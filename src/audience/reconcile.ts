@@ -62,7 +62,7 @@ export function reconcile(
     .map(group => {
       const { email } = group;
       const projected =
-        email === null ? null : project({ ...group, email }, removals, people.consents, people.definitions, now);
+        email === null ? null : project({ ...group, email }, people.consents, people.definitions, now);
       return { group, projected, rows: [] };
     });
   const rows = assignRows(people, plans);

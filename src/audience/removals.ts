@@ -2,12 +2,10 @@ import { partition } from './partition.ts';
 import { ascending, type K, type OnDelete } from './registers.ts';
 import { diedBy, type Identity, isPerson, type View, viewOf } from './views.ts';
 
-/** What deletions did: what is forgotten of each identity, and contacts that nobody live was left in. */
+/** What deletions did. */
 export interface Removals {
   /** Identity id → whatever it said by then is not shown again. */
   forgotten: Map<string, K>;
-  /** Identity id → when its deletion left nobody and unsubscribed the contact. */
-  silenced: Map<string, K>;
 }
 
 interface Deletion {
@@ -16,7 +14,7 @@ interface Deletion {
   onDelete: OnDelete;
 }
 
-const NOTHING: Removals = { forgotten: new Map(), silenced: new Map() };
+const NOTHING: Removals = { forgotten: new Map() };
 
 /**
  * "Is anybody left?" is asked as of when each deletion happened, whatever arrived since; with nobody left, that deletion decides what
@@ -29,7 +27,7 @@ export function findRemovals(identities: Identity[]): Removals {
       if (each.onDelete !== 'ignore') deletions.push({ identity, h: each.h, onDelete: each.onDelete });
   if (!deletions.length) return NOTHING;
   deletions.sort((a, b) => ascending(a.h, b.h) || ascending(a.identity.id, b.identity.id));
-  const out: Removals = { forgotten: new Map(), silenced: new Map() };
+  const out: Removals = { forgotten: new Map() };
   for (const deletion of deletions) {
     const { identity, h, onDelete } = deletion;
     if (livesNearby(identity, identities, h, out)) continue;
@@ -37,10 +35,7 @@ export function findRemovals(identities: Identity[]): Removals {
     const groups = partition(views);
     const group = groups.find(each => each.views.some(view => view.id === identity.id));
     if (!group || group.views.some(isLeft)) continue;
-    if (onDelete === 'unsubscribe') {
-      out.silenced.set(identity.id, h);
-      continue;
-    }
+    if (onDelete === 'unsubscribe') continue;
     const addresses = new Set(group.views.flatMap(view => view.now?.email ?? []));
     if (group.email !== null) addresses.add(group.email);
     const withheld = views.filter(

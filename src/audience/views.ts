@@ -31,6 +31,8 @@ export interface View {
   now: Run | null;
   /** Nothing of it counts: an unproven sign-up with somebody else's address. */
   withheld: boolean;
+  /** Addresses that it showed are forgotten. */
+  forgot: boolean;
   /** Who is one with it by id for good; set by the partition. */
   unit: string;
   /** What an unproven sign-up said while it was withheld counts from the moment of proof. Empty: it always counted. */
@@ -106,6 +108,7 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
     own: runs.at(-1) ?? null,
     now: runs.at(-1) ?? null,
     withheld: false,
+    forgot: since !== '' && r.facts.some(each => each.e !== undefined && each.k <= since),
     unit: identity.id,
     countsFrom: '',
   };

@@ -7,7 +7,6 @@ import {
   type Cuts,
   type Entry,
   gatherPeople,
-  guestId,
   happenedKey,
   type Person,
   type WriteAct,
@@ -222,7 +221,7 @@ export class Timeline {
           : emails.includes(anchor.email) && anchor.people.some(id => ids.includes(id));
       if (isGone) this.anchors.delete(act);
     }
-    for (const id of [...ids, ...emails.map(guestId)]) this.cuts.removed.set(id, instant);
+    for (const id of ids) this.cuts.removed.set(id, instant);
     for (const person of this.people) {
       const claimed = person.withheld && person.entries.some(e => emails.includes(e.step.fact.email ?? ''));
       if (claimed) this.cuts.forgotten.set(person.id, instant);
