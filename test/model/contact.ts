@@ -148,8 +148,8 @@ function hasContact(user: Person, group: Group): boolean {
 
 /** Set by the API, else the earliest auth id, else Polar's external id; of who is gone only when nobody is left. */
 function chooseUserId(group: Group, acts: WriteAct[]): string | null {
-  const said = acts.findLast(act => act.step.userId !== undefined);
-  if (said) return said.step.userId!;
+  const said = acts.findLast(act => act.setsUserId !== null);
+  if (said) return said.setsUserId;
   const known = group.people.filter(p => !p.demoted).toSorted(compareSince);
   const users = known.filter(p => isUser(p) && hasContact(p, group));
   const gone = users.filter(p => !isAlive(p)).flatMap(p => p.userIds);

@@ -555,6 +555,17 @@ describe('names, groups and answers', () => {
     expect(runSteps([...steps, name(30, 'Eda')])).toMatchObject([{ firstName: 'Eda' }]);
   });
 
+  test('userId: one by which the API merely finds somebody is not set', () => {
+    const steps = [
+      tellFact(0, 'uuid_1', 'a@example.com'),
+      tellFact(10, 'user_1', 'a@example.com'),
+      writeContact(20, 'update', { userId: 'user_1', firstName: 'Zoe' }),
+    ];
+    expect(runSteps(steps)).toMatchObject([{ userId: 'uuid_1', firstName: 'Zoe' }]);
+    const set = writeContact(30, 'update', { email: 'a@example.com', userId: 'crm_9' });
+    expect(runSteps([...steps, set])).toMatchObject([{ userId: 'crm_9' }]);
+  });
+
   test('create of somebody known, two people in one write, and removal of nobody are refused', () => {
     const model = new Model();
     const take = (step: Step) => model.take(step);

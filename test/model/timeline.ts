@@ -68,7 +68,7 @@ export class Timeline {
   findByUserId(userId: string): { group: Group; person: string } | null {
     for (const group of this.groups) {
       if (!this.hasRow(group)) continue;
-      const said = this.listActs(group).find(act => act.step.userId === userId);
+      const said = this.listActs(group).find(act => act.setsUserId === userId);
       const known = group.people.filter(p => !p.demoted && p.namespace === '' && p.userIds.includes(userId));
       const person = known.toSorted((a, b) => Number(isUser(b)) - Number(isUser(a)))[0]?.id;
       const anchor = said && this.anchors.get(said)!;
