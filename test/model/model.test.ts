@@ -279,6 +279,10 @@ describe('hostile people', () => {
       tellFact(100, 'cus_evil', 'v1@example.com', { fact: { firstName: 'Mallory' } }),
     ];
     expect(findShown(steps, 'v1@example.com')).toMatchObject({ firstName: 'V1', subscribed: true });
+    const guest = [tellFact(0, 'guest', 'v1@example.com'), ...steps.slice(1)];
+    expect(findShown(guest, 'v1@example.com')?.subscribed).toBe(true);
+    const later = [...steps.slice(1), tellFact(200, 'guest', 'v1@example.com')];
+    expect(findShown(later, 'v1@example.com')?.subscribed).toBe(false);
   });
 });
 
@@ -586,6 +590,28 @@ describe('names, groups and answers', () => {
 });
 
 describe('random histories', () => {
+  test('a payer who typed everybody’s address and left again leaves no trace', () => {
+    const knobs = {
+      withDeletions: false,
+      withWrites: false,
+      withApiDeletes: false,
+      withUnproven: false,
+      withLinks: false,
+      withErasures: false,
+    };
+    const settings = { userGroup: 'Evil', properties: { plan: 'evil' } };
+    for (let seed = 1; seed <= 100; seed++) {
+      const steps = generateHistory(seed, { steps: 30, ...knobs });
+      const addresses = [...steps.flatMap(s => (s.kind === 'fact' ? (s.fact.email ?? []) : [])), 'evil@example.com'];
+      const evil = addresses.map((email, i) => {
+        const second = Math.floor((steps[Math.min(i, steps.length - 1)]!.arrivedAt - timeOf(0)) / 1000);
+        return tellFact(second + i, 'cus_evil', email, { fact: { firstName: 'Mallory' }, settings });
+      });
+      const mixed = [...steps, ...evil].toSorted((a, b) => a.arrivedAt - b.arrivedAt);
+      expect(runSteps(mixed).filter(c => c.email !== 'evil@example.com')).toEqual(runSteps(steps));
+    }
+  });
+
   test('facts between the same writes give the same contacts in any order of arrival', async () => {
     for (let seed = 1; seed <= 300; seed++) {
       const steps = generateHistory(seed, { steps: 30 });

@@ -238,7 +238,12 @@ export class Timeline {
     const others = group.people.filter(p => p.kind !== 'guest' && !p.demoted);
     const living = others.filter(isAlive);
     const voters = living.length > 0 ? living : others;
-    return voters.length > 0 && voters.every(isOut);
+    // Whoever bought at this address as a guest before them is somebody else, and in.
+    const arrivals = voters.flatMap(p => (p.current === null ? [] : [p.current.key.instant]));
+    const isGuestFirst = group.people.some(
+      p => p.kind === 'guest' && p.since !== null && p.since.instant < Math.min(...arrivals),
+    );
+    return voters.length > 0 && voters.every(isOut) && !isGuestFirst;
   }
 
   /** After a deletion with nobody left: until a new identity appears, or somebody says yes. */
