@@ -615,7 +615,11 @@ describe('random histories', () => {
   test('facts between the same writes give the same contacts in any order of arrival', async () => {
     for (let seed = 1; seed <= 300; seed++) {
       const steps = generateHistory(seed, { steps: 30 });
-      const expected = JSON.stringify(runSteps(steps));
+      const contacts = runSteps(steps);
+      expect(new Set(contacts.map(c => c.email)).size).toBe(contacts.length);
+      const userIds = contacts.flatMap(c => c.userId ?? []);
+      expect(new Set(userIds).size).toBe(userIds.length);
+      const expected = JSON.stringify(contacts);
       for (let order = 1; order <= 5; order++) {
         const mix = (some: Step[]) => shuffle(some, seed * 10 + order);
         if (JSON.stringify(runSteps(mix(steps))) === expected) continue;
