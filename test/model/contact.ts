@@ -141,8 +141,8 @@ function chooseUserGroup(group: Group, acts: WriteAct[]): string {
 
 /** Set by the API, else the earliest auth id, else Polar's external id; of who is gone only when nobody is left. */
 function chooseUserId(group: Group, acts: WriteAct[]): string | null {
-  const said = acts.findLast(act => act.step.userId !== undefined);
-  if (said) return said.step.userId!;
+  const said = acts.findLast(act => act.setsUserId !== null);
+  if (said) return said.setsUserId;
   const known = group.people.filter(p => !p.demoted).toSorted(compareSince);
   const users = known.filter(isUser);
   const gone = users.filter(p => !isAlive(p)).flatMap(p => p.userIds);

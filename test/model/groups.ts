@@ -51,8 +51,8 @@ function unitePeople(people: Person[], acts: WriteAct[]): Party[] {
   const idsSet = new Map<Person, Key>();
   for (const act of acts) {
     const person = people.find(p => 'person' in act.anchor && act.anchor.person === p.id);
-    if (!person || act.step.userId === undefined) continue;
-    tieByUserId(person, '', act.step.userId);
+    if (!person || act.setsUserId === null) continue;
+    tieByUserId(person, '', act.setsUserId);
     if (!idsSet.has(person)) idsSet.set(person, act.key);
   }
   // An API contact without a user id and the first user who proves its address are one, for good.

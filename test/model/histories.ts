@@ -210,8 +210,16 @@ class Generator {
     else account.proven = isAuth(account.provider);
   }
 
+  /** Now and then something comes of somebody who is gone already. */
+  private pickSpeaker(): Account | null {
+    const gone = this.accounts.filter(a => a.isGone);
+    const isErased = this.steps.some(s => s.kind === 'erase');
+    if (gone.length > 0 && !isErased && this.random.chance(0.06)) return this.random.pick(gone);
+    return this.pickAccount();
+  }
+
   private emitFromPerson() {
-    const account = this.pickAccount();
+    const account = this.pickSpeaker();
     if (!account) return;
     const before = { ...account };
     if (account.isKnown) this.change(account);

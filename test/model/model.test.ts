@@ -279,6 +279,10 @@ describe('hostile people', () => {
       tellFact(100, 'cus_evil', 'v1@example.com', { fact: { firstName: 'Mallory' } }),
     ];
     expect(findShown(steps, 'v1@example.com')).toMatchObject({ firstName: 'V1', subscribed: true });
+    const guest = [tellFact(0, 'guest', 'v1@example.com'), ...steps.slice(1)];
+    expect(findShown(guest, 'v1@example.com')?.subscribed).toBe(true);
+    const later = [...steps.slice(1), tellFact(200, 'guest', 'v1@example.com')];
+    expect(findShown(later, 'v1@example.com')?.subscribed).toBe(false);
   });
 });
 
@@ -555,6 +559,17 @@ describe('names, groups and answers', () => {
     expect(runSteps([...steps, name(30, 'Eda')])).toMatchObject([{ firstName: 'Eda' }]);
   });
 
+  test('userId: one by which the API merely finds somebody is not set', () => {
+    const steps = [
+      tellFact(0, 'uuid_1', 'a@example.com'),
+      tellFact(10, 'user_1', 'a@example.com'),
+      writeContact(20, 'update', { userId: 'user_1', firstName: 'Zoe' }),
+    ];
+    expect(runSteps(steps)).toMatchObject([{ userId: 'uuid_1', firstName: 'Zoe' }]);
+    const set = writeContact(30, 'update', { email: 'a@example.com', userId: 'crm_9' });
+    expect(runSteps([...steps, set])).toMatchObject([{ userId: 'crm_9' }]);
+  });
+
   test('create of somebody known, two people in one write, and removal of nobody are refused', () => {
     const model = new Model();
     const take = (step: Step) => model.take(step);
@@ -575,10 +590,36 @@ describe('names, groups and answers', () => {
 });
 
 describe('random histories', () => {
+  test('a payer who typed everybody’s address and left again leaves no trace', () => {
+    const knobs = {
+      withDeletions: false,
+      withWrites: false,
+      withApiDeletes: false,
+      withUnproven: false,
+      withLinks: false,
+      withErasures: false,
+    };
+    const settings = { userGroup: 'Evil', properties: { plan: 'evil' } };
+    for (let seed = 1; seed <= 100; seed++) {
+      const steps = generateHistory(seed, { steps: 30, ...knobs });
+      const addresses = [...steps.flatMap(s => (s.kind === 'fact' ? (s.fact.email ?? []) : [])), 'evil@example.com'];
+      const evil = addresses.map((email, i) => {
+        const second = Math.floor((steps[Math.min(i, steps.length - 1)]!.arrivedAt - timeOf(0)) / 1000);
+        return tellFact(second + i, 'cus_evil', email, { fact: { firstName: 'Mallory' }, settings });
+      });
+      const mixed = [...steps, ...evil].toSorted((a, b) => a.arrivedAt - b.arrivedAt);
+      expect(runSteps(mixed).filter(c => c.email !== 'evil@example.com')).toEqual(runSteps(steps));
+    }
+  });
+
   test('facts between the same writes give the same contacts in any order of arrival', async () => {
     for (let seed = 1; seed <= 300; seed++) {
       const steps = generateHistory(seed, { steps: 30 });
-      const expected = JSON.stringify(runSteps(steps));
+      const contacts = runSteps(steps);
+      expect(new Set(contacts.map(c => c.email)).size).toBe(contacts.length);
+      const userIds = contacts.flatMap(c => c.userId ?? []);
+      expect(new Set(userIds).size).toBe(userIds.length);
+      const expected = JSON.stringify(contacts);
       for (let order = 1; order <= 5; order++) {
         const mix = (some: Step[]) => shuffle(some, seed * 10 + order);
         if (JSON.stringify(runSteps(mix(steps))) === expected) continue;

@@ -79,7 +79,8 @@ export class Model implements Audience {
     if (!group) {
       if (step.email === undefined) return 'refused';
       const person = `api ${this.calls}`;
-      this.acts.push({ kind: 'write', key, step, anchor: { person }, setsEmail: step.email, made: true });
+      const setsUserId = step.userId ?? null;
+      this.acts.push({ kind: 'write', key, step, anchor: { person }, setsEmail: step.email, setsUserId, made: true });
       this.recordConsent(step, [step.email], [step.email], [person]);
       return 'done';
     }
@@ -92,7 +93,8 @@ export class Model implements Audience {
       anchor = { person: payer?.id ?? `api ${this.calls}` };
       if (!payer) setsEmail = group.email;
     }
-    this.acts.push({ kind: 'write', key, step, anchor, setsEmail, made: false });
+    const setsUserId = byUserId ? null : (step.userId ?? null);
+    this.acts.push({ kind: 'write', key, step, anchor, setsEmail, setsUserId, made: false });
     const shown = [setsEmail ?? group.email, step.email].filter(email => email !== null && email !== undefined);
     this.recordConsent(step, shown, [...shown, ...listOwnEmails(timeline, group)], listIds(group));
     return 'done';

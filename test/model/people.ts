@@ -17,7 +17,16 @@ export interface Entry {
 
 /** What the API, a link or an import did, with whom it found. */
 export type Act =
-  | { kind: 'write'; key: Key; step: WriteStep; anchor: Anchor; setsEmail: string | null; made: boolean }
+  | {
+      kind: 'write';
+      key: Key;
+      step: WriteStep;
+      anchor: Anchor;
+      /** Set, and not merely what somebody was found by. */
+      setsEmail: string | null;
+      setsUserId: string | null;
+      made: boolean;
+    }
   | { kind: 'consent'; key: Key; subscribed: boolean; emails: string[]; people: string[] }
   | { kind: 'removal'; key: Key; people: string[]; emails: string[] };
 export type WriteAct = Extract<Act, { kind: 'write' }>;

@@ -67,7 +67,7 @@ export class Timeline {
   findByUserId(userId: string): { group: Group; person: string } | null {
     for (const group of this.groups) {
       if (!this.hasRow(group)) continue;
-      const said = this.listActs(group).find(act => act.step.userId === userId);
+      const said = this.listActs(group).find(act => act.setsUserId === userId);
       const known = group.people.filter(p => !p.demoted && p.namespace === '' && p.userIds.includes(userId));
       const person = known.toSorted((a, b) => Number(isUser(b)) - Number(isUser(a)))[0]?.id;
       const anchor = said && this.anchors.get(said)!;
@@ -237,7 +237,12 @@ export class Timeline {
     const others = group.people.filter(p => p.kind !== 'guest' && !p.demoted);
     const living = others.filter(isAlive);
     const voters = living.length > 0 ? living : others;
-    return voters.length > 0 && voters.every(isOut);
+    // Whoever bought at this address as a guest before them is somebody else, and in.
+    const arrivals = voters.flatMap(p => (p.current === null ? [] : [p.current.key.instant]));
+    const isGuestFirst = group.people.some(
+      p => p.kind === 'guest' && p.since !== null && p.since.instant < Math.min(...arrivals),
+    );
+    return voters.length > 0 && voters.every(isOut) && !isGuestFirst;
   }
 
   /** After a deletion with nobody left: until a new identity appears, or somebody says yes. */
