@@ -330,7 +330,7 @@ export function applyDeletion(
   const addresses = new Set([contact.email, ...views.flatMap(view => view.now?.email ?? [])]);
   const withheld = groupsOf(all)
     .groups.flatMap(group => group.views)
-    .filter(view => view.withheld && view.runs.some(run => run.to === null && addresses.has(run.email)));
+    .filter(view => view.withheld && view.claims.some(run => addresses.has(run.email)));
   for (const { identity } of views) people.changeRegisters(identity.id, { ...identity.registers, erased: k });
   for (const { identity } of withheld) people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
   const [focus] = views;

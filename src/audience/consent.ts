@@ -73,11 +73,12 @@ export function maySend(consents: Consents, views: View[], email: string | null,
   return !payers.length || !payers.every(isOut);
 }
 
-/** The newest explicit yes of an address or its persons, ms; 0: none. */
-export function lastYes(consents: Consents, views: View[], email: string | null): number {
+/** The newest explicit yes of an address or its persons by a moment, ms; 0: none. */
+export function lastYes(consents: Consents, views: View[], email: string | null, at: number): number {
   let last = 0;
   const subjects = [...subjectsOf(views), ...(email === null ? [] : [ofAddress(email)])];
   for (const subject of subjects)
-    for (const each of consents.get(subject) ?? []) if (each.subscribed && each.at > last) last = each.at;
+    for (const each of consents.get(subject) ?? [])
+      if (each.subscribed && each.at <= at && each.at > last) last = each.at;
   return last;
 }

@@ -37,7 +37,8 @@ export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
 /** Splits connected identities into contacts. Depends on the set only. */
 export function partition(views: View[]): Group[] {
   const [only] = views;
-  if (only && views.length === 1) return [{ views, email: only.now?.email ?? addressShownAlone(only) }];
+  if (only && views.length === 1 && (only.kind !== 'user' || only.since === ''))
+    return [{ views, email: only.now?.email ?? addressShownAlone(only) }];
   return new Partition(views).groups();
 }
 
@@ -61,8 +62,14 @@ class Partition {
   private readonly refusals = new Map<Run, boolean>();
 
   constructor(private readonly views: View[]) {
-    for (const view of views)
+    this.noteShowings();
+  }
+
+  private noteShowings(): void {
+    this.showings.clear();
+    for (const view of this.views)
       for (const run of view.runs) {
+        if (run.from <= view.since && !(view.live && run.proven !== null && run.proven > view.since)) continue;
         const known = this.showings.get(run.email);
         if (known) known.push({ view, run });
         else this.showings.set(run.email, [{ view, run }]);
@@ -71,14 +78,16 @@ class Partition {
 
   groups(): Group[] {
     this.uniteById();
-    for (const view of this.views) if (view.kind === 'user') this.admit(view);
+    const admitted = this.views.flatMap(view => (view.kind === 'user' ? [{ view, runs: this.admit(view) }] : []));
+    for (const { view, runs } of admitted) settleRuns(view, runs);
+    this.noteShowings();
     this.uniteById(); // again: who is withheld ties nothing
     this.uniteProven();
     this.units = this.collectUnits();
     this.endSupersededClaims();
     this.contestAddresses();
-    const homeless = this.locateAnchors();
-    const free = this.attachStayers();
+    const { stayers, free } = this.attachStayers();
+    const homeless = this.locateAnchors(stayers);
     this.locateGone(homeless);
     this.attachPayers(free);
     this.attachAddresses();
@@ -105,21 +114,13 @@ class Partition {
     }
   }
 
-  /** A user shows the last address that is theirs to hold; where there is none, nothing of them counts. */
-  private admit(view: View): void {
-    if (!view.runs.length && view.forgot) view.withheld = true;
-    const first = view.runs.find(run => !this.isRefused(view, run) || run.proven !== null);
-    if (first && (first !== view.runs[0] || this.isRefused(view, first))) 
-      view.countsFrom = this.isRefused(view, first) ? claimOf(first) : first.from;
-    let now = view.now;
-    while (now && now.proven === null && this.isRefused(view, now)) {
-      now = view.runs[view.runs.indexOf(now) - 1] ?? null;
-    }
-    if (now === view.now) return;
-    view.own = now;
-    view.now = now;
-    if (now) now.to = null; // what came after it does not count
-    else view.withheld = true;
+  /** The addresses that are a user's to hold, each from when it is; one that is refused counts from its proof, if there is any. */
+  private admit(view: View): Run[] {
+    const since = view.live ? view.since : '';
+    return view.runs.flatMap(run => {
+      if (run.from > since && !this.isRefused(view, run)) return [{ ...run }];
+      return run.proven !== null && run.proven > since ? [{ ...run, from: run.proven }] : [];
+    });
   }
 
   private isRefused(view: View, run: Run): boolean {
@@ -168,7 +169,9 @@ class Partition {
           .sort((a, b) => ascending(claimOf(a.run), claimOf(b.run)));
         if (first) join(made.view, first.view);
       }
-      const present = proven.filter(({ view, run }) => view.now === run).sort((a, b) => byClaim(a.view, b.view));
+      const present = proven
+        .filter(({ view, run }) => view.now === run && (view.live || !this.hasLiveAddress(view)))
+        .sort((a, b) => Number(b.view.live) - Number(a.view.live) || byClaim(a.view, b.view));
       const together: Showing[] = [];
       for (const each of present) {
         if (!together.every(other => this.mayShare(each, other, users))) continue;
@@ -184,6 +187,32 @@ class Partition {
     if (x === y) return true;
     if ([...(users.get(x) ?? [])].some(scope => users.get(y)?.has(scope))) return false;
     return meet(a, b);
+  }
+
+  /** Whether somebody who is gone had the address proven together with who has it now. */
+  private wereTogether(gone: View, winner: Unit): boolean {
+    const all = this.showings.get(gone.now?.email ?? '') ?? [];
+    const mine = all.find(({ view, run }) => view === gone && run === gone.now && run.proven !== null);
+    if (!mine || winner.views.some(view => view.kind === 'user' && view.identity.provider === gone.identity.provider))
+      return false;
+    return all.some(
+      each =>
+        winner.views.includes(each.view) && each.run === each.view.now && each.run.proven !== null && meet(mine, each),
+    );
+  }
+
+  /** Whether somebody live of the same unit shows an address. */
+  private hasLiveAddress(view: View): boolean {
+    const root = this.root(`#${view.id}`);
+    return this.views.some(
+      each =>
+        each !== view &&
+        each.live &&
+        each.now &&
+        !each.withheld &&
+        each.kind !== 'address' &&
+        this.root(`#${each.id}`) === root,
+    );
   }
 
   private scopesByRoot(): Map<string, Set<string>> {
@@ -224,7 +253,7 @@ class Partition {
       const api = unit.views.filter(each => each.kind === 'apiContact' && each.now);
       if (!api.length) continue;
       const claims = unit.views.filter(
-        each => (each.kind === 'user' && each.live && !each.withheld) || each.kind === 'apiContact',
+        each => (each.kind === 'user' && each.live && !each.withheld && isProven(each)) || each.kind === 'apiContact',
       );
       for (const view of api) {
         const newer = claims.filter(
@@ -253,67 +282,64 @@ class Partition {
     }
   }
 
-  /** Where a contact with a user or of the API is: its own addresses first, else those of its payers that no other user has. */
-  private locateAnchors(): Unit[] {
+  /**
+   * Where a contact with a user or of the API is: at its user's proven address or the one that the API set, else at that of a payer of
+   * its own, else at an unproven one, else where a payer is who stayed.
+   */
+  private locateAnchors(stayers: Map<Unit, Run[]>): Unit[] {
     const anchors = this.units.filter(unit => unit.anchor);
-    const rest: Unit[] = [];
-    for (const unit of anchors) {
-      unit.email = this.ownAddressOf(unit);
-      if (unit.email === null) rest.push(unit);
+    for (const unit of anchors) unit.email = this.provenAddressOf(unit);
+    const homeless = anchors.filter(unit => unit.email === null);
+    const wishes: { unit: Unit; run: Run }[] = [];
+    for (const unit of homeless) {
+      const own = unit.views.flatMap(view => (view.kind === 'payer' && view.live && view.now ? [view.now] : []));
+      const stayed = own.length || unprovenOf(unit) ? [] : (stayers.get(unit) ?? []);
+      for (const run of [...own, ...stayed]) wishes.push({ unit, run });
+    }
+    wishes.sort((p, q) => ascending(p.run.from, q.run.from));
+    for (const { unit, run } of wishes) if (unit.email === null) this.moveTo(unit, run.email);
+    for (const unit of homeless) {
+      const unproven = unprovenOf(unit);
+      if (unit.email === null && unproven) this.moveTo(unit, unproven.email);
+      for (const run of stayers.get(unit) ?? []) if (unit.email === null) this.moveTo(unit, run.email);
     }
     // An unproven claim holds an address only where the contact shows it.
     for (const [email, unit] of this.winners) {
       if (!unit || unit.email === email) continue;
       if (!unit.views.some(each => each.now?.email === email && each.now.proven !== null)) this.winners.delete(email);
     }
-    const taken = new Set(anchors.flatMap(unit => unit.email ?? []));
-    const open: { unit: Unit; view: View }[] = [];
-    for (const unit of rest)
-      for (const view of unit.views) if (view.kind === 'payer' && view.live && view.now) open.push({ unit, view });
-    open.sort((p, q) => ascending(p.view.first, q.view.first) || ascending(p.view.id, q.view.id));
-    for (const { unit, view } of open) {
-      const email = view.now!.email;
-      if (unit.email !== null || taken.has(email) || this.winners.has(email)) continue;
-      unit.email = email;
-      taken.add(email);
-      this.winners.set(email, unit);
-    }
-    return rest;
+    return homeless;
+  }
+
+  /** The address of its users, longest known first, and of the API: these compete by time. */
+  private provenAddressOf(unit: Unit): string | null {
+    const here = unit.views.filter(each => each.now && each.live && !each.withheld);
+    const [user] = here
+      .filter(each => each.kind === 'user' && each.now?.proven != null)
+      .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id));
+    const [api] = here
+      .filter(each => each.kind === 'apiContact')
+      .sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
+    if (user && api) return (claimOf(api.now!) > claimOf(user.now!) ? api : user).now!.email;
+    return (user ?? api)?.now?.email ?? null;
   }
 
   /** Who is gone keeps the address until a living identity shows it; its payer's address is the last resort. */
   private locateGone(homeless: Unit[]): void {
-    const rank = (view: View) => (view.kind === 'user' ? 0 : 1);
+    const known = (a: View, b: View) =>
+      Number(b.kind === 'user') - Number(a.kind === 'user') || ascending(a.first, b.first) || ascending(a.id, b.id);
     const gone = homeless
-      .flatMap(unit => unit.views.filter(each => !each.live && each.now).map(view => ({ unit, view })))
-      .sort(
-        (p, q) =>
-          rank(p.view) - rank(q.view) ||
-          ascending(claimOf(q.view.now!), claimOf(p.view.now!)) ||
-          ascending(p.view.id, q.view.id),
-      );
-    for (const { unit, view } of gone) if (unit.email === null) this.moveTo(unit, view.now!.email);
-  }
-
-  /** The address of its live users and of the API; a payer's goes before that of an unproven user. */
-  private ownAddressOf(unit: Unit): string | null {
-    const here = unit.views.filter(each => each.now && each.live && !each.withheld);
-    const known = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
-    const [user] = here.filter(each => each.kind === 'user' && isProven(each)).sort(known);
-    const [api] = here
-      .filter(each => each.kind === 'apiContact')
-      .sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
-    if (user || api) {
-      if (!user || !api) return (user ?? api)!.now!.email;
-      return claimOf(api.now!) > claimOf(user.now!) ? api.now!.email : user.now!.email;
+      .map(unit => ({ unit, views: unit.views.filter(each => !each.live && each.now).sort(known) }))
+      .filter(({ views }) => views.length > 0)
+      .sort((p, q) => ascending(claimOf(q.views[0]!.now!), claimOf(p.views[0]!.now!)))
+      .flatMap(({ unit, views }) => views.map(view => ({ unit, view })));
+    for (const { unit, view } of gone) {
+      if (unit.email !== null || this.attached.has(unit)) continue;
+      const { email } = view.now!;
+      this.moveTo(unit, email);
+      const winner = this.winners.get(email);
+      if (unit.email === null && winner && this.wereTogether(view, winner)) this.attached.set(unit, winner);
     }
-    const [payer] = here.filter(each => each.kind === 'payer' && this.isFree(each.now!.email, unit)).sort(known);
-    const [unproven] = here.filter(each => each.kind === 'user').sort(known);
-    if (unproven && payer) {
-      this.winners.set(payer.now!.email, unit);
-      return payer.now!.email;
-    }
-    return unproven?.now?.email ?? null;
   }
 
   private isFree(email: string, unit: Unit): boolean {
@@ -322,27 +348,27 @@ class Partition {
   }
 
   /** A payer stays with the user who moved on, if it showed the address while it was proven theirs, until another proves it. */
-  private attachStayers(): { unit: Unit; now: Run }[] {
+  private attachStayers(): { stayers: Map<Unit, Run[]>; free: { unit: Unit; now: Run }[] } {
     const free: { unit: Unit; now: Run }[] = [];
+    const stayers = new Map<Unit, Run[]>();
     for (const unit of this.units) {
       if (unit.anchor) continue;
       const [payer] = unit.views
         .filter(each => each.kind === 'payer' && each.now)
-        .sort(
-          (a, b) => Number(b.live) - Number(a.live) || ascending(a.first, b.first) || ascending(a.id, b.id),
-        );
+        .sort((a, b) => Number(b.live) - Number(a.live) || ascending(a.first, b.first) || ascending(a.id, b.id));
       if (!payer?.now) continue;
       const { now } = payer;
       const winner = this.winners.get(now.email);
       const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email);
       const home = last && overlaps(now, last.run) ? this.unitOf.get(last.view) : undefined;
-      if (!home) free.push({ unit, now });
-      else {
-        this.attached.set(unit, home);
-        if (home.email === null) this.moveTo(home, now.email);
+      if (!home) {
+        free.push({ unit, now });
+        continue;
       }
+      this.attached.set(unit, home);
+      if (payer.live) stayers.set(home, [...(stayers.get(home) ?? []), now]);
     }
-    return free;
+    return { stayers, free };
   }
 
   /** The others are with whoever shows the address that they show now. */
@@ -442,9 +468,26 @@ class Partition {
   }
 }
 
+/** What a user shows through time; where nothing is left to hold, nothing of them counts. */
+function settleRuns(view: View, runs: Run[]): void {
+  const [first] = runs;
+  view.withheld = view.runs.length > 0 && !first;
+  if (first && first.from !== view.runs[0]?.from) view.countsFrom = first.from;
+  for (const [i, run] of runs.entries()) run.to = runs[i + 1]?.from ?? null;
+  view.runs = runs.filter(run => run.from > view.since);
+  view.own = view.runs.at(-1) ?? null;
+  view.now = view.own;
+}
+
 const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
 const showsProven = (unit: Unit, email: string) =>
   unit.views.some(each => each.live && each.now?.email === email && each.now.proven !== null);
+
+/** The unproven address of its longest known user. */
+const unprovenOf = (unit: Unit): Run | null =>
+  unit.views
+    .filter(each => each.kind === 'user' && each.live && !each.withheld && each.now)
+    .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id))[0]?.now ?? null;
 
 /** When a showing ended: the identity moved on, or died. Null: it stands. */
 function endOf({ view, run }: Showing): K | null {

@@ -50,12 +50,15 @@ export function activeTiesOf(identity: Identity): string[] {
   const address = addressOf(identity.id);
   if (address !== null) ties.add(emailTie(address));
   const view = viewOf(identity, null, '');
-  for (const run of view?.runs ?? [])
-    if (run.to === null || view?.kind !== 'payer') ties.add(emailTie(run.email)); // a user may fall back to a former one
+  for (const run of view?.runs ?? []) if (run.to === null || view?.kind !== 'payer') ties.add(emailTie(run.email)); // a user may fall back to a former one
   if (r.carrier !== undefined) ties.add(carrierTie(r.carrier));
   if (r.carries) ties.add(carrierTie(identity.id));
   return [...ties];
 }
+
+/** Whose removal decides what is forgotten: its whole company is needed to judge that. */
+export const isDecisive = ({ registers }: Identity): boolean =>
+  registers.deaths.some(each => each.onDelete === 'delete');
 
 /**
  * Everything that a batch of writes may touch, in memory: loaded before, saved after. Objects in it are replaced, never changed in
@@ -185,7 +188,7 @@ export class People {
         const identity = this.identities.get(id);
         if (!identity) continue;
         all.set(id, identity);
-        if (!whole.has(id) && activeTiesOf(identity).includes(value)) expand(identity);
+        if (!whole.has(id) && (isDecisive(identity) || activeTiesOf(identity).includes(value))) expand(identity);
       }
     }
     return { all: [...all.values()].sort((a, b) => (a.id < b.id ? -1 : 1)), whole };

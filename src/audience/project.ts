@@ -61,7 +61,11 @@ export function findName(views: View[], field: Text): Won<string | null> | null 
   let top: Ranked | null = null;
   for (const each of said) {
     if (each.rank === PAYER && each.view.unit !== spokesman?.view.unit) continue;
-    if (!top || each.rank > top.rank || (each.rank === top.rank && (each.a > top.a || (each.a === top.a && each.k > top.k))))
+    if (
+      !top ||
+      each.rank > top.rank ||
+      (each.rank === top.rank && (each.a > top.a || (each.a === top.a && each.k > top.k)))
+    )
       top = each;
   }
   return top;
@@ -121,10 +125,11 @@ function findUserId(views: View[]): string | null {
   const [user] = users.filter(view => view.live || !isLeft);
   if (user) return user.identity.registers.personId;
   const gone = isLeft ? users.map(view => view.identity.registers.personId) : [];
-  return newest(
-    counting.filter(view => view.kind === 'payer' && (view.live || !isLeft)),
-    gone,
-  );
+  for (const view of counting.filter(each => each.kind === 'payer' && (each.live || !isLeft)).sort(byKnown)) {
+    const external = newest([view], gone);
+    if (external !== null) return external;
+  }
+  return null;
 }
 
 /** What the API set last, else what the earliest fact that has it says. */
@@ -148,7 +153,11 @@ function findOrigin(views: View[]) {
 }
 
 /** Joins by facts that came while subscribed; what the API said last of a list decides, and no webhook takes back that it left. */
-function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList: Definitions['hasList']): string[] {
+function findLists(
+  views: View[],
+  subscribedAt: (ms: number, joiner: View) => boolean,
+  hasList: Definitions['hasList'],
+): string[] {
   const out = new Set<string>();
   const said = new Map<string, { k: K; on: boolean }>();
   for (const view of views) {
@@ -158,8 +167,8 @@ function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList
       for (const [id, on] of Object.entries(one.lists ?? {})) {
         if (!hasList(id)) continue;
         if (!api) {
-          if (subscribedAt(msOf(countedKey(view, one.k)))) out.add(id);
-        } else if (!on || subscribedAt(msOf(one.k))) {
+          if (subscribedAt(msOf(countedKey(view, one.k)), view)) out.add(id);
+        } else if (!on || subscribedAt(msOf(one.k), view)) {
           const had = said.get(id);
           if (!had || one.k > had.k) said.set(id, { k: one.k, on });
         }
@@ -173,15 +182,24 @@ function findLists(views: View[], subscribedAt: (ms: number) => boolean, hasList
   return [...out].sort(ascending);
 }
 
-/** When the last of its persons was deleted, ms; null: somebody is here. */
-function silencedSince(views: View[]): number | null {
-  const isHere = (view: View) => (view.live && isPerson(view.identity) && !view.withheld) || view.kind === 'apiContact';
-  if (views.some(isHere)) return null;
+/** When the last of the persons known by then was deleted, ms; null: somebody was there at that moment. */
+function silencedSince(views: View[], at: number): number | null {
   let last: K = '';
-  for (const view of views)
-    for (const death of view.identity.registers.deaths)
-      if (death.onDelete !== 'ignore' && death.h > last) last = death.h;
+  for (const view of views) {
+    const isApi = view.kind === 'apiContact';
+    if ((!isApi && !isPerson(view.identity)) || view.withheld || msOf(view.first) > at) continue;
+    const deaths = view.identity.registers.deaths.filter(each => each.onDelete !== 'ignore').map(each => each.h);
+    const [died] = deaths.sort();
+    if (died === undefined || msOf(died) > at) return null;
+    for (const h of deaths) if (h > last && msOf(h) <= at) last = h;
+  }
   return last === '' ? null : msOf(last);
+}
+
+/** Those of a contact who were with one of it already: by id, or by an address that both showed. */
+function companyOf(views: View[], one: View): View[] {
+  const emails = new Set(one.claims.map(run => run.email));
+  return views.filter(each => each.unit === one.unit || each.claims.some(run => emails.has(run.email)));
 }
 
 /** The contact of a group that shows an address. `now` in ms. */
@@ -192,9 +210,13 @@ export function project(
   now: number,
 ): Projected {
   const { views, email } = group;
-  const silent = silencedSince(views);
-  const subscribedAt = (ms: number) =>
-    maySend(consents, views, email, ms) && (silent === null || ms < silent || lastYes(consents, views, email) > silent);
+  const isSilent = (at: number, of: View[]): boolean => {
+    const since = silencedSince(of, at);
+    return since !== null && lastYes(consents, views, email, at) <= since;
+  };
+  const hasDeaths = views.some(view => view.identity.registers.deaths.length > 0);
+  const subscribedAt = (ms: number, joiner: View) =>
+    maySend(consents, views, email, ms) && !(hasDeaths && isSilent(ms, companyOf(views, joiner)));
   const properties: [string, Scalar][] = [];
   for (const [key, { value }] of findProperties(views, definitions.typeOf))
     if (value !== null) properties.push([key, value]);
@@ -207,7 +229,7 @@ export function project(
     lastName: findName(views, 'l')?.value ?? null,
     source,
     userGroup,
-    subscribed: subscribedAt(now),
+    subscribed: maySend(consents, views, email, now) && !(hasDeaths && isSilent(now, views)),
     properties: Object.fromEntries(properties),
     lists: findLists(views, subscribedAt, definitions.hasList),
   };

@@ -61,8 +61,7 @@ export function reconcile(
     .filter(group => group.views.every(view => whole.has(view.id)))
     .map(group => {
       const { email } = group;
-      const projected =
-        email === null ? null : project({ ...group, email }, people.consents, people.definitions, now);
+      const projected = email === null ? null : project({ ...group, email }, people.consents, people.definitions, now);
       return { group, projected, rows: [] };
     });
   const rows = assignRows(people, plans);

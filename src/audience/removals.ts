@@ -1,4 +1,4 @@
-import { partition } from './partition.ts';
+import { idTiesOf, partition } from './partition.ts';
 import { ascending, type K, type OnDelete } from './registers.ts';
 import { diedBy, type Identity, isPerson, type View, viewOf } from './views.ts';
 
@@ -38,9 +38,7 @@ export function findRemovals(identities: Identity[]): Removals {
     if (onDelete === 'unsubscribe') continue;
     const addresses = new Set(group.views.flatMap(view => view.now?.email ?? []));
     if (group.email !== null) addresses.add(group.email);
-    const withheld = views.filter(
-      view => view.withheld && view.runs.some(run => run.to === null && addresses.has(run.email)),
-    );
+    const withheld = views.filter(view => view.withheld && view.claims.some(run => addresses.has(run.email)));
     for (const view of [...group.views, ...withheld]) out.forgotten.set(view.id, h);
   }
   return out;
@@ -59,6 +57,8 @@ function livesNearby(dead: Identity, all: Identity[], h: K, { forgotten }: Remov
   if (all.length < 8 || dead.registers.class !== 'payment') return false;
   const mine = viewOf(dead, h, forgotten.get(dead.id) ?? '');
   if (mine?.runs.length !== 1) return false;
+  // Who is one with somebody by id, or whose address a user had, may belong elsewhere.
+  if (all.some(each => each.registers.class === 'auth' || idTiesOf(each).length > 0)) return false;
   return all.some(each => {
     if (each === dead || each.registers.class !== 'payment' || each.registers.first > h || !isPerson(each))
       return false;

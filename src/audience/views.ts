@@ -25,14 +25,16 @@ export interface View {
   /** The earliest of all facts, forgotten ones too. */
   first: K;
   runs: Run[];
+  /** The same before the partition takes away what is not theirs to hold. */
+  claims: Run[];
   /** Its own last address that is theirs to hold. */
   own: Run | null;
   /** The address it shows, or showed last when it died: its own, unless somebody else has it now. */
   now: Run | null;
   /** Nothing of it counts: an unproven sign-up with somebody else's address. */
   withheld: boolean;
-  /** Addresses that it showed are forgotten. */
-  forgot: boolean;
+  /** Whatever it said by then is forgotten. */
+  since: K;
   /** Who is one with it by id for good; set by the partition. */
   unit: string;
   /** What an unproven sign-up said while it was withheld counts from the moment of proof. Empty: it always counted. */
@@ -71,13 +73,8 @@ export function diedBy(r: Registers, until: K | null): K | null {
   return died < erased ? died : erased;
 }
 
-/** Runs that began before something was forgotten do not count, unless a proof came after it. */
-function runsSince(runs: Run[], since: K): Run[] {
-  return runs.flatMap(run => {
-    if (run.from > since) return [run];
-    return run.proven !== null && run.proven > since ? [{ ...run, from: run.proven }] : [];
-  });
-}
+/** Runs that began before something was forgotten do not count. */
+const runsSince = (runs: Run[], since: K): Run[] => runs.filter(run => run.from > since);
 
 /** `forgotten`: whatever was said by then is not shown again. `until`: the past as it was then. Null: nothing was known of it. */
 export function viewOf(identity: Identity, until: K | null, forgotten: K): View | null {
@@ -96,7 +93,8 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
   else if (kind === 'address') {
     const [oldest] = facts;
     runs = oldest && address !== null ? [{ email: address, from: oldest.k, proven: null, to: null }] : [];
-  } else runs = since === '' ? runsOf(known) : runsSince(runsOf(known), since);
+  } else runs = runsOf(known);
+  if (kind === 'payer' && since !== '') runs = runsSince(runs, since);
   return {
     identity,
     id: identity.id,
@@ -105,10 +103,11 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
     live: died === null,
     first: r.first,
     runs,
+    claims: runs,
     own: runs.at(-1) ?? null,
     now: runs.at(-1) ?? null,
     withheld: false,
-    forgot: since !== '' && r.facts.some(each => each.e !== undefined && each.k <= since),
+    since,
     unit: identity.id,
     countsFrom: '',
   };

@@ -2,7 +2,7 @@ import { amongText, amongValue, changeAmong, insertRows, query, selectAmong } fr
 import type { Tx } from '../db/store.ts';
 import type { ConsentChange } from './consent.ts';
 import { ofPerson } from './consent.ts';
-import { activeTiesOf, type Contact, People, tiesOf } from './people.ts';
+import { activeTiesOf, type Contact, isDecisive, People, tiesOf } from './people.ts';
 import type { Definitions } from './project.ts';
 import type { Registers } from './registers.ts';
 import { hashSubject } from './tombstones.ts';
@@ -113,8 +113,8 @@ async function loadConnected(tx: Tx, people: People, ids: string[], values: stri
     for (const row of await selectAmong(tx, `select ${IDENTITY} from identities where id`, ids)) {
       const identity = identityOf(row);
       people.identities.set(identity.id, identity);
-      // An identity's own ties are needed where it may be one too many.
-      for (const tie of activeTiesOf(identity)) if (!asked.has(tie)) open = add(asked, open, tie);
+      // Former ones too: a deletion concerns whoever is there.
+      for (const tie of tiesOf(identity)) if (!asked.has(tie)) open = add(asked, open, tie);
     }
   }
   for (let wave = 0; open.length && wave < MAX_WAVES; wave++) {
@@ -134,7 +134,7 @@ async function loadConnected(tx: Tx, people: People, ids: string[], values: stri
         people.identities.set(id, identity);
       }
       const active = activeTiesOf(identity);
-      if (!active.includes(value as string)) continue; // it bears witness only
+      if (!active.includes(value as string) && !isDecisive(identity)) continue; // it bears witness only
       for (const tie of active) {
         if (asked.has(tie)) continue;
         asked.add(tie);

@@ -1,6 +1,6 @@
 import { coerce, typeOfValue } from '../audience/coerce.ts';
 import { userTie } from '../audience/partition.ts';
-import { activeTiesOf, emailTie, MAX_TIED, type People } from '../audience/people.ts';
+import { activeTiesOf, emailTie, MAX_TIED, type People, tiesOf } from '../audience/people.ts';
 import { type Reconciled, reconcile } from '../audience/reconcile.ts';
 import {
   deathOf,
@@ -124,7 +124,9 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   const registers = joinFact(before?.registers ?? emptyRegisters(joining.class, personId), joining);
   people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
-  const reconciled = reconcile(people, target, now, [], before ? activeTiesOf(before) : []);
+  // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses.
+  const values = before ? (fact.deletion ? tiesOf(before) : activeTiesOf(before)) : [];
+  const reconciled = reconcile(people, target, now, [], values);
   effects.push(...reconciled.effects);
   if (reconciled.withheld)
     effects.push({ kind: 'link.withheld', reason: 'an unproven sign-up with an address that somebody else has' });

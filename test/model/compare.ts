@@ -35,7 +35,9 @@ function brief(step: Step): string {
     return `${at(arrivedAt)} ${kind} ${JSON.stringify(rest)}`;
   }
   const { fact: f, endpoint, settings: s } = step;
-  const set = Object.fromEntries(Object.entries(s).filter(([, v]) => v !== null && JSON.stringify(v) !== '{}' && JSON.stringify(v) !== '[]'));
+  const set = Object.fromEntries(
+    Object.entries(s).filter(([, v]) => v !== null && JSON.stringify(v) !== '{}' && JSON.stringify(v) !== '[]'),
+  );
   return `${at(step.arrivedAt)} ${endpoint.provider}${endpoint.namespace && `@${endpoint.namespace}`} ${endpoint.id} ${step.externalId} ${f.deletion ? 'DELETE' : f.authority} at=${at(f.at)}.${f.micros} r${f.rank}${f.sentAt ? ` s=${at(f.sentAt)}` : ''} ${f.personId} e=${f.email}${f.proven ? '!' : ''} u=${f.userId} n=${f.firstName}/${f.lastName} was=${JSON.stringify(f.former)} ${f.happenedAt ? `h=${at(f.happenedAt)}` : ''} ${JSON.stringify(set)}`;
 }
 
@@ -49,8 +51,18 @@ for (let seed = Number(first); seed < Number(first) + Number(count) && found < N
   for (const step of small) console.log('  ', brief(step));
   try {
     const [core, model] = [run(new Core(TYPES), small), run(new Model(), small)];
-    console.log('  core ', JSON.stringify(core.answers), '\n     ', core.contacts.map(c => JSON.stringify(c)).join('\n      '));
-    console.log('  model', JSON.stringify(model.answers), '\n     ', model.contacts.map(c => JSON.stringify(c)).join('\n      '));
+    console.log(
+      '  core ',
+      JSON.stringify(core.answers),
+      '\n     ',
+      core.contacts.map(c => JSON.stringify(c)).join('\n      '),
+    );
+    console.log(
+      '  model',
+      JSON.stringify(model.answers),
+      '\n     ',
+      model.contacts.map(c => JSON.stringify(c)).join('\n      '),
+    );
   } catch (error) {
     console.log('  threw', error);
   }

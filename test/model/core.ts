@@ -1,6 +1,6 @@
 import { applyApiWrite, applyConsent, applyDeletion, findByEmail } from '../../src/audience/apiWrite.ts';
-import { People } from '../../src/audience/people.ts';
 import type { PropertyType } from '../../src/audience/coerce.ts';
+import { People } from '../../src/audience/people.ts';
 import { AppError } from '../../src/errors.ts';
 import { applyFact, type Origin } from '../../src/inbound/ingest.ts';
 import { email as normalEmail } from '../../src/providers/pick.ts';
@@ -34,7 +34,8 @@ export class Core implements Audience {
     const { people } = this;
     const key = `w${String(++this.writes).padStart(9, '0')}`;
     if (step.kind === 'fact') applyFact(people, factOf(step), originOf(step), step.arrivedAt);
-    else if (step.kind === 'link') applyConsent(people, normalEmail(step.email) ?? '', step.subscribed, 'link', step.arrivedAt);
+    else if (step.kind === 'link')
+      applyConsent(people, normalEmail(step.email) ?? '', step.subscribed, 'link', step.arrivedAt);
     else if (step.kind === 'delete') {
       const by = 'email' in step.by ? { email: normalEmail(step.by.email) ?? '' } : step.by;
       applyDeletion(people, by, { key }, step.arrivedAt);
@@ -49,7 +50,11 @@ export class Core implements Audience {
         ...(subscribed !== undefined && !(imported && subscribed) && { subscribed }),
         mailingLists: lists,
       };
-      const options = { key, source: imported ? 'CSV import' : 'API', reason: imported ? ('import' as const) : ('api' as const) };
+      const options = {
+        key,
+        source: imported ? 'CSV import' : 'API',
+        reason: imported ? ('import' as const) : ('api' as const),
+      };
       applyApiWrite(people, how === 'create' ? 'create' : 'upsert', write, options, arrivedAt);
     }
   }

@@ -114,7 +114,9 @@ function listProposals(party: Party): Proposal[] {
   const paid = payers.filter(isAlive).map(p => propose(2, p.namespace)(p.current!));
   const gone = users.filter(p => !isAlive(p)).map(p => propose(1, p.namespace)(p.current!));
   const paidOnce = payers.filter(p => !isAlive(p)).map(p => propose(1, p.namespace)(p.current!));
-  const own = paid.filter(p => party.people.some(person => person.kind === 'payer' && person.current?.email === p.email));
+  const own = paid.filter(p =>
+    party.people.some(person => person.kind === 'payer' && person.current?.email === p.email),
+  );
   const stayed = paid.filter(p => !own.includes(p));
   return [...top, ...others, ...own, ...unproven, ...stayed, ...gone, ...paidOnce];
 }
@@ -131,7 +133,9 @@ function compareProposals(a: Proposal, b: Proposal): number {
 /** Users of different providers who both proved the address are one; one who is gone only with whom he was together. */
 function mayShare(a: Proposal, b: Proposal): boolean {
   const users = (p: Proposal) =>
-    p.party.people.filter(person => (person.kind === 'user' || person.kind === 'api') && person.current !== null);
+    p.party.people.filter(
+      person => (person.kind === 'user' || person.kind === 'api') && person.current?.email === a.email,
+    );
   const [left, right] = [users(a), users(b)];
   if (left.length === 0 || right.length === 0) return false;
   if (![...left, ...right].every(p => p.current!.proof !== null)) return false;

@@ -244,7 +244,12 @@ function admitUsers(
   cuts: Cuts,
 ) {
   const runs = [...runsOfUsers].flatMap(([person, own]) =>
-    own.map((run, place) => ({ person, run, place, proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null })),
+    own.map((run, place) => ({
+      person,
+      run,
+      place,
+      proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null,
+    })),
   );
   const isOwnAct = (person: Person, act: WriteAct) =>
     ('person' in act.anchor && act.anchor.person === person.id) ||
@@ -260,7 +265,9 @@ function admitUsers(
     .filter(p => p.kind !== 'user')
     .flatMap(person => person.stays.map(stay => ({ person, email: stay.email, instant: stay.key.instant })));
 
-  for (const { person, run, proof } of runs.toSorted((a, b) => (a.person === b.person ? a.place - b.place : compareKeys(a.run.key, b.run.key)))) {
+  for (const { person, run, proof } of runs.toSorted((a, b) =>
+    a.person === b.person ? a.place - b.place : compareKeys(a.run.key, b.run.key),
+  )) {
     const start = run.key.instant;
     const mayHold =
       !isProvenByAnother(person, run.value) &&
