@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { contacts, events, identities, links, lists, memberships, properties } from '../../src/db/schema.ts';
+import { contacts, events, identities, lists, memberships, ties, properties } from '../../src/db/schema.ts';
 import { eachBackend } from '../support/backends.ts';
 import { audience, NOW, type Told, tell } from '../support/facts.ts';
 
@@ -64,12 +64,12 @@ eachBackend('contact rules in every order of arrival, duplicates included', open
       const store = await open();
       for (const order of all) {
         await store.write(async tx => {
-          for (const table of [memberships, links, identities, contacts, events, properties, lists])
+          for (const table of [memberships, ties, identities, contacts, events, properties, lists])
             await tx.delete(table);
           for (const id of ['l1', 'l2'])
             await tx.insert(lists).values({ id, name: id, description: null, isPublic: false, createdAt: 0 });
         });
-        for (const each of [...order, order[0] as Told]) await store.write(tx => tell(tx, each));
+        for (const each of [...order, order[0] as Told]) await tell(store, each);
         const got = await audience(store);
         expect({ order: order.map(each => each.id), got }).toMatchObject({ got: wanted });
         expect(got).toHaveLength(wanted.length);

@@ -28,7 +28,7 @@ const user = (who: string) => ({ personId: who, userId: who });
 
 async function story(store: Store, ...told: Told[]) {
   const taken = [];
-  for (const each of told) taken.push(await store.write(tx => tell(tx, each)));
+  for (const each of told) taken.push(await tell(store, each));
   return taken;
 }
 const kinds = (taken: { effects: { kind: string }[] } | null | undefined) => taken?.effects.map(e => e.kind) ?? [];

@@ -1,8 +1,12 @@
 import { asc } from 'drizzle-orm';
 import { contacts, memberships } from '../../src/db/schema.ts';
-import type { Store, Tx } from '../../src/db/store.ts';
+import { outcomeFrom } from '../../src/audience/personCall.ts';
+import { PeopleWriter, type WriteKind } from '../../src/audience/peopleWriter.ts';
+import { ignoreChanges, type Listener } from '../../src/changes.ts';
+import type { Store } from '../../src/db/store.ts';
 import type { EventSettings } from '../../src/inbound/eventSettings.ts';
-import { type Origin, type Taken, take } from '../../src/pipeline.ts';
+import { type Applied, applyFact, type Origin } from '../../src/inbound/ingest.ts';
+import { keysOf, outcomeOf, type ReadyFact } from '../../src/inbound/recordDelivery.ts';
 import type { Fact } from '../../src/providers/provider.ts';
 
 export const NOW = Date.parse('2026-11-01T12:00:00Z');
@@ -34,10 +38,14 @@ export function fact(parts: Partial<Fact>): Fact {
     authority: 'person',
     rank: 2,
     at: NOW,
+    micros: 0,
+    sentAt: 0,
     personId: null,
     aliases: [],
+    payments: [],
     email: null,
-    formerEmail: null,
+    proven: false,
+    former: null,
     firstName: null,
     lastName: null,
     userId: null,
@@ -46,24 +54,55 @@ export function fact(parts: Partial<Fact>): Fact {
   };
 }
 
-/** Applies one told fact the way `apply` does, without the log around it. */
-export function tell(tx: Tx, told: Told, now = NOW): Promise<Taken | null> {
+const writers = new WeakMap<Store, PeopleWriter>();
+const clocks = new WeakMap<Store, number>();
+
+/** The one way to change contacts of a store; `now` is what its clock shows from here on. */
+export function peopleOf(store: Store, now = NOW, publish: Listener = ignoreChanges): PeopleWriter {
+  clocks.set(store, now);
+  const known = writers.get(store);
+  if (known && publish === ignoreChanges) return known;
+  const made = new PeopleWriter(store, publish, () => clocks.get(store) ?? now, () => {});
+  if (publish === ignoreChanges) writers.set(store, made);
+  return made;
+}
+
+const telling: WriteKind<ReadyFact, null> = {
+  load: async () => null,
+  keys: ready => ({ ...keysOf(ready), effects: eventKeysOf(ready) }),
+  apply(people, ready, _, now) {
+    const applied = applyFact(people, ready.fact, ready.origin, now);
+    return { ...outcomeFrom(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
+  },
+  save: async () => {},
+};
+
+const eventKeysOf = ({ origin: { key, settings } }: ReadyFact) =>
+  settings.triggerEvent === null ? [] : [`${key}:event:${settings.triggerEvent}`];
+
+/** Applies one told fact the way a webhook is, without the log around it. */
+export function tell(store: Store, told: Told, now = NOW): Promise<Applied> {
   const auth = told.provider === 'clerk' || told.provider === 'supabase';
+  const whole = fact({ proven: auth && told.fact.email != null, ...told.fact });
   const origin: Origin = {
     provider: told.provider,
+    endpointId: 'ep_1',
     class: auth ? 'auth' : 'payment',
     source: `${told.provider} webhook`,
     deliveryId: `dlv_${told.id}`,
     key: `dlv_${told.id}`,
     externalId: told.id,
+    receivedAt: now,
     replays: 0,
     settings: { ...DEFAULTS, ...told.settings },
     contactProperties: told.properties ?? {},
+    formerProperties: {},
     eventProperties: {},
     mapped: null,
-    unchanged: false,
+    silent: null,
+    notes: [],
   };
-  return take(tx, fact(told.fact), origin, now);
+  return peopleOf(store, now).write(telling, { fact: whole, origin });
 }
 
 /** Every contact as the promise compares it: email, userId, names, subscribed, group, source, lists, properties. */
