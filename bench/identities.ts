@@ -1,0 +1,3 @@
+export async function identities(_o: unknown): Promise<string> {
+  return '';
+}

@@ -1,0 +1,3 @@
+export async function more(_o: unknown): Promise<string> {
+  return '';
+}

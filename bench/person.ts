@@ -1,0 +1,3 @@
+export async function person(_o: unknown): Promise<string> {
+  return '';
+}
