@@ -39,8 +39,8 @@ async function measure(contestant: Contestant, kind: Kind, size: Size, server: P
   const target = await contestant.start();
   const [port = 0] = target.ports;
   const { path } = target;
-  const full = { kind, run: newRun(), count: size.count, warmup: size.warmup };
-  const paced = { kind, run: newRun(), count: size.seconds * RATE, warmup: RATE / 2, rate: RATE };
+  const full = { kind, strict: true, run: newRun(), count: size.count, warmup: size.warmup };
+  const paced = { kind, strict: true, run: newRun(), count: size.seconds * RATE, warmup: RATE / 2, rate: RATE };
   const webhooks = full.count + full.warmup + paced.count + paced.warmup;
   let sent = webhooks;
   if (kind === 'bursts') {

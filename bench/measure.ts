@@ -30,6 +30,8 @@ export interface LoadOptions {
   kind?: Kind;
   /** Part of every id; a new one when absent. */
   run?: string;
+  /** Fail on an answer that is not 200, instead of telling it. */
+  strict?: boolean;
 }
 
 let runs = 0;
@@ -38,7 +40,7 @@ export const newRun = () => `${Date.now() % 1e8}x${runs++}x`;
 
 /** Begins to send unique webhooks to a port of this machine from a process of its own; `stop` ends it before `count` is reached. */
 export function startLoad(port: number, path: string, options: LoadOptions) {
-  const { count, warmup = 0, rate, kind = 'new', run = newRun() } = options;
+  const { count, warmup = 0, rate, kind = 'new', run = newRun(), strict = false } = options;
   // A slow disk must show in the latency, not in senders that wait for a free connection.
   const connections = rate ? 512 : (options.connections ?? 64);
   const given = { port, path, kind, run, count, warmup, connections, ...(rate && { rate }) };
@@ -52,6 +54,7 @@ export function startLoad(port: number, path: string, options: LoadOptions) {
     if ((await child.exited) !== 0) throw new Error('the load generator failed');
     const result = JSON.parse(out) as Load;
     const other = Object.keys(result.statuses).filter(status => status !== '200');
+    if (other.length && strict) throw new Error(`answers other than 200: ${JSON.stringify(result.statuses)}`);
     if (other.length) console.error(`  answers other than 200: ${JSON.stringify(result.statuses)}`);
     return result;
   })();

@@ -85,7 +85,10 @@ async function holds(query: Database['query'], tables: string[], want: number): 
 /** A program that says on its first line where it listens. */
 async function startProgram(command: string[], cwd = import.meta.dir) {
   const child = Bun.spawn(command, { cwd, stdout: 'pipe', stderr: 'inherit' });
+  const end = () => child.kill();
+  process.on('exit', end);
   const { value } = await child.stdout.getReader().read();
+  if (!value) throw new Error(`${command.slice(0, 2).join(' ')} ended before it listened`);
   const { port } = JSON.parse(new TextDecoder().decode(value)) as { port: number };
   return {
     ports: [port],
@@ -95,6 +98,7 @@ async function startProgram(command: string[], cwd = import.meta.dir) {
     check: async () => undefined,
     stop: async () => {
       child.kill();
+      process.off('exit', end);
       await child.exited;
     },
   };
@@ -120,6 +124,8 @@ export async function installPeer(): Promise<string> {
 /** stripe-sync-engine under `runtime` with so many connections to the database. Each webhook of a load is a row of its own there. */
 export async function startPeer(server: Postgres, runtime: string, connections: number): Promise<Target> {
   const database = await postgres(server);
+  const [role] = await database.query(`select 1 from pg_roles where rolname = 'postgres'`);
+  if (!role) await database.query('create role postgres'); // its migrations take it for granted
   const url = database.env.INLET_DATABASE_URL ?? '';
   const program = await startProgram([runtime, 'server.mjs', url, SECRET, String(connections)], peers);
   return {
