@@ -1,4 +1,5 @@
-// The load, in a process of its own: presigned unique Stripe events over keep-alive connections, results as one JSON line.
+// The load, in a process of its own: presigned unique Stripe events over keep-alive connections. A line when the warm-up is over, and
+// results as one line of JSON.
 // SIGTERM ends it early: it waits for what is under way and reports what it has.
 import { parseArgs } from 'node:util';
 import { type Kind, loadEvent, request } from './events.ts';
@@ -47,7 +48,10 @@ function send(socket: Bun.Socket<Connection>, due: number): void {
   const index = next++;
   const bytes = requests[index];
   if (!bytes) return;
-  if (index === warmup) begun = performance.now();
+  if (index === warmup) {
+    begun = performance.now();
+    console.log('warm');
+  }
   Object.assign(socket.data, { sentAt: due, index, busy: true });
   const written = socket.write(bytes);
   socket.data.pending = written < bytes.length ? bytes.subarray(written) : null;

@@ -38,7 +38,7 @@ let runs = 0;
 /** A name that no other load of this process has. */
 export const newRun = () => `${Date.now() % 1e8}x${runs++}x`;
 
-/** Begins to send unique webhooks to a port of this machine from a process of its own; `stop` ends it before `count` is reached. */
+/** Begins to send unique webhooks from a process of its own: `warm` after the warm-up, `stop` to end it before `count` is reached. */
 export function startLoad(port: number, path: string, options: LoadOptions) {
   const { count, warmup = 0, rate, kind = 'new', run = newRun(), strict = false } = options;
   // A slow disk must show in the latency, not in senders that wait for a free connection.
@@ -49,16 +49,22 @@ export function startLoad(port: number, path: string, options: LoadOptions) {
     stdout: 'pipe',
     stderr: 'inherit',
   });
+  const warm = Promise.withResolvers<void>();
   const done = (async () => {
-    const out = await child.stdout.text();
+    let out = '';
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
+      out += chunk;
+      if (out.includes('\n')) warm.resolve();
+    }
+    warm.resolve(); // it failed, as `done` tells
     if ((await child.exited) !== 0) throw new Error('the load generator failed');
-    const result = JSON.parse(out) as Load;
+    const result = JSON.parse(out.slice(out.indexOf('\n'))) as Load;
     const other = Object.keys(result.statuses).filter(status => status !== '200');
     if (other.length && strict) throw new Error(`answers other than 200: ${JSON.stringify(result.statuses)}`);
     if (other.length) console.error(`  answers other than 200: ${JSON.stringify(result.statuses)}`);
     return result;
   })();
-  return { done, stop: () => child.kill('SIGTERM') };
+  return { done, warm: warm.promise, stop: () => child.kill('SIGTERM'), kill: () => child.kill('SIGKILL') };
 }
 
 export const load = (port: number, path: string, options: LoadOptions): Promise<Load> =>
