@@ -1,4 +1,5 @@
 // What the machine is, and what processes take of it (Linux: /proc).
+import { Database } from 'bun:sqlite';
 import {
   closeSync,
   existsSync,
@@ -11,8 +12,9 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
+import type { Postgres } from '../test/support/postgres.ts';
 
 /** Gone with this process. */
 export const folder = mkdtempSync(join(tmpdir(), 'inlet-bench-'));
@@ -82,10 +84,20 @@ export function syncMs(): number {
   return times[50] ?? 0;
 }
 
-/** What every number is printed with. `database`: its name and version. */
-export function machine(database: string): string {
+const [busy = 0] = loadavg(); // before anything is measured
+
+/** What every number is printed with; SQLite where there is no server. */
+export async function machine(server: Postgres | null): Promise<string> {
   const cpu = cpus();
   const ram = `${Math.round(totalmem() / 2 ** 30)} GB`;
   const what = `${cpu.length} × ${cpu[0]?.model.trim()}, ${ram}, Linux ${release()}, fsync ${syncMs().toFixed(2)} ms (p50)`;
-  return `${new Date().toISOString().slice(0, 10)}, ${what}; Bun ${Bun.version}, ${database}; everything on the same cores.`;
+  const date = new Date().toISOString().slice(0, 10);
+  return `${date}, ${what}; Bun ${Bun.version}, ${await versionOf(server)}; everything on the same cores, where ${busy.toFixed(1)} others ran before (load average).`;
+}
+
+async function versionOf(server: Postgres | null): Promise<string> {
+  const sqlite = new Database(':memory:').query<{ v: string }, []>('select sqlite_version() as v').get()?.v;
+  if (!server) return `SQLite ${sqlite}`;
+  const [row] = (await server.query('postgres', 'show server_version')) as { server_version: string }[];
+  return `PostgreSQL ${row?.server_version}`;
 }

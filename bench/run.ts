@@ -16,7 +16,6 @@
 //
 // The loads: "new people", each webhook about somebody new; "bursts", three at once about each person (customer created or updated,
 // checkout, invoice), every second person known before.
-import { Database } from 'bun:sqlite';
 import { parseArgs } from 'node:util';
 import { Postgres } from '../test/support/postgres.ts';
 import { compare } from './compare.ts';
@@ -55,13 +54,6 @@ const capMs = 1000 * Number(values.cap ?? (quick ? 15 : values.person ? 200 : 60
 const server =
   values.database === 'postgres' ? await Postgres.start(['shared_buffers=256MB', 'max_connections=200']) : null;
 
-async function version(): Promise<string> {
-  if (!server)
-    return `SQLite ${new Database(':memory:').query<{ v: string }, []>('select sqlite_version() as v').get()?.v}`;
-  const [row] = (await server.query('postgres', 'show server_version')) as { server_version: string }[];
-  return `PostgreSQL ${row?.server_version}`;
-}
-
 async function loads(): Promise<string> {
   const inlet = { name: 'Inlet', start: () => startInlet({ server }) };
   if (!server) return compare([{ name: 'hand-written handler', start: startHandler }, inlet], size, server);
@@ -81,7 +73,7 @@ const result = values.identities
     : values.more
       ? await more({ server, quick })
       : await loads();
-console.log(`\n${machine(await version())}`);
+console.log(`\n${await machine(server)}`);
 const how = values.identities || values.person || values.more ? '' : `; medians of ${size.runs} alternating runs`;
 console.log(`Took ${Math.round((performance.now() - begun) / 1000)} s${how}.\n\n${result}`);
 await server?.remove();
