@@ -118,7 +118,7 @@ export async function longWork({ rows, capMs }: Options): Promise<string> {
       `erasing ${many}`,
       capMs,
       () => api(server, 'DELETE', `/contacts/${kept}?erase=true`),
-      `select (select count(*) from deliveries where ${contact}) + (select count(*) from events where ${contact}) as n`,
+      `select (select count(*) from deliveries where ${contact}) + (select count(*) from events where ${contact}) + (select count(*) from erasures) as n`,
     ),
   ];
   await server.kill9();
