@@ -102,7 +102,7 @@ export async function compare(contestants: Contestant[], size: Size, server: Pos
     lines.push([`${NAMES[kind]}: CPU a webhook`, ...of(result => result.cpu).map(micros), '']);
     if (server) lines.push([`${NAMES[kind]}: … of PostgreSQL`, ...of(result => result.serverCpu).map(micros), '']);
   }
-  return table(['', ...contestants.map(each => each.name), 'Inlet'], lines);
+  return table(['', ...contestants.map(each => each.name), 'ratio'], lines);
 }
 
 const micros = (value: number) => `${value.toFixed(3)} ms`;
