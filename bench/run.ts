@@ -36,7 +36,7 @@ const { values } = parseArgs({
     count: { type: 'string' },
     warmup: { type: 'string' },
     seconds: { type: 'string' },
-    runtime: { type: 'string', default: 'node' },
+    runtime: { type: 'string', default: Bun.which('node') ? 'node' : 'bun' },
     connections: { type: 'string', default: '10' },
     max: { type: 'string' },
     cap: { type: 'string' },
