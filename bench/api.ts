@@ -1,9 +1,10 @@
 // `bun bench/api.ts`: writes through the management API against the built binary, beside a call that writes nothing.
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { start } from '../test/support/binary.ts';
+import { machine } from './machine.ts';
 
 const { values } = parseArgs({ options: { count: { type: 'string', default: '10000' } } });
 const COUNT = Number(values.count); // calls per row
@@ -82,9 +83,7 @@ const running = await start({
   env: { INLET_API_KEY: KEY, INLET_RATE_LIMIT: '0', INLET_LOG_LEVEL: 'warn' },
 });
 await load(running.port, n => bytesOf('PUT', '/contacts/update', { email: email(n), plan: 'free' }));
-console.log(
-  `${cpus().length} × ${cpus()[0]?.model}, Bun ${Bun.version}, ${CONNECTIONS} connections, ${COUNT} calls a row\n`,
-);
+console.log(`${await machine(null)} ${CONNECTIONS} connections, ${COUNT} calls a row\n`);
 console.log('| call | per second | of the reference | p50 ms | p99 ms |\n|---|---|---|---|---|');
 let reference = 0;
 for (const [name, requestOf] of Object.entries(ROWS)) {

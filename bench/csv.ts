@@ -1,11 +1,11 @@
 // `bun bench/csv.ts [--quick]`: import and export of CSV by the built binary: rows and MB a second, memory, and how long webhooks at
 // 1,000 a second wait for their answer meanwhile.
 import { mkdtempSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Running, start } from '../test/support/binary.ts';
 import { SECRET } from './events.ts';
+import { machine } from './machine.ts';
 import { api, folder, KEY, load, ms, per, row, rss, spread } from './measure.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
@@ -54,7 +54,7 @@ async function readAll(server: Running): Promise<number> {
   return bytes;
 }
 
-console.log(`${ROWS} rows; ${cpus().length} × ${cpus()[0]?.model}; Bun ${Bun.version}\n`);
+console.log(`${ROWS} rows; ${await machine(null)}\n`);
 const server = await start({ cwd: mkdtempSync(join(folder, 'csv-')), env: ENV });
 const { id } = await api<{ id: string }>(server, 'POST', '/endpoints', { provider: 'stripe', secret: SECRET });
 const path = `/webhooks/${id}`;

@@ -1,11 +1,14 @@
-// The load, in a process of its own: presigned unique Stripe events over keep-alive connections, results as one JSON line.
+// The load, in a process of its own: presigned unique Stripe events over keep-alive connections. A line when the warm-up is over, and
+// results as one line of JSON.
+// SIGTERM ends it early: it waits for what is under way and reports what it has.
 import { parseArgs } from 'node:util';
-import { request, stripeEvent } from './events.ts';
+import { type Kind, loadEvent, request } from './events.ts';
 
 const { values } = parseArgs({
   options: {
     port: { type: 'string' },
     path: { type: 'string' },
+    kind: { type: 'string', default: 'new' },
     run: { type: 'string' },
     count: { type: 'string' },
     warmup: { type: 'string', default: '0' },
@@ -14,13 +17,15 @@ const { values } = parseArgs({
   },
 });
 const port = Number(values.port);
-const total = Number(values.count) + Number(values.warmup);
 const warmup = Number(values.warmup);
 const rate = values.rate === undefined ? null : Number(values.rate);
 const run = values.run ?? String(Date.now() % 1e7);
+let total = Number(values.count) + warmup;
 
 const now = Date.now();
-const requests = Array.from({ length: total }, (_, n) => request(values.path ?? '/', stripeEvent(run, n, now), now));
+const requests = Array.from({ length: total }, (_, n) =>
+  request(values.path ?? '/', loadEvent(values.kind as Kind, run, n, now), now),
+);
 const latencies = new Float64Array(total);
 const statuses: Record<string, number> = {};
 let next = 0;
@@ -39,10 +44,14 @@ const idle: Bun.Socket<Connection>[] = [];
 
 /** Sends the next request. Latency counts from when it should have gone out, so that a stall is not hidden. */
 function send(socket: Bun.Socket<Connection>, due: number): void {
+  if (next >= total) return;
   const index = next++;
   const bytes = requests[index];
   if (!bytes) return;
-  if (index === warmup) begun = performance.now();
+  if (index === warmup) {
+    begun = performance.now();
+    console.log('warm');
+  }
   Object.assign(socket.data, { sentAt: due, index, busy: true });
   const written = socket.write(bytes);
   socket.data.pending = written < bytes.length ? bytes.subarray(written) : null;
@@ -86,6 +95,15 @@ const sockets = await Promise.all(
 );
 
 const started = performance.now();
+process.on('SIGTERM', () => {
+  // What is overdue still goes out: a stall at the end must show.
+  if (rate !== null) total = Math.min(total, Math.max(next, Math.floor(((performance.now() - started) / 1000) * rate)));
+  else total = next;
+  if (answered === total) {
+    ended = performance.now();
+    finished.resolve();
+  }
+});
 if (rate === null) for (const socket of sockets) send(socket, started);
 else {
   idle.push(...sockets);
@@ -99,15 +117,17 @@ else {
   }, 1);
 }
 await finished.promise;
-const measured = [...latencies.subarray(warmup)].sort((a, b) => a - b);
+const measured = [...latencies.subarray(warmup, total)].sort((a, b) => a - b);
 const percentile = (p: number) => measured[Math.min(measured.length - 1, Math.floor((p / 100) * measured.length))] ?? 0;
 console.log(
   JSON.stringify({
-    perSecond: (total - warmup) / ((ended - begun) / 1000),
+    count: total,
+    perSecond: measured.length / ((ended - begun) / 1000),
     statuses,
     p50: percentile(50),
     p99: percentile(99),
     p999: percentile(99.9),
+    max: measured.at(-1) ?? 0,
     endedAt: Date.now() - (performance.now() - ended),
     begunAt: Date.now() - (performance.now() - begun),
   }),

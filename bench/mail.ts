@@ -1,12 +1,12 @@
 // `bun bench/mail.ts [--quick] [--database postgres]`: mails a second that leave the built binary for a mail server on this machine, and
 // the answer time of webhooks meanwhile. Server, mail server and load are processes of their own.
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Running, start } from '../test/support/binary.ts';
 import { Postgres } from '../test/support/postgres.ts';
 import { SECRET } from './events.ts';
+import { cpuMs, machine } from './machine.ts';
 import { api, folder, KEY, load, per, row, rows, spread } from './measure.ts';
 import { postgres, sqlite } from './target.ts';
 
@@ -82,12 +82,6 @@ async function holding(count: number) {
   return { database, run, path: `/webhooks/${id}` };
 }
 
-/** CPU that a process used so far, in ms. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
 async function byApi(): Promise<void> {
   const mail = await mailServer();
   const { run } = await place();
@@ -141,7 +135,7 @@ async function meanwhile(): Promise<void> {
 await byApi();
 await released();
 await meanwhile();
+console.log(`\n${await machine(server)}\n`);
 await server?.stop();
-console.log(`\n${cpus().length} × ${cpus()[0]?.model}, Bun ${Bun.version}, ${values.database}\n`);
 console.log(`| what | result |\n|---|---|\n${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}`);
 process.exit(0);

@@ -1,12 +1,13 @@
 // `bun bench/search.ts [--contacts N]`: how long each filter of contacts takes over the real routes, and how long it holds the thread.
 import { Database } from 'bun:sqlite';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import { createLog } from '../src/log.ts';
+import { machine } from './machine.ts';
 
 const { values } = parseArgs({
   options: { contacts: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '60' } },
@@ -135,7 +136,7 @@ await (await createApp(config, seams)).stop();
 const filling = performance.now();
 fill(join(folder, 'data/inlet.db'));
 console.log(
-  `${MANY} contacts filled in ${((performance.now() - filling) / 1000).toFixed(0)} s; ${cpus().length} × ${cpus()[0]?.model}\n`,
+  `${MANY} contacts filled in ${((performance.now() - filling) / 1000).toFixed(0)} s; ${await machine(null)}\n`,
 );
 const app = await createApp(config, seams);
 

@@ -1,13 +1,13 @@
 // `bun bench/workflows.ts [--quick] [--database postgres]`: events that start runs against events that start none, 100,000 sleeping
 // runs at idle and waking, and the answer time of webhooks meanwhile. Built binary, load from a process of its own.
 import { Database as Sqlite } from 'bun:sqlite';
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Running, start } from '../test/support/binary.ts';
 import { Postgres } from '../test/support/postgres.ts';
 import { SECRET } from './events.ts';
+import { cpuMs, machine } from './machine.ts';
 import { api, folder, KEY, load, ms, per, row, rows, spread } from './measure.ts';
 import { type Database, postgres, sqlite } from './target.ts';
 
@@ -65,19 +65,13 @@ type Installed = Awaited<ReturnType<typeof installed>>;
 
 /** Per second from the first webhook until it is applied and all of its runs stand where they rest. */
 async function startsPerSecond({ running, database, path, query }: Installed): Promise<number> {
-  const { begunAt } = await load(running.port, path, { count: COUNT });
-  let at = await database.applied();
+  const { begunAt, endedAt } = await load(running.port, path, { count: COUNT });
+  let at = Math.max(endedAt, await database.applied());
   while ((await query(`select 1 from runs where status = 'active' and waiting = 0 limit 1`)).length) {
     await Bun.sleep(5);
     at = Date.now();
   }
   return COUNT / ((at - begunAt) / 1000);
-}
-
-/** CPU that the server used so far, in ms. */
-function cpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 /** CPU at idle: ms of each second. */
@@ -154,7 +148,7 @@ row(`acknowledgement at ${RATE}/s while ${SLEEPING} overdue runs wake`, spread(f
 while ((await many.query(`select 1 from runs where status = 'active' limit 1`)).length) await Bun.sleep(100);
 row('all of them woken after', `${((performance.now() - at) / 1000).toFixed(1)} s`);
 await many.running.stop();
+console.log(`\n${await machine(server)}\n`);
 await server?.stop();
-console.log(`\n${cpus().length} × ${cpus()[0]?.model}, Bun ${Bun.version}, ${values.database}\n`);
 console.log(`| what | result |\n|---|---|\n${rows.map(([name, value]) => `| ${name} | ${value} |`).join('\n')}`);
 process.exit(0);

@@ -1,12 +1,12 @@
-// The handler a user would write by hand: official verifier, one synced transaction per webhook, the same tables as Inlet's.
+// The handler a user would write by hand: official verifier, one synced transaction per webhook, tables like Inlet's.
 import { Database } from 'bun:sqlite';
 import Stripe from 'stripe';
-import { MIGRATIONS } from '../src/db/migrate.ts';
 import { SECRET } from './events.ts';
+import schema from './handler.sql' with { type: 'text' };
 
 const db = new Database(process.argv[2] ?? ':memory:', { create: true });
 for (const pragma of ['journal_mode = wal', 'synchronous = full', 'busy_timeout = 5000']) db.run(`pragma ${pragma}`);
-for (const migration of MIGRATIONS) db.run(migration);
+db.run(schema);
 
 const stripe = new Stripe('sk_test_unused');
 const delivery =
@@ -20,6 +20,7 @@ const byEmail = db.prepare('select id from contacts where email = ?');
 const contact =
   db.prepare(`insert into contacts (id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at)
   values (?, ?, null, ?, ?, 'Stripe webhook', '', 1, '{}', ?, ?)`);
+const changed = db.prepare('update contacts set email = ?, first_name = ?, last_name = ?, updated_at = ? where id = ?');
 const known = db.prepare(
   'insert into identities (id, provider, contact_id, registers, created_at) values (?, ?, ?, ?, ?) on conflict do nothing',
 );
@@ -44,7 +45,8 @@ const handle = db.transaction((text: string, { id, type, created, data }: Stripe
   const now = Date.now();
   const deliveryId = `dlv_${now}${n++}`;
   const email = (object.email ?? object.customer_email ?? object.customer_details?.email ?? '').trim().toLowerCase();
-  const customer = `stripe:${type === 'customer.created' ? object.id : object.customer}`;
+  const isCustomer = type.startsWith('customer.');
+  const customer = `stripe:${isCustomer ? object.id : object.customer}`;
   let row = (identity.get(customer) ?? byEmail.get(email)) as { contact_id?: string; id?: string } | null;
   const [first, ...rest] = (object.name ?? object.customer_name ?? object.customer_details?.name ?? '').split(' ');
   if (!row) {
@@ -53,6 +55,7 @@ const handle = db.transaction((text: string, { id, type, created, data }: Stripe
   }
   const contactId = row.contact_id ?? row.id ?? '';
   if (!delivery.get(deliveryId, id, type, now, created * 1000, now, contactId)) return;
+  if (type === 'customer.updated') changed.run(email, first ?? null, rest.join(' '), now, contactId);
   payload.run(deliveryId, text, '{}');
   known.run(customer, 'stripe', contactId, JSON.stringify({ email, first, rest }), now);
   link.run(`email:${email}`, customer);
