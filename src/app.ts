@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { PeopleWriter } from './audience/peopleWriter.ts';
+import { upgradePeople } from './audience/upgrade.ts';
 import { publishToAll } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
@@ -12,7 +13,7 @@ import { guarded } from './fetch.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
-import { Careful } from './inbound/careful.ts';
+import { Careful, isServed } from './inbound/careful.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/recordDelivery.ts';
@@ -78,6 +79,13 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
     await opened.store.write(tx => resealOnce(tx, sealer));
+    const report = (message: string) => log.info(message);
+    await upgradePeople(
+      opened.store,
+      now(),
+      report,
+      async () => opened.store.kind === 'postgres' && isServed(opened.store),
+    );
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
