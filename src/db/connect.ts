@@ -62,7 +62,7 @@ export async function connect(databaseUrl: string): Promise<Server> {
   const settings = {
     application_name: 'inlet',
     statement_timeout: String(statementTimeout),
-    idle_in_transaction_session_timeout: '60000', // a process that hangs must not hold its locks
+    idle_in_transaction_session_timeout: '3000', // a process that stands still must not hold its locks
     lock_timeout: String(LOCK_MS),
   };
   const open = () =>

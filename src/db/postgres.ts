@@ -29,8 +29,8 @@ export function postgresCode(error: unknown): string {
   return '';
 }
 
-/** Lost to a concurrent transaction: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
-export const LOST = /^(40001|40P01|CR000)$/;
+/** Lost to a concurrent transaction, to a wait for its locks, or ended for standing still: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
+export const LOST = /^(40001|40P01|CR000|25P03|55P03)$/;
 /** Also a key that somebody made a moment before, a wait for locks that was too long, and a transaction that the server ended for standing still. */
 const LOST_BY_PEOPLE = /^(40001|40P01|23505|55P03|25P03|53200)$/;
 /** The server can't be reached, is shutting down, is a standby, is full, or took too long. */

@@ -85,14 +85,14 @@ export class Core implements Audience {
   }
 }
 
-const factOf = ({ fact, arrivedAt }: FactStep) => ({
+export const factOf = ({ fact, arrivedAt }: FactStep) => ({
   ...fact,
   payments: [],
   ...(fact.deletion && fact.happenedAt === undefined ? {} : {}),
   ...(fact.happenedAt !== undefined && { happenedAt: fact.happenedAt ?? arrivedAt }),
 });
 
-function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {
+export function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {
   return {
     provider: endpoint.namespace === '' ? endpoint.provider : `${endpoint.provider}@${endpoint.namespace}`,
     endpointId: endpoint.id,
