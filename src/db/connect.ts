@@ -83,9 +83,8 @@ export async function connect(databaseUrl: string): Promise<Server> {
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
     const turns = !NO_TURNS.test(server.version);
-    // Writes about people go by locks of their own and leave no token: what was read early could not be trusted.
     const lanes = pool > 5 ? 2 : 1;
-    return { sql, open, turns, ahead: false, lanes, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
+    return { sql, open, turns, lanes, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -119,7 +118,7 @@ function whyNot(code: string): string {
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
-/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one reads ahead for it. @throws AppError */
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one or two more write about people. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
   const server = await connect(databaseUrl);
   try {

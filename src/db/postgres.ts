@@ -60,8 +60,6 @@ export interface Server {
   open(): SQL;
   /** Whether instances write in turns (lane.ts). */
   turns: boolean;
-  /** Whether there are connections enough for one that reads for the next transaction. */
-  ahead: boolean;
   /** Connections for writes about people. */
   lanes: number;
   /** ms after which the server is taken for dead, whatever it was asked. */
