@@ -188,8 +188,7 @@ export class PeopleWriter {
       outcomes.flatMap(each => each.events),
       now,
     );
-    const released = await releaseWaiting(tx, [...new Set(outcomes.flatMap(each => each.known))], now);
-    let due = released;
+    let due = false;
     for (const { item, outcome } of done) {
       if (!outcome?.changes.length || item.kind.silent?.(item.write)) continue;
       const told = await this.publish(tx, outcome.changes, outcome.cause, now);
@@ -197,6 +196,8 @@ export class PeopleWriter {
       if (told.length) due = true;
     }
     for (const [kind] of kinds) await kind.save(tx, contexts.get(kind), now);
+    // Only now: one that waits may have come in this very batch, before the one that makes its person known.
+    if (await releaseWaiting(tx, [...new Set(outcomes.flatMap(each => each.known))], now)) due = true;
     this.definitions.noteProperties(set.people.newProperties);
     return { done, due };
   }

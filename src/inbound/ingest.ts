@@ -70,12 +70,12 @@ export function identityOf(people: People | null, provider: string, fact: Fact):
   if (fact.email !== null) return `${provider}:@${fact.email}`;
   const [payment] = fact.payments;
   if (payment === undefined) return null;
-  for (const each of fact.payments) {
-    const payer = people?.payments.get(`${provider}:${each}`);
-    if (payer !== undefined) return payer;
-  }
-  return `${provider}:#${payment}`;
+  const payers = fact.payments.flatMap(each => people?.payments.get(`${provider}:${each}`) ?? []);
+  return payers.find(each => !isNobody(each)) ?? payers[0] ?? `${provider}:#${payment}`;
 }
+
+/** What waits for who paid: `stripe:#pi_…`. It finds deliveries, and is no person. */
+const isNobody = (id: string) => id.includes(':#');
 
 /** Ids that are to be looked up with a fact: payments by `provider:pi_…`. */
 export const paymentsOf = (provider: string, fact: Fact) => fact.payments.map(each => `${provider}:${each}`);
@@ -122,7 +122,8 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   };
   const personId = joining.class === 'address' ? null : fact.personId;
   const registers = joinFact(before?.registers ?? emptyRegisters(joining.class, personId), joining);
-  people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
+  if (!isNobody(target))
+    people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
   // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses.
   const values = before ? (fact.deletion ? tiesOf(before) : activeTiesOf(before)) : [];
@@ -226,15 +227,18 @@ function untie(people: People, identity: Identity, email: string, provider: stri
   people.putIdentity({ ...identity, contactId: null, registers: { ...r, facts, loose: email } });
 }
 
-/** Payments find who paid; who waited for one is due. */
+/**
+ * Payments find who paid; who waited for one is due. Until somebody is known to have paid, all ids of one payment lead to the same
+ * place to wait in, so that any of them ends it.
+ */
 function notePayments(people: People, provider: string, fact: Fact, payer: string): string[] {
   const known: string[] = [];
-  if (payer.includes(':#')) return known;
   for (const payment of fact.payments) {
     const value = `${provider}:${payment}`;
-    if (people.payments.has(value)) continue;
+    const before = people.payments.get(value);
+    if (before === payer || (before !== undefined && !isNobody(before))) continue;
     people.set(people.payments, value, payer);
-    known.push(`${provider}:#${payment}`);
+    if (before !== undefined) known.push(before);
   }
   return known;
 }
