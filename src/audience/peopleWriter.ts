@@ -90,7 +90,7 @@ export class PeopleWriter {
     apply(people: People, now: number): { result: R };
   }): Promise<R> {
     return this.store.read(async tx => {
-      const salt = this.salt ?? '';
+      const salt = this.salt ?? (await requireSalt(tx));
       const definitions = await this.definitions.read(tx, keys.lists ?? []);
       const { people } = await loadPeople(tx, [keys], definitions, salt);
       people.begin();
@@ -150,7 +150,8 @@ export class PeopleWriter {
 
   private async runBatch(tx: Tx, items: Item[]): Promise<{ done: Done[]; due: boolean }> {
     const now = this.now();
-    this.salt ??= await requireSalt(tx);
+    const salt = this.salt ?? (await requireSalt(tx));
+    this.salt = salt;
     const kinds = Map.groupBy(items, item => item.kind);
     const contexts = new Map<unknown, unknown>();
     for (const [kind, of] of kinds) {
@@ -159,7 +160,7 @@ export class PeopleWriter {
         await kind.load(
           tx,
           of.map(item => item.write),
-          this.salt,
+          salt,
         ),
       );
     }
@@ -168,7 +169,7 @@ export class PeopleWriter {
       tx,
       keys.flatMap(each => each.lists ?? []),
     );
-    const set = await loadPeople(tx, keys, definitions, this.salt);
+    const set = await loadPeople(tx, keys, definitions, salt);
     const done: Done[] = [];
     for (const item of items) {
       set.people.begin();
