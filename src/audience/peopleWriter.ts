@@ -7,7 +7,7 @@ import { insertEvents, type NewEvent } from '../events.ts';
 import { DefinitionsCache } from './definitions.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
-import { requireSalt } from './tombstones.ts';
+import { knownSalt, requireSalt } from './tombstones.ts';
 import { type Keys, loadPeople, savePeople } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
@@ -90,7 +90,7 @@ export class PeopleWriter {
     apply(people: People, now: number): { result: R };
   }): Promise<R> {
     return this.store.read(async tx => {
-      const salt = this.salt ?? (await requireSalt(tx));
+      const salt = this.salt ?? (await knownSalt(tx)) ?? '';
       const definitions = await this.definitions.read(tx, keys.lists ?? []);
       const { people } = await loadPeople(tx, [keys], definitions, salt);
       people.begin();
