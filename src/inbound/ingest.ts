@@ -102,7 +102,7 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   const k = factKey(fact.at, fact.micros, fact.rank, origin.externalId, origin.endpointId);
   const h =
     fact.happenedAt === undefined ? k : factKey(fact.happenedAt, 0, fact.rank, origin.externalId, origin.endpointId);
-  const target = tiedIdentity(people, first, origin.provider, fact, k, effects);
+  const target = tiedIdentity(people, first, origin, fact, k, effects);
   const before = people.identities.get(target);
   const isSilent = origin.silent?.(before?.registers.mapped?.values) ?? false;
   const joining: Joining = {
@@ -177,7 +177,8 @@ function isErased(people: People, id: string, provider: string, fact: Fact, alia
  * The identity that a fact counts for. Of the persons of one provider and namespace that show one address, those with the earliest
  * claims are tied; facts of any further one count as address-only ones there.
  */
-function tiedIdentity(people: People, id: string, provider: string, fact: Fact, k: K, effects: Effect[]): string {
+function tiedIdentity(people: People, id: string, origin: Origin, fact: Fact, k: K, effects: Effect[]): string {
+  const { provider } = origin;
   if (fact.personId === null) return id;
   const own = people.identities.get(id);
   const loose = own?.registers.loose;
@@ -203,8 +204,7 @@ function tiedIdentity(people: People, id: string, provider: string, fact: Fact, 
     kind: 'person.untied',
     reason: `${MAX_TIED} persons of this provider show this address already; this one counts as the address alone`,
   });
-  const registers = { ...(own?.registers ?? emptyRegisters('payment', fact.personId)), loose: fact.email };
-  if (own?.registers.class) registers.class = own.registers.class;
+  const registers = { ...(own?.registers ?? emptyRegisters(origin.class, fact.personId)), loose: fact.email };
   people.putIdentity({ id, provider, contactId: null, registers });
   return `${provider}:@${fact.email}`;
 }

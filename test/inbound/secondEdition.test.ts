@@ -604,3 +604,34 @@ test('D27: answers name only what the event itself held', async () => {
   expect(same.answered).toContain('work@x.co');
   expect(bare.answered).toContain('cus_1');
 });
+
+test('of more than 50 users with one address a further one is itself again with an address of its own', async () => {
+  const id = await s.endpoint('clerk');
+  for (let n = 0; n < 52; n++) {
+    s.pass(1000);
+    await s.app.post(id, 'clerk', clerk('user.created', `u${n}`, 'shared@x.co', s.now));
+  }
+  await s.app.drain();
+  expect(await s.contacts()).toMatchObject([{ email: 'shared@x.co', userId: 'u49' }]);
+  s.pass();
+  await s.hook(id, 'clerk', clerk('user.updated', 'u51', 'own@x.co', s.now));
+  expect(await s.contacts()).toMatchObject([
+    { email: 'own@x.co', userId: 'u51' },
+    { email: 'shared@x.co', userId: 'u49' },
+  ]);
+});
+
+test('the API gives a user id to whom it finds by the address: its own, a payer, a guest', async () => {
+  const id = await s.endpoint('stripe');
+  await s.api('POST', '/contacts/create', { email: 'api@x.co' });
+  await s.hook(id, 'stripe', stripe('customer.created', customer('cus_1', 'payer@x.co'), s.now));
+  await s.hook(id, 'stripe', stripe('checkout.session.completed', checkout('guest@x.co'), s.now));
+  const before = await s.contacts();
+  for (const name of ['api', 'payer', 'guest']) {
+    const body = { email: `${name}@x.co`, userId: `user_${name}` };
+    expect((await s.api('PUT', '/contacts/update', body)).status).toBe(200);
+    expect((await s.api('POST', '/events/send', { ...body, eventName: 'e' })).status).toBe(200);
+  }
+  const after = ['api', 'guest', 'payer'].map(name => ({ email: `${name}@x.co`, userId: `user_${name}` }));
+  expect(await s.contacts()).toMatchObject(after.map((each, i) => ({ ...each, id: before[i]?.id })));
+});
