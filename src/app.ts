@@ -125,7 +125,12 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell,
-    people: new PeopleWriter(store, tell, now, () => worker.wake()),
+    people: new PeopleWriter(
+      store,
+      (...told) => ctx.tell(...told),
+      now,
+      () => worker.wake(),
+    ),
     lastUsed: new LastUsed(),
     rejections: parts.rejections,
     automation,

@@ -7,7 +7,7 @@ import { insertEvents, type NewEvent } from '../events.ts';
 import { DefinitionsCache } from './definitions.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
-import { requireSalt } from './tombstones.ts';
+import { knownSalt, requireSalt } from './tombstones.ts';
 import { type Keys, loadPeople, savePeople } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
@@ -108,7 +108,7 @@ export class PeopleWriter {
     apply(people: People, now: number): { result: R };
   }): Promise<R> {
     return this.store.read(async tx => {
-      const salt = this.salt ?? '';
+      const salt = this.salt ?? (await knownSalt(tx)) ?? '';
       const definitions = await this.definitions.read(tx, keys.lists ?? []);
       const { people } = await loadPeople(tx, [keys], definitions, salt);
       people.begin();
@@ -169,9 +169,9 @@ export class PeopleWriter {
 
   /** A batch that failed by one of its writes is tried one by one; one whose people somebody else holds, a moment later. */
   private fail(items: Item[], error: unknown): void {
+    this.salt = null; // perhaps made by the transaction that did not last
     if (error instanceof Held) return this.delay(items, error);
     if (items.length === 1 || error instanceof StoreUnavailable) {
-      this.salt = null;
       for (const item of items) item.reject(error);
       return;
     }
@@ -195,7 +195,8 @@ export class PeopleWriter {
 
   private async runBatch(tx: Tx, items: Item[], hold: Hold): Promise<{ done: Done[]; due: boolean }> {
     const now = this.now();
-    this.salt ??= await requireSalt(tx);
+    const salt = this.salt ?? (await requireSalt(tx));
+    this.salt = salt;
     const kinds = Map.groupBy(items, item => item.kind);
     const contexts = new Map<unknown, unknown>();
     for (const [kind, of] of kinds) {
@@ -204,7 +205,7 @@ export class PeopleWriter {
         await kind.load(
           tx,
           of.map(item => item.write),
-          this.salt,
+          salt,
           hold,
         ),
       );
@@ -214,7 +215,7 @@ export class PeopleWriter {
       tx,
       keys.flatMap(each => each.lists ?? []),
     );
-    const set = await loadPeople(tx, keys, definitions, this.salt, hold);
+    const set = await loadPeople(tx, keys, definitions, salt, hold);
     const done: Done[] = [];
     for (const item of items) {
       set.people.begin();
@@ -234,8 +235,7 @@ export class PeopleWriter {
       outcomes.flatMap(each => each.events),
       now,
     );
-    const released = await releaseWaiting(tx, [...new Set(outcomes.flatMap(each => each.known))], now);
-    let due = released;
+    let due = false;
     for (const { item, outcome } of done) {
       if (!outcome?.changes.length || item.kind.silent?.(item.write)) continue;
       const told = await this.publish(tx, outcome.changes, outcome.cause, now);
@@ -243,6 +243,8 @@ export class PeopleWriter {
       if (told.length) due = true;
     }
     for (const [kind] of kinds) await kind.save(tx, contexts.get(kind), now);
+    // Only now: one that waits may have come in this very batch, before the one that makes its person known.
+    if (await releaseWaiting(tx, [...new Set(outcomes.flatMap(each => each.known))], now)) due = true;
     this.definitions.noteProperties(set.people.newProperties);
     return { done, due };
   }

@@ -244,7 +244,13 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
     'on conflict (subject) do update set changes = excluded.changes',
   );
   const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
-  await insertRows(tx, 'payments', ['value', 'identity_id', 'created_at'], payments, 'on conflict (value) do nothing');
+  await insertRows(
+    tx,
+    'payments',
+    ['value', 'identity_id', 'created_at'],
+    payments,
+    'on conflict (value) do update set identity_id = excluded.identity_id',
+  );
   const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
   await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
   const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);

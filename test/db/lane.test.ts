@@ -3,7 +3,7 @@ import { and, eq, sql } from 'drizzle-orm';
 import fc from 'fast-check';
 import { openPostgres } from '../../src/db/connect.ts';
 import { Lane } from '../../src/db/lane.ts';
-import { contacts, identities, links, memberships } from '../../src/db/schema.ts';
+import { contacts, identities, memberships, ties } from '../../src/db/schema.ts';
 import { onKey } from '../../src/db/sql.ts';
 import { openSqlite } from '../../src/db/sqlite.ts';
 import { prepare, type Store, type Tx } from '../../src/db/store.ts';
@@ -39,19 +39,19 @@ const steps: Record<string, (tx: Tx, a: string, b: string) => Promise<unknown>> 
         .where(eq(identities.contactId, p('a')))
         .prepare(),
     ).all({ a }) as Promise<unknown>,
-  readLinks: (tx, a) =>
-    prepare(tx, 'links?', t =>
+  readTies: (tx, a) =>
+    prepare(tx, 'ties?', t =>
       t
-        .select({ id: links.identityId })
-        .from(links)
-        .where(eq(links.value, p('a')))
+        .select({ id: ties.identityId })
+        .from(ties)
+        .where(eq(ties.value, p('a')))
         .prepare(),
     ).all({ a }) as Promise<unknown>,
-  count: tx => tx.select({ n: sql`count(*)`.mapWith(Number) }).from(links),
-  link: (tx, value, id) =>
-    prepare(tx, 'link+', t =>
+  count: tx => tx.select({ n: sql`count(*)`.mapWith(Number) }).from(ties),
+  tie: (tx, value, id) =>
+    prepare(tx, 'tie+', t =>
       t
-        .insert(links)
+        .insert(ties)
         .values({ value: p('value'), identityId: p('id') })
         .onConflictDoNothing()
         .prepare(),
@@ -84,7 +84,7 @@ const steps: Record<string, (tx: Tx, a: string, b: string) => Promise<unknown>> 
         .prepare(),
     ).run({ id, b }) as Promise<unknown>,
   updateMany: (tx, a, b) => tx.update(identities).set({ contactId: b }).where(eq(identities.provider, a)),
-  remove: (tx, a) => tx.delete(links).where(eq(links.value, a)),
+  remove: (tx, a) => tx.delete(ties).where(eq(ties.value, a)),
   returning: (tx, a, b) => tx.insert(memberships).values({ contactId: a, listId: b }).onConflictDoNothing().returning(),
 };
 const names = Object.keys(steps);
@@ -141,7 +141,7 @@ async function run(store: Store, writes: [string, number, number][][]): Promise<
   );
   const tables = await store.read(async tx => [
     await tx.select().from(identities).orderBy(identities.id),
-    await tx.select().from(links).orderBy(links.value, links.identityId),
+    await tx.select().from(ties).orderBy(ties.value, ties.identityId),
     await tx.select().from(memberships).orderBy(memberships.contactId, memberships.listId),
     await tx.select().from(contacts),
   ]);
@@ -155,7 +155,7 @@ test.skipIf(!withPostgres)(
     const postgres = await openPostgres(await postgresDatabase());
     const empty = async (store: Store) =>
       store.write(async tx => {
-        for (const table of [identities, links, memberships]) await tx.delete(table);
+        for (const table of [identities, ties, memberships]) await tx.delete(table);
       });
     const sqlite = openSqlite(await sqliteFile());
     const early = earlyRehearsals(false);
@@ -183,9 +183,9 @@ test.skipIf(!withPostgres)(
     const store = await openPostgres(await postgresDatabase());
     const values = ['null', '', 'a', 'A', 'ä', 'a\0b', '\ud800x', '\ufffdx', '1', '01', "'", '%', ' ', 'a '];
     const asked = [...values, null, 'nobody'] as (string | null)[];
-    for (const [n, value] of values.entries()) await store.write(tx => steps.link!(tx, value, `of${n}`));
+    for (const [n, value] of values.entries()) await store.write(tx => steps.tie!(tx, value, `of${n}`));
     const read = (value: string | null) =>
-      store.write(tx => steps.readLinks!(tx, value as string, '') as Promise<object[]>);
+      store.write(tx => steps.readTies!(tx, value as string, '') as Promise<object[]>);
     const alone: unknown[] = [];
     for (const value of asked) alone.push(sorted(await read(value)));
     expect((await Promise.all(asked.map(read))).map(sorted)).toEqual(alone);

@@ -13,7 +13,11 @@ const LISTS = ['news', 'tips', 'product'];
 eachBackend('random histories through the store', open => {
   test(`${HISTORIES} of them give the contacts that the core gives in memory`, async () => {
     for (let seed = 1; seed <= HISTORIES; seed++) {
-      const steps = generateHistory(seed, { steps: 30, withErasures: false, ...JSON.parse(process.env.INLET_KNOBS ?? '{}') });
+      const steps = generateHistory(seed, {
+        steps: 30,
+        withErasures: false,
+        ...JSON.parse(process.env.INLET_KNOBS ?? '{}'),
+      });
       const store = await open();
       const [core, audience] = [new Core(TYPES), new StoreAudience(store)];
       await audience.prepare(LISTS, TYPES);

@@ -19,8 +19,20 @@ const timed = contactView.extend({ createdAt: time, updatedAt: time });
 const whole = timed.extend({
   emails: z.array(z.string()).describe('Now and formerly'),
   userIds: z.array(z.string()),
+  sharedAddress: z
+    .literal(true)
+    .optional()
+    .describe(
+      'As many persons of one provider show this address as are tied by one; facts of further ones count as those of the address alone',
+    ),
   identities: z.array(
-    z.object({ provider: z.string(), personId: z.string().nullable(), deleted: z.boolean(), firstSeenAt: time }),
+    z.object({
+      provider: z.string(),
+      namespace: z.string().describe("Its endpoint's settings.namespace"),
+      personId: z.string().nullable(),
+      deleted: z.boolean(),
+      firstSeenAt: time,
+    }),
   ),
 });
 const entry = z.object({
