@@ -8,11 +8,13 @@ const SALT = 'erasureSalt'; // in `meta`; whoever lacks it can't tell whom a has
 export const hashSubject = (salt: string, subject: string): string =>
   createHmac('sha256', salt).update(subject).digest('hex');
 
+/** The key of those hashes where there is one: all that may be asked for in a read. */
+export const saltOf = async (tx: Tx): Promise<string | undefined> =>
+  (await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined;
+
 /** The key of those hashes, made when it is first asked for and never changed. */
 export async function requireSalt(tx: Tx): Promise<string> {
-  const read = async () =>
-    (await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined;
-  const known = await read();
+  const known = await saltOf(tx);
   if (known !== undefined) return known;
   await insertRows(
     tx,
@@ -21,7 +23,7 @@ export async function requireSalt(tx: Tx): Promise<string> {
     [[SALT, randomBytes(32).toString('hex')]],
     'on conflict (key) do nothing',
   );
-  return (await read()) ?? '';
+  return (await saltOf(tx)) ?? '';
 }
 
 /** Notes that ids of persons and what ties them (`email:…`, `user:…`, `id:…`) were erased. */

@@ -78,7 +78,7 @@ test('no byte of an erased person’s addresses stays in any table, nor in the f
     expect.arrayContaining([
       'contacts',
       'identities',
-      'links',
+      'ties',
       'payloads',
       'events',
       'mails',
