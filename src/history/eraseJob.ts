@@ -20,7 +20,6 @@ import {
 } from '../db/schema.ts';
 import { amongText, amongValue, query } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { isAtLeast, type Look, lookAt, Matcher, type Searched, type Verdict } from './eraseSearch.ts';
 
@@ -203,8 +202,8 @@ async function searchImportFailures(store: Store, erasure: Erasure, after: strin
   const rows = await store.read(tx =>
     query(
       tx,
-      `select import_id, line, cells from import_failures where (import_id, line) > (?, ?) and import_id < ? order by import_id, line limit ${FAILURES}`,
-      [file, Number(line), idAt('imp', erasure.createdAt + 1)],
+      `select import_id, line, cells from import_failures where (import_id, line) > (?, ?) and import_id in (select id from imports where created_at <= ?) order by import_id, line limit ${FAILURES}`,
+      [file, Number(line), erasure.createdAt],
     ),
   );
   const matcher = new Matcher(erasure);
