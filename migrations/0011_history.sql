@@ -7,6 +7,7 @@ create table contact_changes (
   created_at bigint not null
 );
 create index contact_changes_contact on contact_changes (contact_id, id);
+create index contact_changes_created on contact_changes (created_at);
 
 -- Who was behind a contact that was removed, so that its id goes on finding them.
 create table former_contacts (

@@ -9,6 +9,7 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
+import { emptyUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
@@ -78,6 +79,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
     await opened.store.write(tx => resealOnce(tx, sealer));
+    await opened.store.write(tx => emptyUnappliedOnce(tx, now()));
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();

@@ -626,7 +626,7 @@ export const contactChanges = sqliteTable(
     detail: json<Record<string, unknown>>('detail').notNull(),
     createdAt: time('created_at').notNull(),
   },
-  t => [index('contact_changes_contact').on(t.contactId, t.id)],
+  t => [index('contact_changes_contact').on(t.contactId, t.id), index('contact_changes_created').on(t.createdAt)],
 );
 
 /** Who was behind a contact that was removed, so that its id goes on finding them. */

@@ -139,6 +139,9 @@ function forget(people: People, found: Found, key: string, now: number) {
   };
 }
 
+const lastAddressOf = ({ id, registers }: Identity): string | undefined =>
+  addressOf(id) ?? registers.facts.findLast(each => each.e !== undefined)?.e;
+
 /** The members of the person's groups, and whoever died at an address that they show. `shown`: those addresses, as ties. */
 function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, people: People) {
   const gone = new Map(seeds.map(each => [each.id, each]));
@@ -146,6 +149,10 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
   for (const id of contactIds) {
     const row = people.contacts.get(id);
     if (row) shown.add(emailTie(row.email));
+  }
+  for (const identity of seeds) {
+    const email = lastAddressOf(identity);
+    if (identity.contactId === null && email !== undefined) shown.add(emailTie(email));
   }
   for (const { views } of groupsOf(all).groups) {
     if (!views.some(view => gone.has(view.id))) continue;
@@ -159,7 +166,7 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
   for (const identity of all) {
     if (gone.has(identity.id) || identity.contactId !== null) continue;
     const view = viewOf(identity, null, '');
-    const address = addressOf(identity.id) ?? view?.own?.email;
+    const address = lastAddressOf(identity);
     const lives = view?.live && (view.kind === 'user' || view.kind === 'payer');
     if (!lives && address !== undefined && shown.has(emailTie(address))) gone.set(identity.id, identity);
   }

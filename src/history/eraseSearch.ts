@@ -6,6 +6,7 @@ import type { Store } from '../db/store.ts';
 const LOOK_BYTES = 256 * 1024; // of text per look: some ms of the thread
 const LOOK_ROWS = 500;
 const PIECE = 128 * 1024; // characters of a text that is too large for one look
+const FEW_WORDS = 8; // are looked for one by one: quicker than taking a text apart
 const OVERLAP = 4096; // an address is at most 254 characters, each at most 7 where it is escaped
 
 const ESCAPE = /\\(?:u([0-9a-f]{4})|([\s\S]))/gi;
@@ -64,7 +65,13 @@ export class Matcher {
     const plain = plainText(text);
     if (this.locals.size && this.hasAddress(plain)) return 'strong';
     let found: Certainty = 'none';
-    if (this.words.size)
+    if (this.words.size <= FEW_WORDS) {
+      for (const [word, certainty] of this.words) {
+        if (found === certainty || !hasPhrase(plain, word)) continue;
+        if (certainty === 'strong') return certainty;
+        found = certainty;
+      }
+    } else
       for (const [word] of plain.matchAll(TOKEN)) {
         const certainty = this.words.get(word);
         if (certainty === 'strong') return certainty;

@@ -106,7 +106,8 @@ async function findByPerson(tx: Tx, provider: string, providerId: string): Promi
   const rows = await tx.select({ id: identities.id }).from(identities).where(eq(identities.id, id));
   const tied = await tiedBy(tx, `id:${id}`, false);
   const all = [...rows.map(row => row.id), ...tied];
-  const asked = { ...NOTHING_ASKED, persons: [providerId] };
+  // Of somebody unknown it may be the id of a person in another namespace.
+  const asked = { ...NOTHING_ASKED, [all.length ? 'persons' : 'weak']: [providerId] };
   const known = all.length > 0 || (await wasErased(tx, id));
   return { contacts: [], identities: all, asked, subjects: [id], known };
 }
@@ -119,13 +120,29 @@ async function wasErased(tx: Tx, value: string): Promise<boolean> {
   return (await tx.select().from(tombstones).where(eq(tombstones.hash, hash))).length > 0;
 }
 
-/** Looks a person up by whatever is given. @throws AppError invalid for a bad address */
-export const findPerson = (tx: Tx, whom: Whom): Promise<Found> => {
+const lookUp = (tx: Tx, whom: Whom): Promise<Found> => {
   if ('id' in whom) return findById(tx, whom.id);
   if ('email' in whom) return findByEmail(tx, whom.email);
   if ('userId' in whom) return findByUserId(tx, whom.userId);
   return findByPerson(tx, whom.namespace ? `${whom.provider}@${whom.namespace}` : whom.provider, whom.providerId);
 };
+
+/** Looks a person up by whatever is given, with whoever was the same removed contact. @throws AppError invalid for a bad address */
+export async function findPerson(tx: Tx, whom: Whom): Promise<Found> {
+  const found = await lookUp(tx, whom);
+  const were = await tx
+    .select({ id: formerContacts.contactId })
+    .from(formerContacts)
+    .where(inArray(formerContacts.identityId, [...found.identities, '']));
+  if (!were.length) return found;
+  const contactIds = were.map(row => row.id);
+  const beside = await tx
+    .select({ id: identities.id })
+    .from(formerContacts)
+    .innerJoin(identities, eq(identities.id, formerContacts.identityId))
+    .where(and(inArray(formerContacts.contactId, contactIds), isNull(identities.contactId)));
+  return { ...found, identities: [...new Set([...found.identities, ...beside.map(row => row.id)])] };
+}
 
 export interface WhomQuery {
   email?: string | undefined;

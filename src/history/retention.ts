@@ -1,25 +1,35 @@
-import { and, eq, inArray, lt, notInArray, sql } from 'drizzle-orm';
+import { and, eq, inArray, lt } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { deliveries, payloads, unprocessed } from '../db/schema.ts';
-import type { Tx } from '../db/store.ts';
+import { type DeliveryStatus, deliveries, payloads, unprocessed } from '../db/schema.ts';
+import { amongText, amongValue, query } from '../db/sets.ts';
+import type { Store, Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
 import { pruneIdempotencyKeys } from '../idempotency.ts';
+import { resumeErasures } from './eraseJob.ts';
 
 const DAY_MS = 86_400_000;
-const LOG_DAYS = 400; // at least: the row is what tells a duplicate
+export const LOG_DAYS = 400; // at least: the row is what tells a duplicate, a payment who paid
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on
-const OPEN = ['queued', 'waiting', 'failed'] as const;
+const WINDOW = 1000; // rows looked at in one go
+const OPEN: DeliveryStatus[] = ['queued', 'waiting', 'failed'];
 
-/** Removes what is past its time, in short writes: payloads first, log rows after 400 days; who waited too long is buried. */
+/**
+ * Removes what is past its time, in short writes: payloads and changes first, log rows and payments after 400 days; who waited too
+ * long is buried, and their payload kept as long again.
+ */
 export async function retain(ctx: Context): Promise<void> {
+  const { store } = ctx;
   const now = ctx.now();
-  const payloadsBefore = now - ctx.config.retentionDays * DAY_MS;
+  const contentsBefore = now - ctx.config.retentionDays * DAY_MS;
   const rowsBefore = now - Math.max(LOG_DAYS, ctx.config.retentionDays) * DAY_MS;
-  await inChunks(() => ctx.store.write(tx => buryWaiting(tx, payloadsBefore, now)));
-  await inChunks(() => ctx.store.write(tx => prunePayloads(tx, payloadsBefore)));
-  await inChunks(() => ctx.store.write(tx => pruneRows(tx, rowsBefore)));
-  await inChunks(() => ctx.store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
+  await inChunks(() => store.write(tx => buryWaiting(tx, contentsBefore, now)));
+  await sweep(store, 'payloads', 'delivery_id', idAt('dlv', contentsBefore), contentsBefore, removePayloads);
+  await sweep(store, 'deliveries', 'id', idAt('dlv', rowsBefore), contentsBefore, removeDeliveries);
+  await inChunks(() => store.write(tx => prune(tx, 'contact_changes', 'id', contentsBefore)));
+  await inChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
+  await inChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
+  await store.write(tx => resumeErasures(tx, now));
 }
 
 async function inChunks(step: () => Promise<number>): Promise<void> {
@@ -43,36 +53,51 @@ async function buryWaiting(tx: Tx, before: number, now: number): Promise<number>
   return ids.length;
 }
 
-/** Never the payload of a delivery that is still to be applied, however old. */
-async function prunePayloads(tx: Tx, before: number): Promise<number> {
-  const old = await tx
-    .select({ id: payloads.deliveryId })
-    .from(payloads)
-    .innerJoin(deliveries, eq(deliveries.id, payloads.deliveryId))
-    .where(and(lt(payloads.deliveryId, idAt('dlv', before)), notInArray(deliveries.status, [...OPEN])))
-    .orderBy(payloads.deliveryId)
-    .limit(CHUNK);
-  const ids = old.map(row => row.id);
-  if (ids.length) await tx.delete(payloads).where(inArray(payloads.deliveryId, ids));
-  return ids.length;
+const removePayloads = (tx: Tx, ids: string[]) => tx.delete(payloads).where(inArray(payloads.deliveryId, ids));
+
+async function removeDeliveries(tx: Tx, ids: string[]): Promise<void> {
+  await removePayloads(tx, ids);
+  await tx.delete(deliveries).where(and(inArray(deliveries.id, ids), eq(deliveries.leased, false)));
 }
 
-async function pruneRows(tx: Tx, before: number): Promise<number> {
-  const old = await tx
-    .select({ id: deliveries.id })
-    .from(deliveries)
-    .where(
-      and(
-        lt(deliveries.id, idAt('dlv', before)),
-        notInArray(deliveries.status, [...OPEN]),
-        sql`${deliveries.leased} = 0`,
-      ),
-    )
-    .orderBy(deliveries.id)
-    .limit(CHUNK);
-  const ids = old.map(row => row.id);
-  if (!ids.length) return 0;
-  await tx.delete(payloads).where(inArray(payloads.deliveryId, ids));
-  await tx.delete(deliveries).where(inArray(deliveries.id, ids));
+/**
+ * Goes through what deliveries older than `below` left. Never of one that is still to be applied, however old, and of one that was
+ * given up only `deadBefore` that moment: it can be replayed once the cause is mended.
+ */
+async function sweep(
+  store: Store,
+  table: 'payloads' | 'deliveries',
+  key: string,
+  below: string,
+  deadBefore: number,
+  remove: (tx: Tx, ids: string[]) => Promise<unknown>,
+): Promise<void> {
+  const from = table === 'deliveries' ? 'deliveries d' : 'payloads p left join deliveries d on d.id = p.delivery_id';
+  const id = table === 'deliveries' ? 'd.id' : `p.${key}`;
+  const text = `select ${id}, d.status, d.processed_at, d.leased from ${from} where ${id} > ? and ${id} < ? order by ${id} limit ${WINDOW}`;
+  let removed = 0;
+  for (let after = ''; removed < CHUNK * MAX_CHUNKS; ) {
+    const rows = await store.read(tx => query(tx, text, [after, below]));
+    const old = rows.flatMap(([each, status, processedAt, leased]) => {
+      if (OPEN.includes(status as DeliveryStatus) || Number(leased) === 1) return [];
+      if (status === 'dead' && processedAt !== null && Number(processedAt) >= deadBefore) return [];
+      return [each as string];
+    });
+    for (let at = 0; at < old.length; at += CHUNK) {
+      const some = old.slice(at, at + CHUNK);
+      await store.write(async tx => void (await remove(tx, some)));
+      removed += some.length;
+    }
+    if (rows.length < WINDOW) return;
+    after = rows.at(-1)?.[0] as string;
+    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+  }
+}
+
+async function prune(tx: Tx, table: 'contact_changes' | 'payments', key: string, before: number): Promise<number> {
+  const old = await query(tx, `select ${key} from ${table} where created_at < ? limit ${CHUNK}`, [before]);
+  const ids = old.map(row => row[0] as string);
+  if (ids.length)
+    await query(tx, `delete from ${table} where ${key} ${amongText(tx)} returning ${key}`, [amongValue(tx, ids)]);
   return ids.length;
 }

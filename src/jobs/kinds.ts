@@ -5,6 +5,7 @@ import type { Context } from '../context.ts';
 import type { Tx } from '../db/store.ts';
 import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
 import { mergeStep } from '../history/merge.ts';
+import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 
@@ -17,6 +18,7 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
   [ERASE_JOB]: eraseStep,
+  [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
   [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
   'workflows.release': async (_, payload) => tx => releaseSome(tx, payload as { workflowId: string }),
