@@ -129,6 +129,9 @@ function forget(people: People, found: Found, key: string, now: number) {
     value => !isOthers(value) && people.identities.get(value) === undefined,
   );
   const needles = needlesOf(gone, own, found);
+  const isAnybody =
+    gone.length + contactIds.size + needles.emails.length + needles.persons.length + needles.weak.length;
+  if (!isAnybody) throw notFound('Person'); // an address that somebody else had formerly
   const persons = gone.filter(({ id, provider }) => provider !== 'api' && addressOf(id) === null && !id.includes(':#'));
   const dead = [...persons.map(each => each.id), ...own];
   for (const value of dead) people.set(people.tombstones, value, now);

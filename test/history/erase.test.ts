@@ -106,6 +106,47 @@ test('the id of a removed, a merged and a parked contact finds its person', asyn
   expect(await holding(young)).toEqual([]);
 });
 
+test('the id of a parked contact erases who is behind it and leaves the address to who has it', async () => {
+  const clerk = await app.endpoint('clerk');
+  const user = (id: string, at: number) => ({
+    type: 'user.created',
+    object: 'event',
+    timestamp: at,
+    data: {
+      id,
+      created_at: at,
+      updated_at: at,
+      primary_email_address_id: 'e',
+      email_addresses: [{ id: 'e', email_address: 'ada@x.co', verification: { status: 'verified' } }],
+    },
+  });
+  await app.post(clerk, 'clerk', user('user_first', Date.now() - 120_000), { id: 'msg_1' });
+  const [parked] = await app.contacts();
+  await app.post(clerk, 'clerk', user('user_second', Date.now() - 1000), { id: 'msg_2' });
+  const [shown] = await app.contacts();
+  expect(shown?.id).not.toBe(parked?.id);
+  expect(await holding(String(parked?.id))).toContain('parked_contacts');
+  expect((await app.api('DELETE', `/contacts/${parked?.id}?erase=true`)).status).toBe(200);
+  await app.drain();
+  expect(await holding('user_first')).toEqual([]);
+  expect(await holding(String(parked?.id))).toEqual(['deliveries']); // the effects of the other's: an id that leads nowhere now
+  expect(await app.contacts()).toMatchObject([{ id: shown?.id, email: 'ada@x.co', userId: 'user_second' }]);
+  expect(await payloads()).toMatchObject([{ data: { id: 'user_second' } }, null]);
+});
+
+test('an address that somebody else had formerly is not a person of its own', async () => {
+  await send('customer.created', { id: 'cus_ada', email: 'former@x.co' });
+  await send('customer.updated', { id: 'cus_ada', email: 'ada@x.co' }, { created: Math.floor(Date.now() / 1000) + 5 });
+  expect(await app.contacts()).toMatchObject([{ email: 'ada@x.co' }]);
+  expect((await erase('email=former%40x.co')).status).toBe(404);
+  await app.drain();
+  expect((await payloads()).length).toBe(2);
+  expect(await payloads()).not.toContain(null);
+  expect((await erase('email=ada%40x.co')).status).toBe(200);
+  await app.drain();
+  expect(await holding('former@x.co')).toEqual([]);
+});
+
 test('events of a former contact go with the person', async () => {
   const event = { email: 'ada@x.co', eventName: 'paid', eventProperties: { note: 'first life' } };
   await app.api('POST', '/events/send', event);

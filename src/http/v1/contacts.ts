@@ -22,8 +22,15 @@ const timed = contactView.extend({ createdAt: time, updatedAt: time });
 const whole = timed.extend({
   emails: z.array(z.string()).describe('Now and formerly'),
   userIds: z.array(z.string()),
+  sharedAddress: z.literal(true).optional().describe('So many show this address that further ones are not told apart'),
   identities: z.array(
-    z.object({ provider: z.string(), personId: z.string().nullable(), deleted: z.boolean(), firstSeenAt: time }),
+    z.object({
+      provider: z.string(),
+      namespace: z.string(),
+      personId: z.string().nullable(),
+      deleted: z.boolean(),
+      firstSeenAt: time,
+    }),
   ),
 });
 const entry = z.object({
