@@ -4,7 +4,9 @@ import type { Effect } from '../db/schema.ts';
 import { Held, type Hold, type Store, StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { insertEvents, type NewEvent } from '../events.ts';
+import { insertContactChanges, noteFormerContacts } from './contactChanges.ts';
 import { DefinitionsCache } from './definitions.ts';
+import { noteMerges } from './merges.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
 import { knownSalt, requireSalt } from './tombstones.ts';
@@ -229,7 +231,10 @@ export class PeopleWriter {
       }
     }
     await savePeople(tx, set, now);
+    await noteMerges(tx, set, now);
+    await noteFormerContacts(tx, set);
     const outcomes = done.flatMap(each => each.outcome ?? []);
+    await insertContactChanges(tx, outcomes, now);
     await insertEvents(
       tx,
       outcomes.flatMap(each => each.events),
