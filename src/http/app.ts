@@ -30,6 +30,9 @@ const UNREADABLE =
   'Send the path as it is meant: no "." or ".." in it, no backslash, no "#", no encoded slash, no empty part.';
 const MAX_API_BODY = 1_048_576;
 const HOOK = /^\/webhooks\/([^/]*)$/;
+const HOOK_AND_SLASH = /^\/webhooks\/[^/]+\/$/;
+const NO_SLASH =
+  'The URL ends in a slash. Remove it at the provider: /webhooks/ep_… and nothing behind. Nothing of this request was stored.';
 const GUARDS = Object.entries({
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -105,6 +108,7 @@ export function createHttp(ctx: Context): Http {
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
     const link = UNSUBSCRIBE.exec(url.pathname);
     if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
+    if (HOOK_AND_SLASH.test(url.pathname)) return json(404, { success: false, message: NO_SLASH });
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     const instead = notOffered(url.pathname);
     if (!methods.length)
