@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Elysia } from 'elysia';
+import { PROPERTY_KEY } from '../audience/properties.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -191,7 +192,8 @@ function mount(ctx: Context, routes: Route[]) {
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const NAME = /^[^\0]{1,500}$/u; // what is looked up by its name
-const isParam = ([name, value]: [string, string]) => (name === 'eventName' ? NAME : ID).test(value);
+const OTHER_PARAMS: Record<string, RegExp> = { eventName: NAME, propertyKey: PROPERTY_KEY };
+const isParam = ([name, value]: [string, string]) => (OTHER_PARAMS[name] ?? ID).test(value);
 
 /** Elysia never sees an error: its own answer would show the message. */
 async function answered(

@@ -1,5 +1,6 @@
 import { importStep } from '../audience/import/step.ts';
 import { RELEASE_JOB, releaseStep } from '../audience/releases.ts';
+import { RETYPE_JOB, retypeStep } from '../audience/retype.ts';
 import type { Context } from '../context.ts';
 import type { Tx } from '../db/store.ts';
 import { replayJob } from '../inbound/deliveries.ts';
@@ -14,6 +15,7 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
+  [RETYPE_JOB]: retypeStep,
   'contacts.erase': async (_, payload) => tx => eraseStep(tx, payload),
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
   'workflows.release': async (_, payload) => tx => releaseSome(tx, payload as { workflowId: string }),
