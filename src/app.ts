@@ -27,6 +27,7 @@ import { Mailer } from './mail/mailer.ts';
 import { Subscribed } from './outgoing/listen.ts';
 import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
+import { providerHosts } from './providers/index.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 import { Engine } from './workflows/engine.ts';
@@ -124,7 +125,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now,
-    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
+    fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell,
     people: new PeopleWriter(

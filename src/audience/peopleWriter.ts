@@ -172,7 +172,10 @@ export class PeopleWriter {
   /** A batch that failed by one of its writes is tried one by one; one whose people somebody else holds, a moment later. */
   private fail(items: Item[], error: unknown): void {
     this.salt = null; // perhaps made by the transaction that did not last
-    if (error instanceof Held) return this.delay(items, error);
+    if (error instanceof Held) {
+      this.delay(items, error);
+      return;
+    }
     if (items.length === 1 || error instanceof StoreUnavailable) {
       for (const item of items) item.reject(error);
       return;

@@ -27,7 +27,7 @@ const hashed = (salt: string, email: string) => `hash:${hashSubject(salt, `email
 async function formsOf(tx: Tx, email: string): Promise<string[]> {
   const address = normalEmail(email);
   const salt = await knownSalt(tx);
-  return salt === undefined ? [address] : [address, hashed(salt, address)];
+  return salt === null ? [address] : [address, hashed(salt, address)];
 }
 
 export async function isSuppressed(tx: Tx, email: string): Promise<boolean> {

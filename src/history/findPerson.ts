@@ -115,7 +115,7 @@ async function findByPerson(tx: Tx, provider: string, providerId: string): Promi
 /** Whether it was erased before: the copies are looked for once more then. */
 async function wasErased(tx: Tx, value: string): Promise<boolean> {
   const salt = await knownSalt(tx);
-  if (salt === undefined) return false;
+  if (salt === null) return false;
   const hash = hashSubject(salt, value);
   return (await tx.select().from(tombstones).where(eq(tombstones.hash, hash))).length > 0;
 }

@@ -1,6 +1,7 @@
 import { importStep } from '../audience/import/step.ts';
 import { MERGE_JOB } from '../audience/merges.ts';
 import { RELEASE_JOB, releaseStep } from '../audience/releases.ts';
+import { RETYPE_JOB, retypeStep } from '../audience/retype.ts';
 import type { Context } from '../context.ts';
 import type { Tx } from '../db/store.ts';
 import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
@@ -20,6 +21,7 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   [ERASE_JOB]: eraseStep,
   [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
   [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),
+  [RETYPE_JOB]: retypeStep,
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
   'workflows.release': async (_, payload) => tx => releaseSome(tx, payload as { workflowId: string }),
 };

@@ -155,7 +155,7 @@ export interface Provider<S = unknown> {
   /** Headers that are safe and useful in the log, lower case. Never one that carries a secret. */
   logHeaders: string[];
   /** What is wrong with a pasted signing secret and which kind is wanted, to follow "secret: "; null: nothing. Never repeats the secret. */
-  secretProblem?(secret: string): string | null;
+  secretProblem(secret: string): string | null;
   /** Header names that show that a request was signed by this provider's scheme (to name the right provider in a refusal). */
   signatureHeaders: string[];
   /**
