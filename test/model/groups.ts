@@ -131,18 +131,27 @@ function compareProposals(a: Proposal, b: Proposal): number {
 }
 
 /** Users of different providers who both proved the address are one; one who is gone only with whom he was together. */
-function mayShare(a: Proposal, b: Proposal): boolean {
-  const users = (p: Proposal) =>
-    p.party.people.filter(
-      person => (person.kind === 'user' || person.kind === 'api') && person.current?.email === a.email,
-    );
-  const [left, right] = [users(a), users(b)];
-  if (left.length === 0 || right.length === 0) return false;
-  if (![...left, ...right].every(p => p.current!.proof !== null)) return false;
-  const wereTogether = [...left, ...right].every(
-    p => isAlive(p) || [a, b].every(other => other.key.instant <= p.death!.instant),
+function mayShare(rival: Proposal, together: Proposal[]): boolean {
+  const own = listUsersAt(rival, rival.email);
+  return (
+    together.every(other => areProven(own) && hasDifferentProviders(listUsersAt(other, rival.email), own)) &&
+    (together.length === 0 || together.some(other => wereTogether(rival, other)))
   );
-  return wereTogether && hasDifferentProviders(left, right) && a.level !== 2 && b.level !== 2;
+}
+
+function listUsersAt(proposal: Proposal, email: string): Person[] {
+  return proposal.party.people.filter(p => (p.kind === 'user' || p.kind === 'api') && p.current?.email === email);
+}
+
+function areProven(users: Person[]): boolean {
+  return users.length > 0 && users.every(p => p.current!.proof !== null);
+}
+
+function wereTogether(a: Proposal, b: Proposal): boolean {
+  const [left, right] = [listUsersAt(a, a.email), listUsersAt(b, a.email)];
+  const end = (p: Person) => p.death?.instant ?? Number.POSITIVE_INFINITY;
+  const from = (p: Person) => p.current!.proof!.instant;
+  return areProven(left) && areProven(right) && left.some(l => right.some(r => from(l) <= end(r) && from(r) <= end(l)));
 }
 
 function hasDifferentProviders(left: Person[], right: Person[]): boolean {
@@ -159,7 +168,7 @@ function placeOwners(parties: Party[]): Map<string, Party[]> {
     for (const [email, rivals] of Map.groupBy(present, p => p.email)) {
       const together: Proposal[] = [];
       for (const rival of rivals.toSorted(compareProposals)) {
-        if (together.every(other => mayShare(other, rival))) together.push(rival);
+        if (mayShare(rival, together)) together.push(rival);
         else {
           wishes.get(rival.party)!.shift();
           isStable = false;
