@@ -28,9 +28,10 @@ export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
   const ties = [...r.aliases];
   // Of a person whose deletion is all that is known, the id ties nobody.
   if (r.class === 'auth' && r.personId !== null && r.first !== '~') ties.push(userTie(namespace, r.personId));
-  // An API write by user id names a namespace in the id itself: `user@ns:42`.
-  if (r.class === 'api' && r.personId !== null && addressOf(id) === null) ties.push(userTie('', r.personId));
-  for (const each of r.facts) if (each.userId !== undefined) ties.push(userTie(namespace, each.userId));
+  // What the API says of a user names the tie in the id itself: `api:user:42`, `api:user@ns:42`.
+  if (r.class === 'api' && addressOf(id) === null) ties.push(id.slice('api:'.length));
+  for (const { userId, k } of r.facts)
+    if (userId !== undefined && (r.class !== 'api' || k > r.erased)) ties.push(userTie(namespace, userId));
   return ties;
 }
 
@@ -163,9 +164,10 @@ class Partition {
       const proven = all.filter(
         ({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'),
       );
-      for (const made of proven.filter(({ view }) => addressOf(view.id) !== null)) {
+      for (const made of proven.filter(({ view }) => view.kind === 'apiContact' && addressOf(view.id) !== null)) {
+        const known = userIdSince(made.view);
         const [first] = proven
-          .filter(each => each.view.kind === 'user' && meet(made, each))
+          .filter(each => each.view.kind === 'user' && meet(made, each) && claimOf(each.run) < known)
           .sort((a, b) => ascending(claimOf(a.run), claimOf(b.run)));
         if (first) join(made.view, first.view);
       }
@@ -229,7 +231,7 @@ class Partition {
   /** Two of one scope are never one contact by address: users of one auth provider and namespace, user ids of the API's. */
   private scopeOf(view: View): string | null {
     if (view.kind === 'user') return view.identity.provider;
-    return view.kind === 'apiContact' && addressOf(view.id) === null ? 'api' : null;
+    return view.kind === 'apiContact' && userIdSince(view) !== '~' ? 'api' : null;
   }
 
   private collectUnits(): Unit[] {
@@ -404,10 +406,8 @@ class Partition {
     );
     for (const unit of byKnown)
       if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
-    const target = (email: string): Unit | undefined => {
-      const winner = this.winners.get(email);
-      if (winner) return winner;
-      const there = located.get(email);
+    const target = (email: string, carrier?: Unit): Unit | undefined => {
+      const there = this.winners.get(email) ?? located.get(email) ?? carrier;
       if (there) return there;
       const last = this.lastProver(email);
       return last ? this.unitOf.get(last.view) : undefined;
@@ -421,7 +421,8 @@ class Partition {
     for (const unit of byKnown) {
       const [view] = unit.views;
       const email = view ? addressOf(view.id) : null;
-      if (unit.anchor || !view || email === null || view.kind === 'payer' || view.kind === 'user') continue;
+      if (unit.views.length > 1 || !view || email === null) continue;
+      if (view.kind !== 'address' && view.kind !== 'apiAddress') continue;
       if (view.kind === 'apiAddress') {
         later.push(unit);
         continue;
@@ -436,7 +437,7 @@ class Partition {
     }
     for (const unit of later) {
       const view = unit.views[0]!;
-      const to = target(addressOf(view.id)!) ?? this.carrierOf(view);
+      const to = target(addressOf(view.id)!, this.carrierOf(view));
       if (to) this.attached.set(unit, to);
     }
   }
@@ -445,6 +446,15 @@ class Partition {
     const { carrier } = identity.registers;
     const view = carrier === undefined ? undefined : this.views.find(each => each.id === carrier);
     return view && this.unitOf.get(view);
+  }
+
+  /** What the API said of a payer speaks only where nobody else was before: it must name nobody whose address the payer typed. */
+  private silenceForeignNotes({ views, email }: Group): void {
+    for (const note of views) {
+      if (note.kind !== 'apiAddress' || addressOf(note.id) === email) continue;
+      const bearers = this.unitOf.get(note)!.views.length > 1 ? this.unitOf.get(note)! : this.carrierOf(note);
+      if (bearers && !speaksFor(bearers.views, views)) note.withheld = true;
+    }
   }
 
   private collectGroups(): Group[] {
@@ -464,6 +474,7 @@ class Partition {
       groups.set(at, group);
       group.views.push(...unit.views);
     }
+    for (const group of groups.values()) this.silenceForeignNotes(group);
     return [...groups.values()];
   }
 }
@@ -478,6 +489,24 @@ function settleRuns(view: View, runs: Run[]): void {
   view.own = view.runs.at(-1) ?? null;
   view.now = view.own;
 }
+
+/** Whether people are a contact's own: its users, its API contact, or its payers of longest standing. */
+export function speaksFor(own: View[], all: View[]): boolean {
+  if (own.some(each => each.kind === 'user' || each.kind === 'apiContact')) return true;
+  const [eldest] = own.filter(each => each.kind === 'payer').sort(byKnown);
+  if (!eldest) return true;
+  return all.every(
+    each =>
+      each.unit === eldest.unit ||
+      (each.kind !== 'user' && each.kind !== 'apiContact' && (each.kind !== 'payer' || byKnown(each, eldest) > 0)),
+  );
+}
+
+const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+
+/** Since when the API contact has a user id; `~`: it has none. */
+const userIdSince = ({ id, facts }: View): K =>
+  addressOf(id) === null ? '' : (facts.find(each => each.userId !== undefined)?.k ?? '~');
 
 const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
 const showsProven = (unit: Unit, email: string) =>
