@@ -83,9 +83,11 @@ class Partition {
     for (const { view, runs } of admitted) settleRuns(view, runs);
     this.noteShowings();
     this.uniteById(); // again: who is withheld ties nothing
-    this.uniteProven();
-    this.units = this.collectUnits();
+    this.uniteMade();
     this.endSupersededClaims();
+    this.uniteProven();
+    this.endSupersededClaims();
+    this.units = this.collectUnits();
     this.contestAddresses();
     const { stayers, free } = this.attachStayers();
     const homeless = this.locateAnchors(stayers);
@@ -146,33 +148,43 @@ class Partition {
     });
   }
 
-  /**
-   * An API contact of an address is for good one with the first user who proves it. Who shows one address with a proof that nobody's
-   * newer one ended is one; of two users of one provider the newer claim counts.
-   */
+  /** An API contact of an address is for good one with the first user who proves it. */
+  private uniteMade(): void {
+    for (const made of this.views) {
+      if (made.kind !== 'apiContact' || addressOf(made.id) === null) continue;
+      let first: View | null = null;
+      let claim = userIdSince(made);
+      for (const mine of made.runs)
+        for (const each of this.showings.get(mine.email) ?? []) {
+          if (each.view.kind !== 'user' || each.run.proven === null || claimOf(each.run) >= claim) continue;
+          if (!meet({ view: made, run: mine }, each)) continue;
+          first = each.view;
+          claim = claimOf(each.run);
+        }
+      if (first) this.unite(`#${made.id}`, `#${first.id}`);
+    }
+  }
+
+  /** Who shows one address with a proof that nobody's newer one ended is one; of two users of one provider the newer claim counts. */
   private uniteProven(): void {
     const users = this.scopesByRoot();
     const join = (a: View, b: View) => {
       const [x, y] = [this.root(`#${a.id}`), this.root(`#${b.id}`)];
-      const [ofX, ofY] = [users.get(x) ?? new Set<string>(), users.get(y) ?? new Set<string>()];
-      if (x === y || [...ofX].some(scope => ofY.has(scope))) return;
+      if (x === y) return;
+      const scopes = new Set([...(users.get(x) ?? []), ...(users.get(y) ?? [])]);
       this.unite(x, y);
-      users.set(this.root(x), new Set([...ofX, ...ofY]));
+      users.set(this.root(x), scopes);
     };
     for (const all of this.showings.values()) {
       if (all.length < 2) continue;
-      const proven = all.filter(
-        ({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'),
-      );
-      for (const made of proven.filter(({ view }) => view.kind === 'apiContact' && addressOf(view.id) !== null)) {
-        const known = userIdSince(made.view);
-        const [first] = proven
-          .filter(each => each.view.kind === 'user' && meet(made, each) && claimOf(each.run) < known)
-          .sort((a, b) => ascending(claimOf(a.run), claimOf(b.run)));
-        if (first) join(made.view, first.view);
-      }
-      const present = proven
-        .filter(({ view, run }) => view.now === run && (view.live || !this.hasLiveAddress(view)))
+      const present = all
+        .filter(
+          ({ view, run }) =>
+            run.proven !== null &&
+            (view.kind === 'user' || view.kind === 'apiContact') &&
+            view.now === run &&
+            (view.live || !this.hasLiveAddress(view)),
+        )
         .sort((a, b) => Number(b.view.live) - Number(a.view.live) || byClaim(a.view, b.view));
       const together: Showing[] = [];
       for (const each of present) {
@@ -251,25 +263,28 @@ class Partition {
 
   /** API writes and auth claims compete by time: an address that the API set stands until a user of the contact claims another. */
   private endSupersededClaims(): void {
-    for (const unit of this.units) {
-      const api = unit.views.filter(each => each.kind === 'apiContact' && each.now);
-      if (!api.length) continue;
-      const claims = unit.views.filter(
-        each => (each.kind === 'user' && each.live && !each.withheld && isProven(each)) || each.kind === 'apiContact',
-      );
-      for (const view of api) {
-        const newer = claims.filter(
-          each =>
-            each !== view && each.now && each.now.email !== view.now?.email && claimOf(each.now) > claimOf(view.now!),
-        );
-        if (!newer.length) continue;
-        view.now!.to = newer.map(each => claimOf(each.now!)).sort(ascending)[0]!;
-        view.now = null;
-      }
+    const api = this.views.filter(each => each.kind === 'apiContact' && each.now);
+    if (!api.length) return;
+    const claims = new Map<string, Run[]>();
+    for (const view of this.views) {
+      const counts = view.kind === 'apiContact' || (view.kind === 'user' && view.live && !view.withheld && isProven(view));
+      if (!counts || !view.now) continue;
+      const root = this.root(`#${view.id}`);
+      claims.set(root, [...(claims.get(root) ?? []), view.now]);
+    }
+    for (const view of api) {
+      const now = view.now!;
+      const newer = (claims.get(this.root(`#${view.id}`)) ?? [])
+        .filter(each => each.email !== now.email && claimOf(each) > claimOf(now))
+        .map(claimOf)
+        .sort(ascending);
+      if (newer[0] === undefined) continue;
+      now.to = newer[0];
+      view.now = null;
     }
   }
 
-  /** Of the users who show one address, the one whose claim is newer has it; a namespace of its own takes none from another user. */
+  /** Of the users who prove one address, the one whose claim is newer has it; a namespace of its own takes none from another user. */
   private contestAddresses(): void {
     const claims = new Map<string, View[]>();
     for (const view of this.views) {
@@ -278,6 +293,7 @@ class Partition {
     }
     for (const [email, all] of claims) {
       all.sort(byClaim);
+      if (all[0]!.now!.proven === null) continue; // an unproven claim holds an address only where the contact shows it
       const winner = this.unitOf.get(all[0]!)!;
       this.winners.set(email, winner);
       for (const loser of all) if (this.unitOf.get(loser) !== winner) loser.now = null;
@@ -288,28 +304,29 @@ class Partition {
    * Where a contact with a user or of the API is: at its user's proven address or the one that the API set, else at that of a payer of
    * its own, else at an unproven one, else where a payer is who stayed.
    */
-  private locateAnchors(stayers: Map<Unit, Run[]>): Unit[] {
+  private locateAnchors(stayers: Map<Unit, View[]>): Unit[] {
     const anchors = this.units.filter(unit => unit.anchor);
     for (const unit of anchors) unit.email = this.provenAddressOf(unit);
     const homeless = anchors.filter(unit => unit.email === null);
-    const wishes: { unit: Unit; run: Run }[] = [];
-    for (const unit of homeless) {
-      const own = unit.views.flatMap(view => (view.kind === 'payer' && view.live && view.now ? [view.now] : []));
-      const stayed = own.length || unprovenOf(unit) ? [] : (stayers.get(unit) ?? []);
-      for (const run of [...own, ...stayed]) wishes.push({ unit, run });
+    const wishes = homeless
+      .map(unit => wishesOf(unit, stayers.get(unit) ?? []).filter(wish => this.isFree(wish.run.email, unit)))
+      .filter(list => list.length > 0);
+    // Each asks for what it wants most; whoever is refused there asks for the next.
+    for (let isSettled = false; !isSettled; ) {
+      isSettled = true;
+      const best = new Map<string, Wish>();
+      for (const [wish] of wishes) {
+        const other = wish && best.get(wish.run.email);
+        if (wish && (!other || byWish(wish, other) < 0)) best.set(wish.run.email, wish);
+      }
+      for (const list of wishes) {
+        const [wish] = list;
+        if (!wish || best.get(wish.run.email) === wish) continue;
+        list.shift();
+        isSettled = false;
+      }
     }
-    wishes.sort((p, q) => ascending(p.run.from, q.run.from));
-    for (const { unit, run } of wishes) if (unit.email === null) this.moveTo(unit, run.email);
-    for (const unit of homeless) {
-      const unproven = unprovenOf(unit);
-      if (unit.email === null && unproven) this.moveTo(unit, unproven.email);
-      for (const run of stayers.get(unit) ?? []) if (unit.email === null) this.moveTo(unit, run.email);
-    }
-    // An unproven claim holds an address only where the contact shows it.
-    for (const [email, unit] of this.winners) {
-      if (!unit || unit.email === email) continue;
-      if (!unit.views.some(each => each.now?.email === email && each.now.proven !== null)) this.winners.delete(email);
-    }
+    for (const [wish] of wishes) if (wish) this.moveTo(wish.unit, wish.run.email);
     return homeless;
   }
 
@@ -350,9 +367,9 @@ class Partition {
   }
 
   /** A payer stays with the user who moved on, if it showed the address while it was proven theirs, until another proves it. */
-  private attachStayers(): { stayers: Map<Unit, Run[]>; free: { unit: Unit; now: Run }[] } {
+  private attachStayers(): { stayers: Map<Unit, View[]>; free: { unit: Unit; now: Run }[] } {
     const free: { unit: Unit; now: Run }[] = [];
-    const stayers = new Map<Unit, Run[]>();
+    const stayers = new Map<Unit, View[]>();
     for (const unit of this.units) {
       if (unit.anchor) continue;
       const [payer] = unit.views
@@ -368,7 +385,7 @@ class Partition {
         continue;
       }
       this.attached.set(unit, home);
-      if (payer.live) stayers.set(home, [...(stayers.get(home) ?? []), now]);
+      if (payer.live) stayers.set(home, [...(stayers.get(home) ?? []), payer]);
     }
     return { stayers, free };
   }
@@ -512,11 +529,26 @@ const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.firs
 const showsProven = (unit: Unit, email: string) =>
   unit.views.some(each => each.live && each.now?.email === email && each.now.proven !== null);
 
-/** The unproven address of its longest known user. */
-const unprovenOf = (unit: Unit): Run | null =>
-  unit.views
-    .filter(each => each.kind === 'user' && each.live && !each.withheld && each.now)
-    .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id))[0]?.now ?? null;
+/** Where a contact of nobody's proven address would be. */
+interface Wish {
+  unit: Unit;
+  view: View;
+  run: Run;
+}
+
+/** Most wanted first: the addresses of its own payers, its unproven users', those of payers who stayed. */
+function wishesOf(unit: Unit, stayers: View[]): Wish[] {
+  const here = unit.views.filter(each => each.live && !each.withheld && each.now);
+  const payers = here.filter(each => each.kind === 'payer').sort(byKnown);
+  const users = here.filter(each => each.kind === 'user').sort(byKnown);
+  return [...payers, ...users, ...stayers.sort(byKnown)].map(view => ({ unit, view, run: view.now! }));
+}
+
+/** Unproven users before payers, of whom the earlier comes first. */
+function byWish(a: Wish, b: Wish): number {
+  const users = Number(b.view.kind === 'user') - Number(a.view.kind === 'user');
+  return users || (a.view.kind === 'user' ? byClaim(a.view, b.view) : ascending(a.run.from, b.run.from));
+}
 
 /** When a showing ended: the identity moved on, or died. Null: it stands. */
 function endOf({ view, run }: Showing): K | null {

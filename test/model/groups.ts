@@ -56,7 +56,46 @@ function unitePeople(people: Person[]): Party[] {
       .toSorted((a, b) => compareKeys(a.stay.proof!, b.stay.proof!));
     if (proofs.length > 0) unite(contact, proofs[0]!.user);
   }
-  return [...new Set(parties.values())].map(set => describeParty([...set]));
+  const listParties = () => [...new Set(parties.values())];
+  for (const set of listParties()) endSupersededClaims([...set]);
+  uniteProvers(people, person => [...parties.get(person)!], unite);
+  for (const set of listParties()) endSupersededClaims([...set]);
+  return listParties().map(set => describeParty([...set]));
+}
+
+/** Who shows one address with a proof is one; never two users of one provider, and one who is gone only with whom he was together. */
+function uniteProvers(people: Person[], listParty: (p: Person) => Person[], unite: (a: Person, b: Person) => void) {
+  const isOwner = (p: Person) => p.kind === 'user' || p.kind === 'api';
+  const provers = people.filter(p => isOwner(p) && p.current?.proof);
+  const shows = (p: Person) => isAlive(p) && p.current !== null;
+  for (const same of Map.groupBy(provers, p => p.current!.email).values()) {
+    const together: Person[] = [];
+    const present = same
+      .filter(p => isAlive(p) || !listParty(p).some(other => other !== p && shows(other)))
+      .toSorted((a, b) => Number(isAlive(b)) - Number(isAlive(a)) || compareClaims(a, b));
+    for (const person of present) {
+      const mayJoin = (other: Person) =>
+        listParty(other).includes(person) ||
+        (hasDifferentProviders(listParty(person).filter(isOwner), listParty(other).filter(isOwner)) &&
+          wereTogether(person, other));
+      if (!together.every(mayJoin)) continue;
+      if (together[0]) unite(together[0], person);
+      together.push(person);
+    }
+  }
+}
+
+/** The newest claim of an address first; only namespace "" takes one from another user. */
+function compareClaims(a: Person, b: Person): number {
+  const named = (p: Person) => Number(p.namespace !== '');
+  const [x, y] = [a.current!.proof!, b.current!.proof!];
+  return named(a) - named(b) || (named(a) ? compareKeys(x, y) : compareKeys(y, x));
+}
+
+/** Whether both had the address proven at one time. */
+function wereTogether(a: Person, b: Person): boolean {
+  const isIn = (p: Person, other: Person) => p.death === null || compareKeys(other.current!.proof!, p.death) < 0;
+  return isIn(a, b) && isIn(b, a);
 }
 
 function isGoneBy(user: Person, key: Key): boolean {
@@ -70,7 +109,6 @@ function meets(a: Stay, b: Stay): boolean {
 }
 
 function describeParty(people: Person[]): Party {
-  endSupersededClaims(people);
   return {
     people: people.toSorted(compareSince),
     stayers: [],
@@ -136,7 +174,7 @@ function mayShare(rival: Proposal, together: Proposal[]): boolean {
   const own = listUsersAt(rival, rival.email);
   return (
     together.every(other => areProven(own) && hasDifferentProviders(listOwners(other), listOwners(rival))) &&
-    (together.length === 0 || together.some(other => wereTogether(rival, other)))
+    (together.length === 0 || together.some(other => metAt(rival, other)))
   );
 }
 
@@ -152,11 +190,9 @@ function areProven(users: Person[]): boolean {
   return users.length > 0 && users.every(p => p.current!.proof !== null);
 }
 
-function wereTogether(a: Proposal, b: Proposal): boolean {
+function metAt(a: Proposal, b: Proposal): boolean {
   const [left, right] = [listUsersAt(a, a.email), listUsersAt(b, a.email)];
-  const end = (p: Person) => p.death?.instant ?? Number.POSITIVE_INFINITY;
-  const from = (p: Person) => p.current!.proof!.instant;
-  return areProven(left) && areProven(right) && left.some(l => right.some(r => from(l) <= end(r) && from(r) <= end(l)));
+  return areProven(left) && areProven(right) && left.some(l => right.some(r => wereTogether(l, r)));
 }
 
 function hasDifferentProviders(left: Person[], right: Person[]): boolean {
@@ -166,6 +202,16 @@ function hasDifferentProviders(left: Person[], right: Person[]): boolean {
 /** Gives each party its most wanted address that nobody with a better claim has. */
 function placeOwners(parties: Party[]): Map<string, Party[]> {
   const wishes = new Map(parties.map(party => [party, listProposals(party)]));
+  // A proven address is its newest prover's, wherever their contact is.
+  const proven = [...wishes.values()].flat().filter(p => p.level === 4);
+  for (const [email, claims] of Map.groupBy(proven, p => p.email)) {
+    const holder = claims.toSorted(compareProposals)[0]!;
+    for (const [party, list] of wishes)
+      wishes.set(
+        party,
+        list.filter(p => p.email !== email || party === holder.party || (p.level === 1 && mayShare(p, [holder]))),
+      );
+  }
   for (;;) {
     const present = [...wishes.values()].flatMap(list => list.slice(0, 1));
     const placed = new Map<string, Party[]>();
@@ -226,7 +272,7 @@ export function groupPeople(everybody: Person[]): Group[] {
   const byAddress: Party[] = [];
   for (const party of payers) {
     const mover = findMover(party, owners);
-    if (mover) mover.stayers.push(...party.people);
+    if (mover) mover.stayers = [...mover.stayers, ...party.people].toSorted(compareSince);
     else byAddress.push(party);
   }
   const groups = new Map<string, Group>();
