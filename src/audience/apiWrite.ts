@@ -102,6 +102,19 @@ export function findContact(people: People, by: By): Contact | null {
   return 'email' in by ? (findByEmail(people, by.email)?.contact ?? null) : findByUserId(people, by.userId);
 }
 
+/** Whether a user id is of somebody who once proved an address, and has none now. */
+function isParked(people: People, userId: string): boolean {
+  const ids = people.ties.get(userTie('', userId));
+  if (!ids?.size) return false;
+  const { groups } = groupsOf(people.around(ids).all);
+  return groups.some(
+    ({ email, views }) =>
+      email === null &&
+      views.some(view => ids.has(view.id)) &&
+      views.some(view => view.kind === 'apiContact' || view.runs.some(run => run.proven !== null)),
+  );
+}
+
 /** @throws AppError invalid when address and user id are of two contacts */
 function findForWrite(people: People, email: string | undefined, userId: string | undefined) {
   const byEmail = email === undefined ? null : findByEmail(people, email);
@@ -110,7 +123,7 @@ function findForWrite(people: People, email: string | undefined, userId: string 
   // A former address of somebody with a user id of their own: this user takes it over.
   if (byEmail && isOther && !byEmail.shown && userId !== undefined)
     return { found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null), byUser, known: true };
-  if (byUser && isOther) throw severalContacts();
+  if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
   const found = byUser ?? byEmail?.contact ?? null;
   return { found, byUser, known: found !== null };
 }
@@ -208,15 +221,15 @@ export function applyApiWrite(
   if (!found && mode === 'update') throw missing();
   if (!found && email === undefined) throw invalid(NO_CONTACT);
   const properties = coerceProperties(people, write.properties ?? {});
+  const shownBefore = new Set([...people.contacts.values()].flatMap(each => (each.parked ? [] : [each.id])));
   const views = found ? groupOf(people, found) : [];
   const shown = found?.email ?? email ?? '';
   const by = byUser && userId !== undefined ? userId : null;
   const speaker = speakerOf({ views, found, by, userId, email: shown });
   // An address is set, in contrast to one that only names whom it is about, where it is new, and for a user id that is new here.
   const isNewUser = found !== null && by === null && userId !== undefined && speaker === identityOfUser(userId);
-  const owned = views.some(view => view.kind === 'apiContact' || (view.kind === 'user' && view.now?.proven != null));
   const isMove = found !== null && by !== null && email !== undefined && email !== found.email;
-  const set = !found || isMove ? email : isNewUser && !owned ? found.email : undefined;
+  const set = !found || isMove ? email : isNewUser ? found.email : undefined;
   const near = people.around([speaker, ...views.map(view => view.id)], email === undefined ? [] : [emailTie(email)]);
   const k = keyAfter(near.all, options.key, now);
   const one: ApiContribution = { k };
@@ -254,7 +267,8 @@ export function applyApiWrite(
   );
   if (written.contactId === null || written.email === null) throw new Error('a write left no contact');
   const own = written.effects.filter(effect => effect.contactId === undefined);
-  if (!options.aliases?.length && own.some(effect => effect.kind === 'contact.merged')) throw severalContacts();
+  const isMerged = own.some(effect => effect.kind === 'contact.merged' && shownBefore.has(String(effect.from)));
+  if (!options.aliases?.length && isMerged) throw severalContacts();
   const created = own.some(effect => effect.kind === 'contact.created');
   return { ...written, contactId: written.contactId, email: written.email, created };
 }

@@ -91,7 +91,7 @@ class Partition {
     this.contestAddresses();
     const { stayers, free } = this.attachStayers();
     const homeless = this.locateAnchors(stayers);
-    this.locateGone(homeless);
+    this.locateGone(homeless, stayers);
     this.attachPayers(free);
     this.attachAddresses();
     return this.collectGroups();
@@ -119,7 +119,7 @@ class Partition {
 
   /** The addresses that are a user's to hold, each from when it is; one that is refused counts from its proof, if there is any. */
   private admit(view: View): Run[] {
-    const since = view.live ? view.since : '';
+    const { since } = view;
     return view.runs.flatMap(run => {
       if (run.from > since && !this.isRefused(view, run)) return [{ ...run }];
       return run.proven !== null && run.proven > since ? [{ ...run, from: run.proven }] : [];
@@ -344,11 +344,14 @@ class Partition {
   }
 
   /** Who is gone keeps the address until a living identity shows it; its payer's address is the last resort. */
-  private locateGone(homeless: Unit[]): void {
+  private locateGone(homeless: Unit[], stayers: Map<Unit, View[]>): void {
     const known = (a: View, b: View) =>
       Number(b.kind === 'user') - Number(a.kind === 'user') || ascending(a.first, b.first) || ascending(a.id, b.id);
     const gone = homeless
-      .map(unit => ({ unit, views: unit.views.filter(each => !each.live && each.now).sort(known) }))
+      .map(unit => {
+        const own = unit.views.filter(each => !each.live && each.now).sort(known);
+        return { unit, views: [...own, ...(stayers.get(unit) ?? []).filter(each => !each.live).sort(known)] };
+      })
       .filter(({ views }) => views.length > 0)
       .sort((p, q) => ascending(claimOf(q.views[0]!.now!), claimOf(p.views[0]!.now!)))
       .flatMap(({ unit, views }) => views.map(view => ({ unit, view })));
@@ -378,14 +381,14 @@ class Partition {
       if (!payer?.now) continue;
       const { now } = payer;
       const winner = this.winners.get(now.email);
-      const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email);
-      const home = last && overlaps(now, last.run) ? this.unitOf.get(last.view) : undefined;
+      const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email, now);
+      const home = last ? this.unitOf.get(last.view) : undefined;
       if (!home) {
         free.push({ unit, now });
         continue;
       }
       this.attached.set(unit, home);
-      if (payer.live) stayers.set(home, [...(stayers.get(home) ?? []), payer]);
+      stayers.set(home, [...(stayers.get(home) ?? []), payer]);
     }
     return { stayers, free };
   }
@@ -406,10 +409,12 @@ class Partition {
     this.winners.set(email, unit);
   }
 
-  private lastProver(email: string): Showing | null {
+  /** Who proved an address last; `during`: of those who had it proven while another showed it. */
+  private lastProver(email: string, during?: Run): Showing | null {
     let last: Showing | null = null;
     for (const each of this.showings.get(email) ?? []) {
       if (each.run.proven === null || (each.view.kind !== 'user' && each.view.kind !== 'apiContact')) continue;
+      if (during && !overlaps(during, each.run)) continue;
       if (!last || claimOf(each.run) > claimOf(last.run)) last = each;
     }
     return last;
@@ -541,7 +546,8 @@ function wishesOf(unit: Unit, stayers: View[]): Wish[] {
   const here = unit.views.filter(each => each.live && !each.withheld && each.now);
   const payers = here.filter(each => each.kind === 'payer').sort(byKnown);
   const users = here.filter(each => each.kind === 'user').sort(byKnown);
-  return [...payers, ...users, ...stayers.sort(byKnown)].map(view => ({ unit, view, run: view.now! }));
+  const stayed = stayers.filter(each => each.live).sort(byKnown);
+  return [...payers, ...users, ...stayed].map(view => ({ unit, view, run: view.now! }));
 }
 
 /** Unproven users before payers, of whom the earlier comes first. */

@@ -199,10 +199,12 @@ function silencedSince(views: View[], at: number): number | null {
   return last === '' ? null : msOf(last);
 }
 
-/** Those of a contact who were with one of it already: by id, or by an address that both showed. */
+/** Those of a contact who were with one of it already: by an address that both showed, and who is one with these by id. */
 function companyOf(views: View[], one: View): View[] {
   const emails = new Set(one.claims.map(run => run.email));
-  return views.filter(each => each.unit === one.unit || each.claims.some(run => emails.has(run.email)));
+  const units = new Set([one.unit]);
+  for (const each of views) if (each.claims.some(run => emails.has(run.email))) units.add(each.unit);
+  return views.filter(each => units.has(each.unit));
 }
 
 /** The contact of a group that shows an address. `now` in ms. */

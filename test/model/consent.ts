@@ -1,4 +1,4 @@
-import { isAlive, type Group } from './groups.ts';
+import { type Group, isAlive } from './groups.ts';
 import type { ConsentAct, Person } from './people.ts';
 
 interface Mind {
@@ -61,7 +61,8 @@ export class Minds {
     return voters.length === 0 || !voters.every(isOut) || isGuestFirst;
   }
 
-  saidYesSince(group: Group, people: Person[], since: number, at: number): boolean {
+  saidYesSince(group: Group, since: number, at: number): boolean {
+    const people = group.people.filter(p => p.kind !== 'guest' && p.kind !== 'note' && !p.demoted);
     const minds = [group.email === null ? null : this.ofEmail(group.email, at), ...people.map(p => this.ofPerson(p, at))];
     return minds.some(mind => mind?.subscribed === true && mind.at > since);
   }

@@ -12,12 +12,6 @@ const SOURCES: Record<string, string> = {
 
 type NameField = 'firstName' | 'lastName';
 
-/** A list that a fact put its person on. */
-export interface Join {
-  entry: Entry;
-  list: string;
-}
-
 export function isUser(person: Person): boolean {
   return person.kind === 'user' && !person.demoted;
 }
@@ -150,15 +144,18 @@ export function chooseUserId(group: Group): string | null {
   return living[0] ?? (isLeft ? undefined : gone[0]) ?? external[0] ?? null;
 }
 
+type MaySend = (instant: number, joiner: Person) => boolean;
+
 /** The API's word on a list is the last one; webhooks only join. Nothing is added while unsubscribed. */
-function chooseLists(group: Group, acts: WriteAct[], joins: Join[], maySend: (instant: number) => boolean): string[] {
+function chooseLists(group: Group, maySend: MaySend): string[] {
   const lists = new Map<string, boolean>();
   for (const person of group.people)
-    for (const { entry, list } of joins)
-      if (person.entries.includes(entry) && maySend(countKey(person, entry.key).instant)) lists.set(list, true);
-  for (const act of acts)
+    for (const entry of person.entries)
+      for (const list of entry.lists)
+        if (!lists.has(list) && maySend(countKey(person, entry.key).instant, person)) lists.set(list, true);
+  for (const act of listActs(group))
     for (const [list, isOn] of Object.entries(act.step.lists ?? {}))
-      if (!isOn || maySend(act.key.instant)) lists.set(list, isOn);
+      if (!isOn || maySend(act.key.instant, group.people.find(p => p.acts.includes(act))!)) lists.set(list, isOn);
   return [...lists].flatMap(([list, isOn]) => (isOn ? [list] : [])).toSorted();
 }
 
@@ -170,9 +167,8 @@ export function listActs(group: Group): WriteAct[] {
 /** The contact of a group that shows an address. `maySend`: by what its address and people said of mail, at a time. */
 export function showContact(
   group: Group & { email: string },
-  joins: Join[],
   subscribed: boolean,
-  maySend: (instant: number) => boolean,
+  maySend: MaySend,
 ): ModelContact {
   const acts = listActs(group);
   return {
@@ -184,6 +180,6 @@ export function showContact(
     userGroup: chooseUserGroup(group, acts),
     subscribed,
     properties: chooseProperties(group, acts),
-    lists: chooseLists(group, acts, joins, maySend),
+    lists: chooseLists(group, maySend),
   };
 }

@@ -267,6 +267,7 @@ export function groupPeople(everybody: Person[]): Group[] {
   const isOfAddress = (p: Person) => p.kind === 'note' && p.ties.length === 0;
   const counted = everybody.filter(p => !p.withheld && !p.demoted && p.kind !== 'guest' && !isOfAddress(p));
   const parties = unitePeople(counted);
+  for (const party of parties) for (const person of party.people) person.unit = party;
   const owners = parties.filter(p => p.hasOwner);
   const payers = parties.filter(p => !p.hasOwner);
   const byAddress: Party[] = [];

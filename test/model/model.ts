@@ -49,8 +49,8 @@ export class Model implements Audience {
     const shown = timeline.groups.flatMap(group => {
       const { email } = group;
       if (email === null) return [];
-      const maySend = (instant: number) => timeline.maySend(group, instant);
-      return [showContact({ ...group, email }, timeline.joins, timeline.isSubscribed(group), maySend)];
+      const maySend = (instant: number, joiner: Person) => timeline.maySend(group, instant, joiner);
+      return [showContact({ ...group, email }, timeline.isSubscribed(group), maySend)];
     });
     return shown.toSorted((a, b) => (a.email < b.email ? -1 : 1));
   }
@@ -73,7 +73,8 @@ export class Model implements Audience {
     const { email, userId } = step;
     const byEmail = email === undefined ? null : timeline.findByEmail(email);
     const byUserId = userId === undefined ? null : timeline.findByUserId(userId);
-    if (byEmail && byUserId && byEmail !== byUserId && byEmail.email === email) return 'refused';
+    const other = byUserId ?? (userId === undefined ? null : timeline.findParked(userId));
+    if (byEmail && other && byEmail !== other && byEmail.email === email) return 'refused';
     if (step.how === 'create' && (byEmail || byUserId)) return 'refused';
     // A former address of somebody with a user id of their own: this user takes it over.
     const isTaken = byEmail !== null && byEmail.email !== email && userId !== undefined && chooseUserId(byEmail) !== null;
@@ -82,7 +83,7 @@ export class Model implements Audience {
     const shown = group?.email ?? email!;
     const speaker = chooseSpeaker(group, byUserId ? userId! : null, userId, shown);
     const isMove = byUserId !== null && email !== undefined && email !== group!.email;
-    const isNewUser = group !== null && !byUserId && speaker === `api user ${userId}` && !hasOwner(group);
+    const isNewUser = group !== null && !byUserId && speaker === `api user ${userId}`;
     const setsEmail = !group || isMove ? email! : isNewUser ? shown : null;
     const payers = group?.people.filter(p => p.kind === 'payer' && !p.demoted) ?? [];
     const isOfPayers = group !== null && speaker.startsWith('api @') && !group.people.some(p => isAnchor(p));
@@ -195,10 +196,6 @@ function translateIds(act: Act, ofId: (id: string) => string): Act {
 
 function isAnchor(p: Person): boolean {
   return (p.kind === 'user' && !p.demoted) || p.kind === 'api';
-}
-
-function hasOwner(group: Group): boolean {
-  return group.people.some(p => p.kind === 'api' || (isAnchor(p) && Boolean(p.current?.proof)));
 }
 
 /** Of whom the API speaks: the user by whose id it was found, who proved the address, the API contact, a new user id, the address. */

@@ -55,6 +55,12 @@ export interface Person {
   entries: Entry[];
   /** When the first of these happened. */
   since: Key | null;
+  /** The first of all that is known of it. */
+  first: Key | null;
+  /** Every address that it said. */
+  claimed: string[];
+  /** Equal for those who are one by id. */
+  unit: object | null;
   /** When its deletion happened. */
   death: Key | null;
   stays: Stay[];
@@ -206,6 +212,9 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
       namespace,
       entries,
       since: entries.map(e => e.key).toSorted(compareKeys)[0] ?? null,
+      first: spoken.map(e => e.key).toSorted(compareKeys)[0] ?? null,
+      claimed: [],
+      unit: null,
       death: death?.happened ?? null,
       stays: [],
       current: null,
@@ -220,6 +229,7 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
     };
     people.push(person);
     const runs = listAddressRuns(uncut);
+    person.claimed = runs.map(run => run.value);
     if (person.kind === 'user') runsOfUsers.set(person, runs);
     else person.stays = closeStays(runs.map(r => ({ email: r.value, key: r.key, proof: null })));
   }
@@ -246,6 +256,9 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
       namespace: '',
       entries: [],
       since: own[0]!.key,
+      first: own[0]!.key,
+      claimed: claims.map(act => act.setsEmail!),
+      unit: null,
       death: null,
       stays: closeStays(claims.map(act => ({ email: act.setsEmail!, key: act.key, proof: act.key }))),
       current: null,

@@ -1,7 +1,6 @@
 import { Minds } from './consent.ts';
-import type { Join } from './contact.ts';
-import { findKeeper, type Group, groupPeople, isAlive, speaksFor } from './groups.ts';
-import { compareKeys } from './order.ts';
+import { findKeeper, type Group, groupPeople, speaksFor } from './groups.ts';
+import { compareKeys, type Key } from './order.ts';
 import {
   type Act,
   type Cuts,
@@ -17,13 +16,11 @@ import {
  * one contact with whom, and then what the deletions and removals of that instant mean for these.
  */
 export class Timeline {
-  readonly joins: Join[] = [];
   people: Person[] = [];
   groups: Group[] = [];
   private readonly cuts: Cuts;
   private readonly writes: WriteAct[];
   private readonly minds: Minds;
-  private openLists: Join[];
 
   constructor(
     private readonly byPerson: Map<string, Entry[]>,
@@ -34,7 +31,6 @@ export class Timeline {
     this.writes = acts.filter(act => act.kind === 'write');
     this.minds = new Minds(acts.filter(act => act.kind === 'consent'));
     const entries = [...byPerson.values()].flat().toSorted((a, b) => compareKeys(a.key, b.key));
-    this.openLists = entries.flatMap(entry => [...entry.lists].map(list => ({ entry, list })));
     const deletions = entries.filter(e => e.step.fact.deletion && e.onDelete !== 'ignore');
     const instants = new Set([
       ...entries.map(e => e.key.instant),
@@ -65,12 +61,24 @@ export class Timeline {
     return null;
   }
 
-  maySend(group: Group, instant: number): boolean {
-    return this.minds.maySend(group, Math.floor(instant / 1000));
+  /** Somebody who once proved an address and has none now. */
+  findParked(userId: string): Group | null {
+    const isParked = ({ email, people }: Group) =>
+      email === null &&
+      people.some(p => p.ties.includes(` ${userId}`)) &&
+      people.some(p => p.kind === 'api' || (p.kind === 'user' && p.stays.some(stay => stay.proof !== null)));
+    return this.groups.find(isParked) ?? null;
+  }
+
+  /** Whether the contact, as it is now, might be mailed at a time; `joiner`: by whom a list is joined. */
+  maySend(group: Group, instant: number, joiner: Person): boolean {
+    const at = Math.floor(instant / 1000);
+    return this.minds.maySend(group, at) && !this.isSilenced(group, listCompany(group, joiner), at);
   }
 
   isSubscribed(group: Group): boolean {
-    return this.maySend(group, Number.MAX_SAFE_INTEGER) && !this.isSilenced(group, Number.MAX_SAFE_INTEGER);
+    const at = Number.MAX_SAFE_INTEGER;
+    return this.minds.maySend(group, at) && !this.isSilenced(group, group.people, at);
   }
 
   /** The present own addresses of a contact's people, except where they are another contact's: nobody silences others by typing. */
@@ -92,22 +100,10 @@ export class Timeline {
     const acts = this.writes.filter(act => act.key.instant <= instant);
     this.people = gatherPeople(this.byPerson, acts, this.cuts, instant);
     this.groups = groupPeople(this.people);
-    this.joinLists(instant);
   }
 
   private findGroup(person: string): Group | undefined {
     return this.groups.find(g => g.people.some(p => p.id === person));
-  }
-
-  /** A list is joined at the fact's time, or when a withheld person begins to count; not by who is gone. */
-  private joinLists(instant: number) {
-    const open: Join[] = [];
-    for (const join of this.openLists) {
-      const group = this.groups.find(g => g.people.some(p => p.entries.includes(join.entry)));
-      if (!group || join.entry.key.instant > instant) open.push(join);
-      else if (!this.isSilenced(group, instant)) this.joins.push(join);
-    }
-    this.openLists = open;
   }
 
   /** "Is anybody left?" is asked when the deletion happened. */
@@ -148,12 +144,19 @@ export class Timeline {
     }
   }
 
-  /** After a deletion with nobody left: until a new identity appears, or somebody says yes. */
-  private isSilenced(group: Group, instant: number): boolean {
-    const people = group.people.filter(p => p.kind !== 'guest' && p.kind !== 'note' && !p.demoted);
-    const deaths = people.flatMap(p => (p.death === null ? [] : [p.death.instant]));
-    if (deaths.length === 0 || people.some(p => (p.kind === 'api' ? p.made : isAlive(p)))) return false;
-    const lastDeath = Math.floor(Math.max(...deaths) / 1000);
-    return !this.minds.saidYesSince(group, people, lastDeath, Math.floor(instant / 1000));
+  /** After a deletion with nobody left of those known by then: until a new identity appears, or somebody says yes. */
+  private isSilenced(group: Group, company: Person[], at: number): boolean {
+    const ms = (key: Key) => Math.floor(key.instant / 1000);
+    const known = company.filter(p => p.first !== null && ms(p.first) <= at && !p.demoted);
+    const people = known.filter(p => p.kind === 'user' || p.kind === 'payer' || (p.kind === 'api' && p.made));
+    if (people.some(p => p.death === null || ms(p.death) > at)) return false;
+    const deaths = people.map(p => ms(p.death!));
+    return deaths.length > 0 && !this.minds.saidYesSince(group, Math.max(...deaths), at);
   }
+}
+
+/** Those of a contact who were with one of it already: by an address that both showed, and who is one with these by id. */
+function listCompany(group: Group, joiner: Person): Person[] {
+  const near = group.people.filter(p => p === joiner || p.claimed.some(email => joiner.claimed.includes(email)));
+  return group.people.filter(p => near.some(n => n === p || (n.unit !== null && n.unit === p.unit)));
 }
