@@ -504,7 +504,8 @@ class Partition {
 /** What a user shows through time; where nothing is left to hold, nothing of them counts. */
 function settleRuns(view: View, runs: Run[]): void {
   const [first] = runs;
-  view.withheld = view.runs.length > 0 && !first;
+  // Of who is gone the id is known to be, even where nothing else is left.
+  view.withheld = !first && view.runs.some(run => view.live || run.from > view.since);
   if (first && first.from !== view.runs[0]?.from) view.countsFrom = first.from;
   for (const [i, run] of runs.entries()) run.to = runs[i + 1]?.from ?? null;
   view.runs = runs.filter(run => run.from > view.since);

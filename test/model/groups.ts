@@ -249,11 +249,9 @@ function listProvers(parties: Party[], email: string): { party: Party; stay: Sta
 function findMover(payers: Party, owners: Party[]): Party | null {
   const current = findPayerAddress(payers);
   if (current === null) return null;
-  const isShown = owners.some(o => {
-    const wish = listProposals(o)[0];
-    return wish?.email === current.email && wish.level === 4;
-  });
-  if (isShown) return null;
+  const claims = owners.flatMap(listProposals).filter(p => p.level === 4 && p.email === current.email);
+  const holder = claims.toSorted(compareProposals)[0]?.party;
+  if (holder && listProposals(holder)[0]?.email === current.email) return null;
   return listProvers(owners, current.email).find(p => meets(p.stay, current))?.party ?? null;
 }
 

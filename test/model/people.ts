@@ -288,7 +288,12 @@ function admitUsers(
       proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null,
     })),
   );
-  const isSame = (other: Person, person: Person) => other === person || other.ties.some(tie => person.ties.includes(tie));
+  const parties = new Map(people.map(p => [p, new Set([p])]));
+  for (const same of Map.groupBy(people.flatMap(person => person.ties.map(tie => ({ person, tie }))), t => t.tie).values()) {
+    const party = new Set(same.flatMap(({ person }) => [...parties.get(person)!]));
+    for (const person of party) parties.set(person, party);
+  }
+  const isSame = (other: Person, person: Person) => parties.get(person)!.has(other);
   const isProvenByAnother = (person: Person, email: string) =>
     runs.some(r => !isSame(r.person, person) && r.proof !== null && r.run.value === email) ||
     people.some(p => p.kind === 'api' && !isSame(p, person) && p.stays.some(stay => stay.email === email));
@@ -310,7 +315,8 @@ function admitUsers(
   }
   for (const [person, own] of runsOfUsers) {
     person.stays = closeStays(person.stays);
-    person.withheld = person.stays.length === 0 && own.length > 0;
+    const isForgotten = (key: Key) => person.death !== null && key.instant <= (cuts.forgotten.get(person.id) ?? -1);
+    person.withheld = person.stays.length === 0 && own.some(run => !isForgotten(run.key));
     if (person.stays.length > 0 && own[0]!.key !== person.stays[0]!.key) person.countsFrom = person.stays[0]!.key;
   }
 }
