@@ -44,7 +44,7 @@ export function partition(views: View[]): Group[] {
 }
 
 /** What the API said of an address alone shows nobody. */
-const addressShownAlone = (view: View) => (view.kind === 'address' ? addressOf(view.id) : null);
+const addressShownAlone = (view: View) => (view.kind === 'address' && view.facts.length ? addressOf(view.id) : null);
 
 /** Showings of one address by one identity. */
 interface Showing {
@@ -255,7 +255,8 @@ class Partition {
       unit.views.push(view);
       view.unit = root;
       this.unitOf.set(view, unit);
-      if (view.kind === 'user' || view.kind === 'apiContact') unit.anchor = true;
+      // Who is gone and forgotten keeps no payer from the contact of others.
+      if ((view.kind === 'user' && (view.live || view.runs.length > 0)) || view.kind === 'apiContact') unit.anchor = true;
     }
     for (const unit of byRoot.values()) unit.views.sort((a, b) => ascending(a.id, b.id));
     return [...byRoot.values()];

@@ -112,7 +112,8 @@ function describeParty(people: Person[]): Party {
   return {
     people: people.toSorted(compareSince),
     stayers: [],
-    hasOwner: people.some(p => p.kind === 'user' || p.kind === 'api'),
+    // Who is gone and forgotten keeps no payer from the contact of others.
+    hasOwner: people.some(p => (p.kind === 'user' && (isAlive(p) || p.current !== null)) || p.kind === 'api'),
   };
 }
 

@@ -110,6 +110,8 @@ export class Timeline {
   private applyDeletion(deletion: Entry) {
     const id = [...this.byPerson].find(([, entries]) => entries.includes(deletion))![0];
     const group = this.findGroup(id);
+    if (deletion.onDelete === 'delete' && this.people.some(p => p.id === id && p.withheld))
+      this.cuts.forgotten.set(id, happenedKey(deletion).instant);
     const person = group?.people.find(p => p.id === id);
     if (!group || !person || person.demoted || deletion.onDelete !== 'delete') return;
     const happened = happenedKey(deletion);
