@@ -133,7 +133,8 @@ export class Timeline {
   private applyAct(act: Act) {
     if (act.kind !== 'removal') return;
     this.forget(act.people, act.emails, act.key.instant);
-    for (const id of act.people) if (!this.cuts.dead.has(id)) this.cuts.dead.set(id, act.key);
+    const persons = this.people.filter(p => p.kind === 'user' || p.kind === 'payer').map(p => p.id);
+    for (const id of act.people) if (persons.includes(id) && !this.cuts.dead.has(id)) this.cuts.dead.set(id, act.key);
     this.observe(act.key.instant);
   }
 
