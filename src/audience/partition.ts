@@ -429,6 +429,10 @@ class Partition {
     );
     for (const unit of byKnown)
       if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
+    const stayed = new Map<string, Unit>();
+    for (const unit of byKnown)
+      for (const { kind, now } of this.attached.has(unit) ? unit.views : [])
+        if (kind === 'payer' && now && !stayed.has(now.email)) stayed.set(now.email, this.attached.get(unit)!);
     const target = (email: string, carrier?: Unit): Unit | undefined => {
       const there = this.winners.get(email) ?? located.get(email) ?? carrier;
       if (there) return there;
@@ -451,7 +455,7 @@ class Partition {
         continue;
       }
       if (!view.facts.length) continue;
-      const to = target(email);
+      const to = target(email, stayed.get(email));
       if (to && to !== unit) this.attached.set(unit, to);
       else if (!to) {
         unit.email = email;

@@ -75,7 +75,7 @@ function chooseName(group: Group, acts: WriteAct[], field: NameField): string | 
     .map(act => ({ rank: 3, authority: 1, key: act.key, value: act.step[field]! }));
   const payers = group.people.filter(p => classOf(p) === 2).toSorted(compareSince);
   const spokesman = payers.find(p => listNameClaims(p, field).length > 0);
-  const isSamePerson = (p: Person) => p === spokesman || p.userIds.some(id => spokesman?.userIds.includes(id));
+  const isSamePerson = (p: Person) => p === spokesman || (p.unit !== null && p.unit === spokesman?.unit);
   const speakers = group.people.filter(p => classOf(p) !== 2 || isSamePerson(p));
   const claims = [...said, ...speakers.flatMap(p => listNameClaims(p, field))];
   return claims.toSorted(compareNames)[0]?.value ?? null;
@@ -161,7 +161,7 @@ function chooseLists(group: Group, maySend: MaySend): string[] {
 
 /** The API's writes to a group, oldest first. */
 export function listActs(group: Group): WriteAct[] {
-  return group.people.flatMap(p => p.acts).toSorted((a, b) => compareKeys(a.key, b.key));
+  return group.people.flatMap(p => (p.isAsleep ? [] : p.acts)).toSorted((a, b) => compareKeys(a.key, b.key));
 }
 
 /** The contact of a group that shows an address. `maySend`: by what its address and people said of mail, at a time. */

@@ -165,6 +165,7 @@ function listProposals(party: Party): Proposal[] {
 function compareProposals(a: Proposal, b: Proposal): number {
   if (a.level !== b.level) return b.level - a.level;
   if (a.level === 2) return compareKeys(a.key, b.key);
+  if (a.level === 1) return compareKeys(b.key, a.key);
   const named = (p: Proposal) => Number(p.namespace !== '');
   if (named(a) !== named(b)) return named(a) - named(b);
   return named(a) ? compareKeys(a.key, b.key) : compareKeys(b.key, a.key);
@@ -252,7 +253,7 @@ function findMover(payers: Party, owners: Party[]): Party | null {
   if (current === null) return null;
   const claims = owners.flatMap(listProposals).filter(p => p.level === 4 && p.email === current.email);
   const holder = claims.toSorted(compareProposals)[0]?.party;
-  if (holder && listProposals(holder)[0]?.email === current.email) return null;
+  if (holder) return listProposals(holder)[0]?.email === current.email ? null : holder;
   return listProvers(owners, current.email).find(p => meets(p.stay, current))?.party ?? null;
 }
 
@@ -309,13 +310,14 @@ export function groupPeople(everybody: Person[]): Group[] {
     const { carrier } = note.acts.at(-1)!;
     const [follows] = carrier === null ? listProvers(owners, email).map(p => p.party) : [partyOf(carrier)];
     const home = whole.find(g => g.email === email) ?? whole.find(g => follows?.people.some(p => g.people.includes(p)));
-    if (home && (home.email === email || carrier === null || speaksFor(follows!.people, home))) home.people.push(note);
+    note.isAsleep = carrier !== null && home !== undefined && home.email !== email && !speaksFor(follows!.people, home);
+    home?.people.push(note);
   }
   // What the API said of a payer speaks only where nobody else was before.
   for (const party of parties) {
     const group = whole.find(g => g.people.includes(party.people[0]!));
     if (!group || speaksFor(party.people, group)) continue;
-    group.people = group.people.filter(p => p.kind !== 'note' || !party.people.includes(p));
+    for (const person of party.people) if (person.kind === 'note') person.isAsleep = true;
   }
   return whole;
 }

@@ -129,9 +129,9 @@ export class Model implements Audience {
     const group =
       'email' in step.by ? timeline.findByEmail(step.by.email) : timeline.findByUserId(step.by.userId);
     if (!group) return 'refused';
-    const emails = [...(group.email === null ? [] : [group.email]), ...timeline.listOwnEmails(group)];
     const key = keyOfCall(step.arrivedAt, this.calls);
-    this.acts.push({ kind: 'removal', key, people: group.people.map(p => p.id), emails });
+    const people = group.people.map(p => p.id);
+    this.acts.push({ kind: 'removal', key, people, withheld: timeline.listWithheld(group) });
     return 'done';
   }
 
@@ -190,7 +190,8 @@ function listEntries(facts: FactStep[]): Entry[] {
 }
 
 function translateIds(act: Act, ofId: (id: string) => string): Act {
-  if (act.kind !== 'write') return { ...act, people: act.people.map(ofId) };
+  if (act.kind === 'removal') return { ...act, people: act.people.map(ofId), withheld: act.withheld.map(ofId) };
+  if (act.kind === 'consent') return { ...act, people: act.people.map(ofId) };
   return { ...act, carrier: act.carrier === null ? null : ofId(act.carrier) };
 }
 

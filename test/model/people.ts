@@ -31,7 +31,7 @@ export type Act =
       carrier: string | null;
     }
   | { kind: 'consent'; key: Key; subscribed: boolean; emails: string[]; people: string[] }
-  | { kind: 'removal'; key: Key; people: string[]; emails: string[] };
+  | { kind: 'removal'; key: Key; people: string[]; withheld: string[] };
 export type WriteAct = Extract<Act, { kind: 'write' }>;
 export type ConsentAct = Extract<Act, { kind: 'consent' }>;
 
@@ -78,6 +78,8 @@ export interface Person {
   /** Of the API: what it said, oldest first. */
   acts: WriteAct[];
   made: boolean;
+  /** Of the API, but of somebody whose contact this is not. */
+  isAsleep: boolean;
   /** Since when an API contact has a user id. */
   hasIdSince: number;
 }
@@ -225,6 +227,7 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
       ties: [...userIds].map(userId => `${namespace} ${userId}`),
       acts: [],
       made: false,
+      isAsleep: false,
       hasIdSince: 0,
     };
     people.push(person);
@@ -269,6 +272,7 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
       ties: [...spoken, ...(set ? [` ${set.setsUserId}`] : [])],
       acts: own,
       made: own.some(act => act.made),
+      isAsleep: false,
       hasIdSince,
     };
   });

@@ -89,6 +89,15 @@ export class Timeline {
     return own.filter(email => !this.groups.some(g => g !== group && g.email === email));
   }
 
+  /** Who is withheld from the addresses that a contact holds. */
+  listWithheld(group: Group): string[] {
+    const isHeld = (p: Person) => p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
+    const own = group.people.filter(isHeld).flatMap(p => (p.current === null ? [] : [p.current.email]));
+    const emails = [...own, ...(group.email === null ? [] : [group.email])];
+    const isNear = (p: Person) => p.withheld && p.entries.some(e => emails.includes(e.step.fact.email ?? ''));
+    return this.people.filter(isNear).map(p => p.id);
+  }
+
   private listParty(person: Person, group: Group): Person[] {
     const party = [person];
     for (const one of party)
@@ -121,10 +130,9 @@ export class Timeline {
       (p.kind === 'api' ? p.made : p.kind !== 'guest' && p.kind !== 'note') &&
       (p.death === null || compareKeys(p.death, happened) > 0);
     if (group.people.some(isLeft)) return;
-    const emails = [...(group.email === null ? [] : [group.email]), ...this.listOwnEmails(group)];
     this.forget(
       group.people.map(p => p.id),
-      emails,
+      this.listWithheld(group),
       happened.instant,
     );
     this.observe(happened.instant);
@@ -132,19 +140,16 @@ export class Timeline {
 
   private applyAct(act: Act) {
     if (act.kind !== 'removal') return;
-    this.forget(act.people, act.emails, act.key.instant);
+    this.forget(act.people, act.withheld, act.key.instant);
     const persons = this.people.filter(p => p.kind === 'user' || p.kind === 'payer').map(p => p.id);
     for (const id of act.people) if (persons.includes(id) && !this.cuts.dead.has(id)) this.cuts.dead.set(id, act.key);
     this.observe(act.key.instant);
   }
 
   /** Removal forgets: nothing known before is shown again, and who was withheld from the addresses counts only from a new claim. */
-  private forget(ids: string[], emails: string[], instant: number) {
+  private forget(ids: string[], withheld: string[], instant: number) {
     for (const id of ids) this.cuts.removed.set(id, instant);
-    for (const person of this.people) {
-      const claimed = person.withheld && person.entries.some(e => emails.includes(e.step.fact.email ?? ''));
-      if (claimed) this.cuts.forgotten.set(person.id, instant);
-    }
+    for (const id of withheld) this.cuts.forgotten.set(id, instant);
   }
 
   /** After a deletion with nobody left of those known by then: until a new identity appears, or somebody says yes. */
