@@ -60,7 +60,7 @@ export function findByEmail(people: People, email: string): { contact: Contact; 
 }
 
 /** Whoever proved an address last, parked ones too, with all who are one contact with them; that one first. */
-function keepersOf(people: People, email: string): View[] {
+export function keepersOf(people: People, email: string): View[] {
   const { all } = people.around([], [emailTie(email)]);
   const { groups } = groupsOf(all);
   let last: { view: View; claim: K } | null = null;
@@ -267,7 +267,9 @@ export function applyApiWrite(
   );
   if (written.contactId === null || written.email === null) throw new Error('a write left no contact');
   const own = written.effects.filter(effect => effect.contactId === undefined);
-  const isMerged = own.some(effect => effect.kind === 'contact.merged' && shownBefore.has(String(effect.from)));
+  const isMerged =
+    shownBefore.has(written.contactId) &&
+    own.some(effect => effect.kind === 'contact.merged' && shownBefore.has(String(effect.from)));
   if (!options.aliases?.length && isMerged) throw severalContacts();
   const created = own.some(effect => effect.kind === 'contact.created');
   return { ...written, contactId: written.contactId, email: written.email, created };

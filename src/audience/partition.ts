@@ -58,6 +58,8 @@ class Partition {
   private units: Unit[] = [];
   private readonly unitOf = new Map<View, Unit>();
   private readonly attached = new Map<Unit, Unit>();
+  /** Payers who stay with a user who moved on. */
+  private readonly stayed = new Set<Unit>();
   private readonly winners = new Map<string, Unit | null>();
   /** Addresses that unproven users can't hold. */
   private readonly refusals = new Map<Run, boolean>();
@@ -264,17 +266,25 @@ class Partition {
 
   /** API writes and auth claims compete by time: an address that the API set stands until a user of the contact claims another. */
   private endSupersededClaims(): void {
-    const api = this.views.filter(each => each.kind === 'apiContact' && each.now);
+    const api = this.views.filter(each => each.kind === 'apiContact');
     if (!api.length) return;
     const claims = new Map<string, Run[]>();
+    const former = new Map<string, Run[]>();
     for (const view of this.views) {
+      const all = view.kind === 'user' && !view.withheld ? view.runs.filter(run => run.proven !== null) : [];
+      if (all.length) former.set(this.root(`#${view.id}`), [...(former.get(this.root(`#${view.id}`)) ?? []), ...all]);
       const counts = view.kind === 'apiContact' || (view.kind === 'user' && view.live && !view.withheld && isProven(view));
       if (!counts || !view.now) continue;
       const root = this.root(`#${view.id}`);
       claims.set(root, [...(claims.get(root) ?? []), view.now]);
     }
     for (const view of api) {
-      const now = view.now!;
+      for (const run of view.runs.slice(0, -1))
+        for (const each of former.get(this.root(`#${view.id}`)) ?? [])
+          if (each.email !== run.email && claimOf(each) > claimOf(run) && claimOf(each) < (run.to ?? '~'))
+            run.to = claimOf(each);
+      const { now } = view;
+      if (!now) continue;
       const newer = (claims.get(this.root(`#${view.id}`)) ?? [])
         .filter(each => each.email !== now.email && claimOf(each) > claimOf(now))
         .map(claimOf)
@@ -389,6 +399,7 @@ class Partition {
         continue;
       }
       this.attached.set(unit, home);
+      this.stayed.add(unit);
       stayers.set(home, [...(stayers.get(home) ?? []), payer]);
     }
     return { stayers, free };
@@ -431,7 +442,7 @@ class Partition {
       if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
     const stayed = new Map<string, Unit>();
     for (const unit of byKnown)
-      for (const { kind, now } of this.attached.has(unit) ? unit.views : [])
+      for (const { kind, now } of this.stayed.has(unit) ? unit.views : [])
         if (kind === 'payer' && now && !stayed.has(now.email)) stayed.set(now.email, this.attached.get(unit)!);
     const target = (email: string, carrier?: Unit): Unit | undefined => {
       const there = this.winners.get(email) ?? located.get(email) ?? carrier;

@@ -121,6 +121,10 @@ function describeParty(people: Person[]): Party {
 function endSupersededClaims(people: Person[]) {
   const rivals = people.filter(p => p.kind === 'api' || (p.kind === 'user' && isAlive(p) && p.current?.proof));
   const claims = rivals.flatMap(p => (p.current === null ? [] : [{ ...p.current, key: p.current.proof ?? p.current.key }]));
+  const proofs = people.flatMap(p => (p.kind === 'user' ? p.stays.filter(stay => stay.proof !== null) : []));
+  for (const stay of people.flatMap(p => (p.kind === 'api' ? p.stays.slice(0, -1) : [])))
+    for (const { email, proof } of proofs)
+      if (email !== stay.email && compareKeys(proof!, stay.key) > 0) stay.until = Math.min(stay.until, proof!.instant);
   for (const contact of people.filter(p => p.kind === 'api' && p.current !== null)) {
     const { current } = contact;
     const newer = claims.filter(c => c.email !== current!.email && compareKeys(c.key, current!.key) > 0);

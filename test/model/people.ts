@@ -315,7 +315,8 @@ function admitUsers(
       start > (cuts.forgotten.get(person.id) ?? -1);
     if (mayHold) shown.push({ person, email: run.value, instant: start });
     if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: 0 });
-    else if (proof !== null) person.stays.push({ email: run.value, key: proof, proof, until: 0 });
+    else if (proof !== null && proof.instant > (cuts.forgotten.get(person.id) ?? -1))
+      person.stays.push({ email: run.value, key: proof, proof, until: 0 });
   }
   for (const [person, own] of runsOfUsers) {
     person.stays = closeStays(person.stays);
