@@ -20,8 +20,18 @@ const whole = timed.extend({
   emails: z.array(z.string()).describe('Now and formerly'),
   userIds: z.array(z.string()),
   identities: z.array(
-    z.object({ provider: z.string(), personId: z.string().nullable(), deleted: z.boolean(), firstSeenAt: time }),
+    z.object({
+      provider: z.string(),
+      namespace: z.string(),
+      personId: z.string().nullable(),
+      deleted: z.boolean(),
+      firstSeenAt: time,
+    }),
   ),
+  sharedAddress: z
+    .boolean()
+    .optional()
+    .describe('So many persons show this address that no more of them are tied to the contact'),
 });
 const entry = z.object({
   id: z.string(),

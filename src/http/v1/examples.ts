@@ -43,6 +43,7 @@ export const endpoint = {
   lastReceivedAt: at,
   lastRejected: null,
   nextStep: null,
+  notes: [],
   createdAt: at,
   updatedAt: at,
 };
@@ -146,7 +147,7 @@ export const person = {
   ...contact,
   emails: ['ada@example.com', 'ada@former.example'],
   userIds: [],
-  identities: [{ provider: 'stripe', personId: 'cus_example', deleted: false, firstSeenAt: at }],
+  identities: [{ provider: 'stripe', namespace: '', personId: 'cus_example', deleted: false, firstSeenAt: at }],
 };
 
 export const entry = {
