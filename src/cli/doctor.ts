@@ -6,8 +6,11 @@ import type { Config } from '../config.ts';
 import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
 import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
 import { meta } from '../db/schema.ts';
+import type { Store } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
+import { listEndpoints } from '../inbound/endpoints.ts';
+import { judgeSignUps } from '../inbound/unproven.ts';
 import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
@@ -28,6 +31,7 @@ const SYNC_TOO_SLOW_MS = 50;
 const LOW_SPACE_BYTES = 512 * 1024 * 1024;
 const LAST_SPACE_BYTES = 64 * 1024 * 1024;
 const SKEW_SECONDS = 30;
+const SIGN_UPS_WINDOW = 100_000; // deliveries
 
 const finding = (check: string, status: Finding['status'], message: string): Finding => ({ check, status, message });
 
@@ -202,6 +206,27 @@ function guarded(check: string, fn: () => Finding): Finding {
   }
 }
 
+/** Endpoints whose users all come without proof of their address. */
+async function signUps(store: Store): Promise<Finding[]> {
+  return store.read(async tx => {
+    const found: Finding[] = [];
+    for (const row of await listEndpoints(tx)) {
+      const { note, help } = await judgeSignUps(tx, row, SIGN_UPS_WINDOW);
+      if (help !== null) found.push(finding('sign-ups', 'warn', `${row.name} (${row.id}): ${note} ${help}`));
+    }
+    return found;
+  });
+}
+
+/** Nothing to say where the database can't be read: other checks say why. */
+async function signUpsOf(config: Config): Promise<Finding[]> {
+  try {
+    return await withStore(config, signUps);
+  } catch {
+    return [];
+  }
+}
+
 /** The PostgreSQL server: whether it answers, its schema and fingerprint, and how far away it is. */
 async function postgres(config: Config): Promise<Finding[]> {
   try {
@@ -219,6 +244,7 @@ async function postgres(config: Config): Promise<Finding[]> {
       return [
         finding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
         sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
+        ...(await signUps(store)),
       ];
     });
   } catch (error) {
@@ -243,6 +269,7 @@ export async function examine(config: Config): Promise<Finding[]> {
     guarded('sealing key', () => sealingKey(config)),
     guarded('disk sync', () => diskSync(config)),
     guarded('disk space', () => space(config)),
+    ...(await signUpsOf(config)),
     ...(await server(config)),
     await publicUrl(config),
     await mailServer(config),

@@ -37,6 +37,10 @@ const whole = timed.extend({
       firstSeenAt: time,
     }),
   ),
+  sharedAddress: z
+    .boolean()
+    .optional()
+    .describe('So many persons show this address that no more of them are tied to the contact'),
 });
 const entry = z.object({
   id: z.string(),
