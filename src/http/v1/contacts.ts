@@ -37,10 +37,6 @@ const whole = timed.extend({
       firstSeenAt: time,
     }),
   ),
-  sharedAddress: z
-    .boolean()
-    .optional()
-    .describe('So many persons show this address that no more of them are tied to the contact'),
 });
 const entry = z.object({
   id: z.string(),
