@@ -10,6 +10,7 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
+import { emptyUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
@@ -87,6 +88,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
       report,
       async () => opened.store.kind === 'postgres' && isServed(opened.store),
     );
+    await opened.store.write(tx => emptyUnappliedOnce(tx, now()));
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
@@ -126,7 +128,12 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell,
-    people: new PeopleWriter(store, tell, now, () => worker.wake()),
+    people: new PeopleWriter(
+      store,
+      (...told) => ctx.tell(...told),
+      now,
+      () => worker.wake(),
+    ),
     lastUsed: new LastUsed(),
     rejections: parts.rejections,
     automation,

@@ -31,7 +31,11 @@ function shownIn(file: string) {
     )
     .all();
   db.close();
-  return rows.map((row: any) => ({ ...row, subscribed: row.subscribed === 1, properties: JSON.parse(row.properties) }));
+  return (rows as { subscribed: number; properties: string }[]).map(row => ({
+    ...row,
+    subscribed: row.subscribed === 1,
+    properties: JSON.parse(row.properties),
+  }));
 }
 
 describe('an installation of release 0.1', () => {

@@ -13,6 +13,13 @@ export async function releaseWaiting(tx: Tx, identityIds: string[], now: number)
   return any;
 }
 
+/** How many wait for these identities. */
+export async function countWaiting(tx: Tx, identityIds: string[]): Promise<number> {
+  if (!identityIds.length) return 0;
+  const sql = `select count(*) from deliveries where status = 'waiting' and identity_id ${amongText(tx)}`;
+  return Number((await query(tx, sql, [amongValue(tx, identityIds)]))[0]?.[0] ?? 0);
+}
+
 /** One step of the job. */
 export async function releaseStep(tx: Tx, payload: unknown, _now: number): Promise<unknown> {
   const { identityIds } = payload as { identityIds: string[] }; // written here only

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { insertRows, query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 
@@ -6,14 +6,16 @@ const SALT = 'erasureSalt'; // in `meta`; whoever lacks it can't tell whom a has
 
 /** What stands for a person, an address or a group of deliveries where nothing personal may: HMAC-SHA-256, hex. */
 export const hashSubject = (salt: string, subject: string): string =>
-  createHmac('sha256', salt).update(subject).digest('hex');
+  new Bun.CryptoHasher('sha256', salt).update(subject).digest('hex');
 
-/** The key of those hashes, made when it is first asked for and never changed. */
+/** The key of those hashes; null: nothing was hashed yet. */
+export const knownSalt = async (tx: Tx): Promise<string | null> =>
+  ((await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined) ?? null;
+
+/** The same, made when it is first asked for and never changed. */
 export async function requireSalt(tx: Tx): Promise<string> {
-  const read = async () =>
-    (await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined;
-  const known = await read();
-  if (known !== undefined) return known;
+  const known = await knownSalt(tx);
+  if (known !== null) return known;
   await insertRows(
     tx,
     'meta',
@@ -21,7 +23,7 @@ export async function requireSalt(tx: Tx): Promise<string> {
     [[SALT, randomBytes(32).toString('hex')]],
     'on conflict (key) do nothing',
   );
-  return (await read()) ?? '';
+  return (await knownSalt(tx)) ?? '';
 }
 
 /** Notes that ids of persons and what ties them (`email:…`, `user:…`, `id:…`) were erased. */

@@ -1,5 +1,5 @@
-import { amongText, amongValue, changeAmong, insertRows, query, selectAmong } from '../db/sets.ts';
-import type { Tx } from '../db/store.ts';
+import { changeAmong, insertRows, query, selectAmong } from '../db/sets.ts';
+import type { Hold, Tx } from '../db/store.ts';
 import type { ConsentChange } from './consent.ts';
 import { ofPerson } from './consent.ts';
 import { activeTiesOf, type Contact, isDecisive, People, tiesOf } from './people.ts';
@@ -22,7 +22,7 @@ export interface Keys {
   effects?: string[];
 }
 
-const MAX_WAVES = 6;
+const MAX_WAVES = 12; // two for each step from person to person
 const IDENTITY = 'id, provider, contact_id, registers';
 
 interface Loaded {
@@ -59,23 +59,38 @@ export const identityOfRow = (row: {
   registers: row.registers as Registers,
 });
 
-/** Reads everything these keys lead to, in a fixed number of statements and few round trips. */
+/** The keys under which nodes of people are held while they are read and written. */
+const idKey = (id: string) => `id:${id}`;
+const tieKey = (value: string) => `tie:${value}`;
+const free: Hold = async () => {};
+
+/**
+ * Reads everything these keys lead to, in a fixed number of statements and few round trips. Each node is held before it is read.
+ * @throws Held
+ */
 export async function loadPeople(
   tx: Tx,
   keys: Keys[],
   definitions: Definitions & { propertyCount: number },
   salt: string,
+  hold: Hold = free,
 ): Promise<WorkingSet> {
   const people = new People(definitions);
   const all = (kind: keyof Keys) => [...new Set(keys.flatMap(each => each[kind] ?? []))];
   const payments = all('payments');
   const wanted = new Set(all('ids'));
-  for (const [value, id] of await selectAmong(tx, 'select value, identity_id from payments where value', payments)) {
-    people.payments.set(value as string, id as string);
-    wanted.add(id as string);
+  if (payments.length) {
+    const [, rows] = await Promise.all([
+      hold(payments.map(value => `pay:${value}`)),
+      selectAmong(tx, 'select value, identity_id from payments where value', payments),
+    ]);
+    for (const [value, id] of rows) {
+      people.payments.set(value as string, id as string);
+      wanted.add(id as string);
+    }
   }
   await loadContactMembers(tx, people, all('contacts'), wanted);
-  await loadConnected(tx, people, [...wanted], all('ties'));
+  await loadConnected(tx, people, [...wanted], all('ties'), hold);
   const ids = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
   await Promise.all([
     loadContacts(tx, people, [...ids]),
@@ -105,49 +120,46 @@ async function loadContactMembers(tx: Tx, people: People, contacts: string[], wa
   for (const [id] of await selectAmong(tx, 'select id from identities where contact_id', ids)) wanted.add(id as string);
 }
 
-/** Identities in waves: those asked for, those their ties lead to, and so on until no new tie is named. */
-async function loadConnected(tx: Tx, people: People, ids: string[], values: string[]): Promise<void> {
-  const asked = new Set<string>(values);
-  let open = values;
-  if (ids.length) {
-    for (const row of await selectAmong(tx, `select ${IDENTITY} from identities where id`, ids)) {
-      const identity = identityOf(row);
-      people.identities.set(identity.id, identity);
-      // Former ones too: a deletion concerns whoever is there.
-      for (const tie of tiesOf(identity)) if (!asked.has(tie)) open = add(asked, open, tie);
-    }
-  }
-  for (let wave = 0; open.length && wave < MAX_WAVES; wave++) {
-    for (const value of open) people.ties.set(value, new Set());
-    const rows = await query(
-      tx,
-      `select t.value, i.id, i.provider, i.contact_id, i.registers from ties t join identities i on i.id = t.identity_id where t.value ${amongText(tx)}`,
-      [amongValue(tx, open)],
-    );
+/** Identities and ties in waves: those asked for, those they lead to, and so on until nothing new is named. */
+async function loadConnected(tx: Tx, people: People, ids: string[], values: string[], hold: Hold): Promise<void> {
+  const asked = { ids: new Set<string>(), ties: new Set<string>() };
+  const namedBy = new Map<string, string[]>(); // identity → the values that led to it
+  let open = { ids: fresh(asked.ids, ids), ties: fresh(asked.ties, values) };
+  for (let wave = 0; (open.ids.length || open.ties.length) && wave < MAX_WAVES; wave++) {
+    for (const value of open.ties) people.ties.set(value, new Set());
+    const [, rows, tied] = await Promise.all([
+      hold([...open.ids.map(idKey), ...open.ties.map(tieKey)]),
+      selectAmong(tx, `select ${IDENTITY} from identities where id`, open.ids),
+      selectAmong(tx, 'select value, identity_id from ties where value', open.ties),
+    ]);
+    const found = rows.map(identityOf);
+    for (const identity of found) people.identities.set(identity.id, identity);
     const next: string[] = [];
-    for (const [value, ...row] of rows) {
-      const id = row[0] as string;
-      people.ties.get(value as string)?.add(id);
-      let identity = people.identities.get(id);
-      if (!identity) {
-        identity = identityOf(row);
-        people.identities.set(id, identity);
-      }
-      const active = activeTiesOf(identity);
-      if (!active.includes(value as string) && !isDecisive(identity)) continue; // it bears witness only
-      for (const tie of active) {
-        if (asked.has(tie)) continue;
-        asked.add(tie);
-        next.push(tie);
-      }
+    for (const [value, id] of tied as [string, string][]) {
+      people.ties.get(value)?.add(id);
+      namedBy.set(id, [...(namedBy.get(id) ?? []), value]);
+      const known = people.identities.get(id);
+      if (!known) next.push(id);
+      else if (!found.includes(known)) found.push(known);
     }
-    open = next;
+    const more = found.flatMap(identity => leadsOn(identity, wave === 0 && ids.includes(identity.id), namedBy));
+    open = { ids: fresh(asked.ids, next), ties: fresh(asked.ties, more) };
   }
 }
 
-function add(asked: Set<string>, open: string[], tie: string): string[] {
-  asked.add(tie);
-  return [...open, tie];
+/** Those that were not asked for before. */
+function fresh(asked: Set<string>, values: string[]): string[] {
+  const out = values.filter(value => !asked.has(value));
+  for (const value of out) asked.add(value);
+  return [...new Set(out)];
+}
+
+/** The ties to follow from an identity. One that was reached by an address it only once showed bears witness and leads nowhere. */
+function leadsOn(identity: Identity, wanted: boolean, namedBy: Map<string, string[]>): string[] {
+  if (wanted) return tiesOf(identity); // former ones too: a deletion concerns whoever is there
+  const active = activeTiesOf(identity);
+  const named = namedBy.get(identity.id);
+  return !named || isDecisive(identity) || named.some(value => active.includes(value)) ? active : [];
 }
 
 const CONTACT =
@@ -232,7 +244,13 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
     'on conflict (subject) do update set changes = excluded.changes',
   );
   const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
-  await insertRows(tx, 'payments', ['value', 'identity_id', 'created_at'], payments, 'on conflict (value) do nothing');
+  await insertRows(
+    tx,
+    'payments',
+    ['value', 'identity_id', 'created_at'],
+    payments,
+    'on conflict (value) do update set identity_id = excluded.identity_id',
+  );
   const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
   await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
   const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);

@@ -1,4 +1,5 @@
 import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
+import { countWaiting } from '../audience/releases.ts';
 import type { Context } from '../context.ts';
 import type { BackfillCounts } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
@@ -126,12 +127,18 @@ async function applyChunk(
 async function write(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number): Promise<boolean> {
   let held = true;
   const call = chunkCall(live, row, chunk, readAt);
+  let known: string[] = [];
   await callPeople(ctx.people, {
     ...call,
+    apply(people, now) {
+      const outcome = call.apply(people, now);
+      known = outcome.known;
+      return outcome;
+    },
     async after(tx, tally) {
       held = await updateLeased(tx, row, { dueAt: ctx.now() + LEASE_MS });
       if (!held) throw new LeaseLost('the lease of a back-fill ran out');
-      await note(tx, row, chunk, tally);
+      await note(tx, row, chunk, { ...tally, counts: { ...tally.counts, released: await countWaiting(tx, known) } });
     },
   }).catch(error => {
     if (!(error instanceof LeaseLost)) throw error;

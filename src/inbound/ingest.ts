@@ -70,12 +70,12 @@ export function identityOf(people: People | null, provider: string, fact: Fact):
   if (fact.email !== null) return `${provider}:@${fact.email}`;
   const [payment] = fact.payments;
   if (payment === undefined) return null;
-  for (const each of fact.payments) {
-    const payer = people?.payments.get(`${provider}:${each}`);
-    if (payer !== undefined) return payer;
-  }
-  return `${provider}:#${payment}`;
+  const payers = fact.payments.flatMap(each => people?.payments.get(`${provider}:${each}`) ?? []);
+  return payers.find(each => !isNobody(each)) ?? payers[0] ?? `${provider}:#${payment}`;
 }
+
+/** What waits for who paid: `stripe:#pi_…`. It finds deliveries, and is no person. */
+const isNobody = (id: string) => id.includes(':#');
 
 /** Ids that are to be looked up with a fact: payments by `provider:pi_…`. */
 export const paymentsOf = (provider: string, fact: Fact) => fact.payments.map(each => `${provider}:${each}`);
@@ -102,7 +102,7 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   const k = factKey(fact.at, fact.micros, fact.rank, origin.externalId, origin.endpointId);
   const h =
     fact.happenedAt === undefined ? k : factKey(fact.happenedAt, 0, fact.rank, origin.externalId, origin.endpointId);
-  const target = tiedIdentity(people, first, origin.provider, fact, k, effects);
+  const target = tiedIdentity(people, first, origin, fact, k, effects);
   const before = people.identities.get(target);
   const isSilent = origin.silent?.(before?.registers.mapped?.values) ?? false;
   const joining: Joining = {
@@ -122,10 +122,13 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   };
   const personId = joining.class === 'address' ? null : fact.personId;
   const registers = joinFact(before?.registers ?? emptyRegisters(joining.class, personId), joining);
-  people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
+  if (!isNobody(target))
+    people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
-  // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses.
-  const values = before ? (fact.deletion ? tiesOf(before) : activeTiesOf(before)) : [];
+  // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses; what comes late may tell who was
+  // there when somebody else was deleted.
+  const isLate = before !== undefined && k < (before.registers.facts.at(-1)?.k ?? '');
+  const values = before ? (fact.deletion || isLate ? tiesOf(before) : activeTiesOf(before)) : [];
   const reconciled = reconcile(people, target, now, [], values);
   effects.push(...reconciled.effects);
   if (reconciled.withheld)
@@ -176,7 +179,8 @@ function isErased(people: People, id: string, provider: string, fact: Fact, alia
  * The identity that a fact counts for. Of the persons of one provider and namespace that show one address, those with the earliest
  * claims are tied; facts of any further one count as address-only ones there.
  */
-function tiedIdentity(people: People, id: string, provider: string, fact: Fact, k: K, effects: Effect[]): string {
+function tiedIdentity(people: People, id: string, origin: Origin, fact: Fact, k: K, effects: Effect[]): string {
+  const { provider } = origin;
   if (fact.personId === null) return id;
   const own = people.identities.get(id);
   const loose = own?.registers.loose;
@@ -202,8 +206,7 @@ function tiedIdentity(people: People, id: string, provider: string, fact: Fact, 
     kind: 'person.untied',
     reason: `${MAX_TIED} persons of this provider show this address already; this one counts as the address alone`,
   });
-  const registers = { ...(own?.registers ?? emptyRegisters('payment', fact.personId)), loose: fact.email };
-  if (own?.registers.class) registers.class = own.registers.class;
+  const registers = { ...(own?.registers ?? emptyRegisters(origin.class, fact.personId)), loose: fact.email };
   people.putIdentity({ id, provider, contactId: null, registers });
   return `${provider}:@${fact.email}`;
 }
@@ -226,15 +229,18 @@ function untie(people: People, identity: Identity, email: string, provider: stri
   people.putIdentity({ ...identity, contactId: null, registers: { ...r, facts, loose: email } });
 }
 
-/** Payments find who paid; who waited for one is due. */
+/**
+ * Payments find who paid; who waited for one is due. Until somebody is known to have paid, all ids of one payment lead to the same
+ * place to wait in, so that any of them ends it.
+ */
 function notePayments(people: People, provider: string, fact: Fact, payer: string): string[] {
   const known: string[] = [];
-  if (payer.includes(':#')) return known;
   for (const payment of fact.payments) {
     const value = `${provider}:${payment}`;
-    if (people.payments.has(value)) continue;
+    const before = people.payments.get(value);
+    if (before === payer || (before !== undefined && !isNobody(before))) continue;
     people.set(people.payments, value, payer);
-    known.push(`${provider}:#${payment}`);
+    if (before !== undefined) known.push(before);
   }
   return known;
 }

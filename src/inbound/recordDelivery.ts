@@ -82,6 +82,9 @@ interface Context {
 
 const keyOf = (endpointId: string, value: string) => `${endpointId} ${value}`;
 
+/** What keeps a person's facts together. */
+export const laneOf = ({ fact }: ReadyFact): string => fact.personId ?? fact.email ?? fact.payments[0] ?? '';
+
 /** Whom a fact needs in memory. */
 export function keysOf({ fact, origin }: ReadyFact): Keys & { lists: string[] } {
   const { provider } = origin;
@@ -111,7 +114,8 @@ export const outcomeOf = (result: unknown, { origin }: ReadyFact, applied: Appli
  * a replay of it, which is queued.
  */
 export const receiving: WriteKind<Received, Context> = {
-  async load(tx, writes, salt) {
+  lane: ({ delivery, ready }) => (ready ? laneOf(ready) : delivery.externalId),
+  async load(tx, writes, salt, hold) {
     const context: Context = {
       salt,
       byExternalId: new Map(),
@@ -121,6 +125,7 @@ export const receiving: WriteKind<Received, Context> = {
       repeats: new Map(),
       again: [],
     };
+    await hold(writes.map(({ delivery: d }) => `dlv:${d.endpointId} ${d.dedupe?.group ?? d.externalId}`));
     for (const [endpointId, of] of Map.groupBy(writes, write => write.delivery.endpointId)) {
       const ids = [...new Set(of.map(write => write.delivery.externalId))];
       const rows = await query(

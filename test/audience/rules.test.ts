@@ -54,7 +54,7 @@ eachBackend('contact rules', open => {
       );
       const [merge] = await story(
         store,
-        stripe('3', { personId: 'cus_1', email: 'b@x.co', formerEmail: 'a@x.co', at: t(3), rank: 1 }),
+        stripe('3', { personId: 'cus_1', email: 'b@x.co', former: { email: 'a@x.co' }, at: t(3), rank: 1 }),
       );
       expect(kinds(merge)).toContain('contact.merged');
       expect(merge?.contactId).toBe(first!.contactId);
@@ -178,8 +178,9 @@ eachBackend('contact rules', open => {
     test('that arrives first takes effect as soon as the person is known', async () => {
       const store = await open();
       const [first] = await story(store, deleted('unsubscribe'), created);
-      expect(first?.status).toBe('waiting');
-      expect(await audience(store)).toMatchObject([{ subscribed: false }]);
+      expect(first).toMatchObject({ status: 'processed', contactId: null });
+      expect(first?.message).toBe('Nobody here: u1 was never known, nothing to apply');
+      expect(await audience(store)).toMatchObject([{ email: 'a@x.co', subscribed: false }]);
     });
     test('does nothing where onDelete is "ignore"', async () => {
       const store = await open();

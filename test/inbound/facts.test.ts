@@ -14,8 +14,14 @@ const eventNames = async () =>
 const iso = (ago: number) => new Date(Date.now() - ago).toISOString();
 const DAY = 86_400_000;
 
+/** Confirmed by a mail: proven. */
+const SIGNED_UP = {
+  created_at: iso(61 * DAY),
+  confirmation_sent_at: iso(61 * DAY),
+  email_confirmed_at: iso(60 * DAY),
+};
 const row = (more: Json = {}) => ({
-  id: '6f1c2a7e-0000-4000-8000-000000000001', email: 'ada@x.co', email_confirmed_at: null, raw_user_meta_data: { first_name: 'Ada' },
+  id: '6f1c2a7e-0000-4000-8000-000000000001', email: 'ada@x.co', ...SIGNED_UP, raw_user_meta_data: { first_name: 'Ada' },
   deleted_at: null, updated_at: iso(5000), ...more,
 }); // biome-ignore format: one glance
 const hook = (type: string, record: unknown, old_record: unknown = null) => ({ type, schema: 'auth', table: 'users', record, old_record }); // biome-ignore format: one glance

@@ -7,7 +7,7 @@ describe('hostile content', () => {
   test('names and properties can not break out of their place', async () => {
     const server = await sink();
     const app = await open(server.port);
-    const ada = await contact(app, 'eve@example.com', 'Eve\r\nBcc: all@example.com <script>alert(1)</script>');
+    const ada = await contact(app, 'eve@example.com', 'Eve\r\nBcc: all <script>alert(1)</script>');
     const { id } = await message(app, {
       subject: 'Hi {{ contact.firstName }} {{ contact.lastName }}',
       fromName: '{{ contact.lastName }}',

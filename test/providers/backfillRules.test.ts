@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'bun:test';
+import type { ContactChange } from '../../src/changes.ts';
 import { guarded } from '../../src/fetch.ts';
-import type { Happening } from '../../src/happenings.ts';
 import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
 import { claimBackfill } from '../../src/inbound/backfills.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
@@ -204,9 +204,9 @@ test('Supabase: anonymous, unconfirmed and softly deleted users make no contact;
 describe('events', () => {
   test('fire when asked: for whom the provider never told of, once, however long ago', async () => {
     await open('stripe', { events: { 'customer.created': { triggerEvent: 'signup' } } });
-    const told: Happening[] = [];
-    app.app.ctx.tell = async (_, happenings) => {
-      told.push(...happenings);
+    const told: ContactChange[] = [];
+    app.app.ctx.tell = async (_, changes) => {
+      told.push(...changes);
       return [];
     };
     api.people = crowd('stripe', 4);
@@ -391,8 +391,8 @@ test('a page is bound to its lease: who lost it applies nothing', async () => {
 
 test('one who can not be applied is passed over and counted, the others are not', async () => {
   await open('stripe');
-  app.app.ctx.tell = async (_, happenings) => {
-    if (happenings.some(each => each.contact.email === 'p000060@example.com')) throw new Error('a bug');
+  app.app.ctx.tell = async (_, changes) => {
+    if (changes.some(each => each.contact.email === 'p000060@example.com')) throw new Error('a bug');
     return [];
   };
   api.people = crowd('stripe', 120);

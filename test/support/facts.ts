@@ -1,8 +1,8 @@
 import { asc } from 'drizzle-orm';
-import { contacts, memberships } from '../../src/db/schema.ts';
-import { outcomeFrom } from '../../src/audience/personCall.ts';
 import { PeopleWriter, type WriteKind } from '../../src/audience/peopleWriter.ts';
+import { outcomeFrom } from '../../src/audience/personCall.ts';
 import { ignoreChanges, type Listener } from '../../src/changes.ts';
+import { contacts, memberships } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import type { EventSettings } from '../../src/inbound/eventSettings.ts';
 import { type Applied, applyFact, type Origin } from '../../src/inbound/ingest.ts';
@@ -62,7 +62,12 @@ export function peopleOf(store: Store, now = NOW, publish: Listener = ignoreChan
   clocks.set(store, now);
   const known = writers.get(store);
   if (known && publish === ignoreChanges) return known;
-  const made = new PeopleWriter(store, publish, () => clocks.get(store) ?? now, () => {});
+  const made = new PeopleWriter(
+    store,
+    publish,
+    () => clocks.get(store) ?? now,
+    () => {},
+  );
   if (publish === ignoreChanges) writers.set(store, made);
   return made;
 }
