@@ -16,7 +16,7 @@ export function fill(file: string, endpointId: string, rows: number, contacts: n
   const identity = db.prepare(
     `insert into identities (id, provider, contact_id, registers, created_at) values (?, 'stripe', ?, ?, ?)`,
   );
-  const link = db.prepare('insert into links (value, identity_id) values (?, ?)');
+  const tie = db.prepare('insert into ties (value, identity_id) values (?, ?)');
   const start = Date.now() - 20 * 86_400_000;
   const body = JSON.stringify({
     id: 'evt',
@@ -30,27 +30,19 @@ export function fill(file: string, endpointId: string, rows: number, contacts: n
     const email = `filled.${(i * 7919) % contacts}.${i}@example.com`;
     ids.push(id);
     contact.run(id, email, start, start);
-    const version = [{ a: 1, k: `${String(start).padStart(16, '0')}.0.evt_${i}`, v: email }];
-    const k = version[0]?.k ?? '';
+    const k = `${String(start).padStart(16, '0')}000.0.evt_${i} ${endpointId}`;
     const registers = {
       class: 'payment',
       personId: `cus_filled${i}`,
       first: k,
-      last: k,
-      links: { [`email:${email}`]: k },
-      email: version,
-      firstName: [],
-      lastName: [],
-      userId: [],
-      props: {},
-      lists: {},
-      origin: { k, source: 'Stripe webhook', userGroup: '' },
-      died: null,
-      buried: null,
+      facts: [{ k, a: 1, e: email, source: 'Stripe webhook' }],
+      deaths: [],
+      aliases: [],
+      erased: '',
       mapped: null,
     };
     identity.run(`stripe:cus_filled${i}`, id, JSON.stringify(registers), start);
-    link.run(`email:${email}`, `stripe:cus_filled${i}`);
+    tie.run(`email:${email}`, `stripe:cus_filled${i}`);
   }
   for (let i = 0; i < rows; i++) {
     const at = start + i;

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { PeopleWriter } from './audience/peopleWriter.ts';
+import { upgradePeople } from './audience/upgrade.ts';
 import { publishToAll } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
@@ -9,13 +10,14 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { guarded } from './fetch.ts';
+import { emptyUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
-import { Careful } from './inbound/careful.ts';
+import { Careful, isServed } from './inbound/careful.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
-import { backlogOf } from './inbound/recordDelivery.ts';
+import { backlogOf } from './inbound/pause.ts';
 import { Rejections } from './inbound/rejections.ts';
 import { resealOnce } from './inbound/sealContexts.ts';
 import { Worker } from './jobs/worker.ts';
@@ -25,6 +27,7 @@ import { Mailer } from './mail/mailer.ts';
 import { Subscribed } from './outgoing/listen.ts';
 import { Outgoing } from './outgoing/outgoing.ts';
 import { type Resolve, systemResolve } from './outgoing/target.ts';
+import { providerHosts } from './providers/index.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 import { Engine } from './workflows/engine.ts';
@@ -78,6 +81,14 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
     const sealer = makeSealer(opened.key);
     await checkFingerprint(opened.store, sealer);
     await opened.store.write(tx => resealOnce(tx, sealer));
+    const report = (message: string) => log.info(message);
+    await upgradePeople(
+      opened.store,
+      now(),
+      report,
+      async () => opened.store.kind === 'postgres' && isServed(opened.store),
+    );
+    await opened.store.write(tx => emptyUnappliedOnce(tx, now()));
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
@@ -114,7 +125,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now,
-    fetch: seams.fetch ?? guarded({ anywhere: config.allowPrivateTargets }),
+    fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets }),
     careful: new Careful(),
     tell,
     people: new PeopleWriter(

@@ -1,26 +1,28 @@
 import { AppError, invalid } from './errors.ts';
 import type { Fetch } from './providers/provider.ts';
 
-const ALLOWED_HOSTS =
-  /^(api\.stripe\.com|api\.clerk\.com|api\.polar\.sh|sandbox-api\.polar\.sh|[a-z0-9-]{1,63}\.supabase\.co)$/;
 const DEADLINE_MS = 15_000; // connecting, headers and body together
 const MAX_ANSWER_BYTES = 8_388_608; // a page of a hundred customers with all the metadata there can be takes 3 MB
+const LABEL = /^[a-z0-9-]{1,63}$/;
 const KEPT_HEADERS = ['content-type', 'retry-after', 'x-total-count'];
 
 interface Options {
+  /** Those that may be called by https; a `*.` at the beginning stands for one label. */
+  hosts?: string[];
   /** Also http, and hosts that are not a provider's own: a proxy, a self-hosted installation. */
   anywhere?: boolean;
   deadlineMs?: number;
 }
 
 /**
- * The one way out to the providers' APIs: https to their own hosts only, no redirects, one deadline, a bounded answer, no inflation.
+ * The one way out to the providers' APIs: https to `hosts` only, no redirects, one deadline, a bounded answer, no inflation.
  * The fetch it gives throws AppError: invalid when the host is not one of them, unavailable when it answers too much.
  */
-export const guarded = ({ anywhere = false, deadlineMs = DEADLINE_MS }: Options = {}): Fetch => {
+export const guarded = ({ hosts = [], anywhere = false, deadlineMs = DEADLINE_MS }: Options = {}): Fetch => {
+  const isNamed = matchHosts(hosts);
   return async (url, init = {}) => {
     const target = new URL(url);
-    const own = target.protocol === 'https:' && ALLOWED_HOSTS.test(target.host);
+    const own = target.protocol === 'https:' && isNamed(target.host);
     if (!own && !(anywhere && /^https?:$/.test(target.protocol)))
       throw invalid(
         `Inlet does not call ${target.host}: it is not a host of the provider's API. For a proxy or a self-hosted installation set INLET_ALLOW_PRIVATE_TARGETS=true.`,
@@ -43,6 +45,15 @@ export const guarded = ({ anywhere = false, deadlineMs = DEADLINE_MS }: Options 
     return new Response(body.length ? body : null, { status: response.status, headers: kept });
   };
 };
+
+function matchHosts(hosts: string[]): (host: string) => boolean {
+  const fixed = new Set(hosts.filter(host => !host.startsWith('*.')));
+  const parents = new Set(hosts.filter(host => host.startsWith('*.')).map(host => host.slice(1)));
+  return host => {
+    const dot = host.indexOf('.');
+    return fixed.has(host) || (LABEL.test(host.slice(0, dot)) && parents.has(host.slice(dot)));
+  };
+}
 
 async function bounded(response: Response, host: string): Promise<Buffer<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];

@@ -1,9 +1,11 @@
-import { and, desc, eq, lt } from 'drizzle-orm';
+import { and, desc, eq, inArray, lt } from 'drizzle-orm';
 import { counted } from '../db/scan.ts';
-import { deliveries, events, mails, runs } from '../db/schema.ts';
+import { contactChanges, deliveries, events, mails, runs } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 
-export type Kind = 'delivery' | 'event' | 'run' | 'mail';
+import { idsOfContact } from './merges.ts';
+
+export type Kind = 'delivery' | 'event' | 'run' | 'mail' | 'change';
 
 export interface Entry {
   id: string;
@@ -25,9 +27,29 @@ const OUTCOME: Record<string, string> = {
   active: 'is under way',
 };
 
-/** What happened to a contact, newest first: up to `limit` deliveries, events, runs and mails whose age key is below `before`. */
+const CHANGE: Record<string, string> = {
+  'contact.created': 'Created',
+  'contact.unsubscribed': 'Unsubscribed',
+  'contact.resubscribed': 'Subscribed again',
+  'list.subscribed': 'Joined a mailing list',
+  'list.unsubscribed': 'Left a mailing list',
+};
+
+/**
+ * What happened to a contact and to those that became one with it, newest first: up to `limit` deliveries, events, runs, mails and
+ * changes by no delivery whose age key is below `before`.
+ */
 export async function activity(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
-  const of = <T extends typeof deliveries | typeof events | typeof runs | typeof mails>(table: T, prefix: string) =>
+  const entries: Entry[] = [];
+  // One after the other: each is read in the order of its index, which holds for one id only.
+  for (const id of await idsOfContact(tx, contactId)) entries.push(...(await activityOf(tx, id, before, limit)));
+  return entries.sort((a, b) => (a.age < b.age ? 1 : -1)).slice(0, limit);
+}
+
+type Logged = typeof deliveries | typeof events | typeof runs | typeof mails | typeof contactChanges;
+
+async function activityOf(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
+  const of = <T extends Logged>(table: T, prefix: string) =>
     and(eq(table.contactId, contactId), before === null ? undefined : lt(table.id, `${prefix}_${before}`));
   const received = await tx
     .select()
@@ -50,7 +72,17 @@ export async function activity(tx: Tx, contactId: string, before: string | null,
     .where(of(mails, 'mail'))
     .orderBy(desc(mails.id))
     .limit(limit);
-  const entries = [
+  const changed = await tx
+    .select()
+    .from(contactChanges)
+    .where(of(contactChanges, 'chg'))
+    .orderBy(desc(contactChanges.id))
+    .limit(limit);
+  return [
+    ...changed.map(({ id, createdAt: at, kind: change, detail }) => {
+      const summary = `${CHANGE[change] ?? change} (${String(detail.by)})`;
+      return entry({ id, at, kind: 'change', summary, deliveryId: null, detail: { change, ...detail } });
+    }),
     ...received.map(({ id, receivedAt: at, message: summary, provider, type, status, effects }) =>
       entry({ id, at, kind: 'delivery', summary, deliveryId: id, detail: { provider, type, status, effects } }),
     ),
@@ -79,14 +111,14 @@ export async function activity(tx: Tx, contactId: string, before: string | null,
       }),
     ),
   ];
-  return entries.sort((a, b) => (a.age < b.age ? 1 : -1)).slice(0, limit);
 }
 
 /** How many there are in all, exact up to 10,000 of each kind. */
 export async function countActivity(store: Store, contactId: string): Promise<{ total: number; capped: boolean }> {
   const sum = { total: 0, capped: false };
-  for (const table of [deliveries, events, runs, mails]) {
-    const where = eq(table.contactId, contactId);
+  const ids = await store.read(tx => idsOfContact(tx, contactId));
+  for (const table of [deliveries, events, runs, mails, contactChanges]) {
+    const where = inArray(table.contactId, ids);
     const { total, capped } = await counted(store, table, { where, narrow: where });
     sum.total += total;
     sum.capped ||= capped;

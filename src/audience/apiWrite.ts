@@ -2,12 +2,12 @@ import type { Scalar } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
 import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
-import { userTie } from './partition.ts';
+import { speaksFor, userTie } from './partition.ts';
 import { type Contact, emailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
-import { type ApiContribution, emptyRegisters, factKey, joinApiWrite, type K, msOf } from './registers.ts';
-import { addressOf, claimOf, type Identity, type View } from './views.ts';
+import { type ApiContribution, ascending, emptyRegisters, factKey, joinApiWrite, type K, laterOf, msOf } from './registers.ts';
+import { addressOf, claimOf, type Identity, namespaceOf, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */
 export interface ContactWrite {
@@ -54,33 +54,45 @@ export type By = { email: string } | { userId: string } | { id: string };
 export function findByEmail(people: People, email: string): { contact: Contact; shown: boolean } | null {
   for (const contact of people.contacts.values())
     if (!contact.parked && contact.email === email) return { contact, shown: true };
-  const { all } = people.around([], [emailTie(email)]);
-  const views = groupsOf(all).groups.flatMap(group => group.views);
-  let last: { view: View; claim: K } | null = null;
-  for (const view of views) {
-    if (view.kind !== 'user' && view.kind !== 'apiContact') continue;
-    for (const run of view.runs) {
-      if (run.email !== email || run.proven === null || view.identity.contactId === null) continue;
-      if (!last || claimOf(run) > last.claim) last = { view, claim: claimOf(run) };
-    }
-  }
-  const contact = last && people.contacts.get(last.view.identity.contactId ?? '');
-  return contact ? { contact, shown: false } : null;
+  const id = keepersOf(people, email)[0]?.identity.contactId;
+  const contact = people.contacts.get(id ?? '');
+  return contact && !contact.parked ? { contact, shown: false } : null;
 }
 
-/** The contact of a user id of the user's own product. */
+/** Whoever proved an address last, parked ones too, with all who are one contact with them; that one first. */
+export function keepersOf(people: People, email: string): View[] {
+  const { all } = people.around([], [emailTie(email)]);
+  const { groups } = groupsOf(all);
+  let last: { view: View; claim: K } | null = null;
+  for (const view of groups.flatMap(group => group.views)) {
+    if (view.kind !== 'user' && view.kind !== 'apiContact') continue;
+    for (const run of view.runs)
+      if (run.email === email && run.proven !== null && (!last || claimOf(run) > last.claim))
+        last = { view, claim: claimOf(run) };
+  }
+  const keeper = last?.view;
+  const group = keeper && groups.find(each => each.views.includes(keeper));
+  return group ? [keeper, ...group.views.filter(view => view !== keeper)] : [];
+}
+
+/** The contact of a user id of the user's own product. A payer's external id finds nobody whose address the payer typed. */
 export function findByUserId(people: People, userId: string): Contact | null {
-  for (const contact of people.contacts.values())
-    if (!contact.parked && contact.userId === userId && ties(people, contact, userTie('', userId))) return contact;
   for (const id of [...(people.ties.get(userTie('', userId)) ?? [])].sort()) {
     const contact = people.contacts.get(people.identities.get(id)?.contactId ?? '');
-    if (contact && !contact.parked) return contact;
+    if (!contact || contact.parked) continue;
+    const views = groupOf(people, contact);
+    const own = views.find(view => view.id === id);
+    if (
+      own &&
+      speaksFor(
+        views.filter(view => view.unit === own.unit),
+        views,
+      )
+    )
+      return contact;
   }
   return null;
 }
-
-const ties = (people: People, contact: Contact, value: string) =>
-  [...(people.ties.get(value) ?? [])].some(id => people.identities.get(id)?.contactId === contact.id);
 
 export function findContact(people: People, by: By): Contact | null {
   if ('id' in by) {
@@ -90,28 +102,46 @@ export function findContact(people: People, by: By): Contact | null {
   return 'email' in by ? (findByEmail(people, by.email)?.contact ?? null) : findByUserId(people, by.userId);
 }
 
+/** Whether a user id is of somebody who once proved an address, and has none now. */
+function isParked(people: People, userId: string): boolean {
+  const ids = people.ties.get(userTie('', userId));
+  if (!ids?.size) return false;
+  const { groups } = groupsOf(people.around(ids).all);
+  return groups.some(
+    ({ email, views }) =>
+      email === null &&
+      views.some(view => ids.has(view.id)) &&
+      views.some(view => view.kind === 'apiContact' || view.runs.some(run => run.proven !== null)),
+  );
+}
+
 /** @throws AppError invalid when address and user id are of two contacts */
 function findForWrite(people: People, email: string | undefined, userId: string | undefined) {
   const byEmail = email === undefined ? null : findByEmail(people, email);
   const byUser = userId === undefined ? null : findByUserId(people, userId);
+  const isOther = byEmail !== null && byEmail.contact.id !== byUser?.id;
   // A former address of somebody with a user id of their own: this user takes it over.
-  if (byEmail && !byEmail.shown && userId !== undefined && byEmail.contact.id !== byUser?.id)
-    return { found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null), byUser };
-  if (byEmail && byUser && byEmail.contact.id !== byUser.id) throw severalContacts();
-  return { found: byUser ?? byEmail?.contact ?? null, byUser };
+  if (byEmail && isOther && !byEmail.shown && userId !== undefined)
+    return { found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null), byUser, known: true };
+  if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
+  const found = byUser ?? byEmail?.contact ?? null;
+  return { found, byUser, known: found !== null };
 }
 
-/** A key newer than all that is known here: who writes has seen it, whatever a provider's clock says. */
+/** The key of what the API does: in one second it is the later, and newer than all that is known here, whatever a provider's clock says. */
 export function keyAfter(identities: Iterable<Identity>, key: string, now: number): K {
-  let newest = now - 1;
+  let newest: K = '';
   for (const { registers: r } of identities) {
-    const last = r.facts.at(-1)?.k;
-    if (last) newest = Math.max(newest, msOf(last));
-    if (r.erased) newest = Math.max(newest, msOf(r.erased));
-    for (const death of r.deaths) newest = Math.max(newest, msOf(death.h), msOf(death.k));
+    newest = laterOf(newest, laterOf(r.facts.at(-1)?.k ?? '', r.erased));
+    for (const death of r.deaths) newest = laterOf(newest, laterOf(death.h, death.k));
   }
-  return factKey(newest + 1, 0, 2, key, '');
+  const second = Math.floor(Math.max(now, newest === '' ? 0 : msOf(newest)) / 1000);
+  const at = factKey(second * 1000 + 999, 999, 9, '', '').trimEnd();
+  const turn = newest.startsWith(at) ? Number(newest.slice(at.length, at.length + TURN)) + 1 : 0;
+  return `${at}${String(turn).padStart(TURN, '0')}.${key} `;
 }
+
+const TURN = 6; // digits: which write of its second
 
 /** The views of the group that a contact's row belongs to. */
 function groupOf(people: People, contact: Contact): View[] {
@@ -121,15 +151,36 @@ function groupOf(people: People, contact: Contact): View[] {
   return group?.views ?? [];
 }
 
-/** Who speaks of a contact: the user that the API spoke of before, else its user id, else the address. */
-function speakerOf(views: View[], found: Contact | null, userId: string | undefined, email: string): string {
-  const before = views
-    .map(view => view.id)
-    .filter(id => id.startsWith(OF_USER))
-    .sort()[0];
-  const user = found ? (found.userId ?? userId) : userId;
-  return before ?? (user === undefined ? identityOfAddress(email) : identityOfUser(user));
+interface Speaking {
+  views: View[];
+  found: Contact | null;
+  /** The user id by which it was found. */
+  by: string | null;
+  userId: string | undefined;
+  email: string;
 }
+
+/**
+ * Under which identity the API speaks of a contact: of the user by whose id it was found, of the user who proved the address or the API
+ * contact, of a user id that is new here, else of the address.
+ */
+function speakerOf({ views, found, by, userId, email }: Speaking): string {
+  const api = views.filter(view => view.kind === 'apiContact').sort(byFirst);
+  if (by !== null) {
+    const set = api.find(view => view.facts.some(each => each.userId === by));
+    return set?.id ?? identityOfUser(by);
+  }
+  if (found) {
+    const [user] = views
+      .filter(view => view.kind === 'user' && view.now?.email === found.email && view.now.proven !== null)
+      .sort(byFirst);
+    if (user) return `api:${userTie(namespaceOf(user.identity.provider), user.identity.registers.personId ?? '')}`;
+    if (api[0]) return api[0].id;
+  }
+  return userId === undefined ? identityOfAddress(email) : identityOfUser(userId);
+}
+
+const byFirst = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
 
 /** @throws AppError invalid when a text is too long or a list does not exist */
 function checkWrite(people: People, write: ContactWrite): void {
@@ -165,21 +216,26 @@ export function applyApiWrite(
   const { email, userId } = write;
   if (email === undefined && userId === undefined) throw invalid('An email or userId is required.');
   checkWrite(people, write);
-  const { found, byUser } = findForWrite(people, email, userId);
-  if (found && mode === 'create') throw new AppError('conflict', 'Email or userId is already on list');
+  const { found, byUser, known } = findForWrite(people, email, userId);
+  if (known && mode === 'create') throw new AppError('conflict', 'Email or userId is already on list');
   if (!found && mode === 'update') throw missing();
   if (!found && email === undefined) throw invalid(NO_CONTACT);
   const properties = coerceProperties(people, write.properties ?? {});
+  const shownBefore = new Set([...people.contacts.values()].flatMap(each => (each.parked ? [] : [each.id])));
   const views = found ? groupOf(people, found) : [];
   const shown = found?.email ?? email ?? '';
-  const speaker = speakerOf(views, found, userId, shown);
-  const sets = email !== undefined && (!found || byUser !== null); // in contrast to an address that only names whom it is about
+  const by = byUser && userId !== undefined ? userId : null;
+  const speaker = speakerOf({ views, found, by, userId, email: shown });
+  // An address is set, in contrast to one that only names whom it is about, where it is new, and for a user id that is new here.
+  const isNewUser = found !== null && by === null && userId !== undefined && speaker === identityOfUser(userId);
+  const isMove = found !== null && by !== null && email !== undefined && email !== found.email;
+  const set = !found || isMove ? email : isNewUser ? found.email : undefined;
   const near = people.around([speaker, ...views.map(view => view.id)], email === undefined ? [] : [emailTie(email)]);
   const k = keyAfter(near.all, options.key, now);
   const one: ApiContribution = { k };
-  if (sets) Object.assign(one, { a: 1, e: email, p: 1 });
+  if (set !== undefined) Object.assign(one, { a: 1, e: set, p: 1 });
   if (!found) Object.assign(one, { made: 1, source: options.source });
-  if (userId !== undefined && (sets || !byUser)) one.userId = userId;
+  if (userId !== undefined && by === null) one.userId = userId;
   if (write.firstName !== undefined) one.f = write.firstName;
   if (write.lastName !== undefined) one.l = write.lastName;
   if (write.userGroup !== undefined) one.group = write.userGroup;
@@ -192,7 +248,14 @@ export function applyApiWrite(
     const reason = options.reason ?? 'api';
     changeConsent(
       people,
-      { views, email: shown, named: email, subscribed: write.subscribed, reason, ids: [speaker] },
+      {
+        views,
+        email: set ?? shown,
+        named: email,
+        subscribed: write.subscribed,
+        reason,
+        ids: set === undefined ? [] : [speaker],
+      },
       now,
     );
   }
@@ -204,7 +267,10 @@ export function applyApiWrite(
   );
   if (written.contactId === null || written.email === null) throw new Error('a write left no contact');
   const own = written.effects.filter(effect => effect.contactId === undefined);
-  if (!options.aliases?.length && own.some(effect => effect.kind === 'contact.merged')) throw severalContacts();
+  const isMerged =
+    shownBefore.has(written.contactId) &&
+    own.some(effect => effect.kind === 'contact.merged' && shownBefore.has(String(effect.from)));
+  if (!options.aliases?.length && isMerged) throw severalContacts();
   const created = own.some(effect => effect.kind === 'contact.created');
   return { ...written, contactId: written.contactId, email: written.email, created };
 }
@@ -213,9 +279,11 @@ function joinSpeaker(people: People, id: string, one: ApiContribution, views: Vi
   const had = people.identities.get(id);
   const personId = id.startsWith(OF_USER) ? id.slice(OF_USER.length) : null;
   let registers = joinApiWrite(had?.registers ?? emptyRegisters('api', personId), one);
-  if (addressOf(id) !== null && !one.made && registers.carrier === undefined) {
-    const [payer] = views.filter(view => view.kind === 'payer').sort((a, b) => (a.first < b.first ? -1 : 1));
+  if (addressOf(id) !== null && !one.made) {
+    const [payer] = views.filter(view => view.kind === 'payer').sort(byFirst);
     const anchored = views.some(view => view.kind === 'user' || view.kind === 'apiContact');
+    const { carrier: _, ...uncarried } = registers;
+    registers = uncarried;
     if (payer && !anchored) {
       registers = { ...registers, carrier: payer.id };
       const carrier = people.identities.get(payer.id);
@@ -261,6 +329,14 @@ interface Consent {
   ids?: string[];
 }
 
+/** Whether another contact shows an address: nobody silences others by typing it. */
+function isElsewhere(people: People, email: string, views: View[]): boolean {
+  const ids = new Set(views.map(view => view.identity.contactId));
+  for (const contact of people.contacts.values())
+    if (!contact.parked && contact.email === email && !ids.has(contact.id)) return true;
+  return false;
+}
+
 /** Notes a change of mind: of the address shown, the one named and the persons; a no also of the present own addresses of the members. */
 export function changeConsent(
   people: People,
@@ -269,13 +345,15 @@ export function changeConsent(
 ): void {
   const addresses = new Set([email, ...(named === undefined ? [] : [named])]);
   if (!subscribed && reason !== 'bounce')
-    for (const view of views) if (view.now && !view.withheld) addresses.add(view.now.email);
+    for (const { kind, now: own, withheld } of views)
+      if (own && !withheld && (kind === 'user' || kind === 'payer') && !isElsewhere(people, own.email, views))
+        addresses.add(own.email);
   const persons =
     reason === 'bounce'
       ? []
       : [
           ...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id),
-          ...ids.filter(id => addressOf(id) === null),
+          ...ids,
         ];
   for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
     if (subject === ofAddress('')) continue;
@@ -299,8 +377,11 @@ export function applyConsent(
   now: number,
 ): Reconciled | null {
   const found = findByEmail(people, email);
-  const views = found ? groupOf(people, found.contact) : [];
-  changeConsent(people, { views, email: found?.contact.email ?? email, named: email, subscribed, reason }, now);
+  const kept = found?.shown ? groupOf(people, found.contact) : keepersOf(people, email);
+  // A yes reaches beyond its own address only the contact that shows it.
+  const views = found?.shown || !subscribed ? kept : [];
+  const shown = views.length > 0 ? (found?.contact.email ?? email) : email;
+  changeConsent(people, { views, email: shown, named: email, subscribed, reason }, now);
   const [focus] = views;
   return focus
     ? reconcile(

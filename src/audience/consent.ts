@@ -1,5 +1,5 @@
-import { msOf } from './registers.ts';
-import type { View } from './views.ts';
+import { msOf, timeOf } from './registers.ts';
+import { isProven, type View } from './views.ts';
 
 /** One change of mind about mail: of an address, or of a person. Newest last; the last sixteen are kept. */
 export interface ConsentChange {
@@ -21,16 +21,6 @@ export const ofPerson = (identityId: string) => `person:${identityId}`;
 export function withChange(changes: ConsentChange[], change: ConsentChange): ConsentChange[] {
   const all = [...changes, change].sort((a, b) => a.at - b.at || Number(b.subscribed) - Number(a.subscribed));
   return all.slice(-MAX_CHANGES);
-}
-
-/** Every subject whose consent may matter to these views. */
-export function subjectsOf(views: View[]): string[] {
-  const out = new Set<string>();
-  for (const view of views) {
-    if (view.kind === 'user' || view.kind === 'payer' || view.kind === 'apiContact') out.add(ofPerson(view.id));
-    for (const run of view.runs) out.add(ofAddress(run.email));
-  }
-  return [...out];
 }
 
 const lastBy = (changes: ConsentChange[], at: number) => changes.findLast(each => each.at <= at);
@@ -62,23 +52,43 @@ function personSays(consents: Consents, view: View, at: number): ConsentChange |
   return last;
 }
 
-/** Whether a contact may be mailed at a moment (ms), by what its address and its persons said. */
+/**
+ * Whether a contact may be mailed at a moment (ms), by what its address and its persons said. A proven user or API contact that is out
+ * silences it. The others only all together, so that nobody silences another by typing an address: the dead only where nobody lives,
+ * and none of them a guest who was known at the address before.
+ */
 export function maySend(consents: Consents, views: View[], email: string | null, at: number): boolean {
   if (!consents.size) return true;
   if (email !== null && addressSays(consents, email, at)?.subscribed === false) return false;
   const isOut = (view: View) => personSays(consents, view, at)?.subscribed === false;
-  const users = views.filter(view => view.kind === 'user' || view.kind === 'apiContact');
-  if (users.length) return !users.some(view => !view.withheld && isOut(view));
-  const payers = views.filter(view => view.kind === 'payer');
-  return !payers.length || !payers.every(isOut);
+  const counting = views.filter(view => !view.withheld);
+  const owners = counting.filter(view => view.kind === 'apiContact' || (view.kind === 'user' && isProven(view)));
+  if (owners.length) return !owners.some(isOut);
+  const others = counting.filter(view => view.kind === 'user' || view.kind === 'payer');
+  const living = others.filter(view => view.live);
+  const voters = living.length ? living : others;
+  if (!voters.length || !voters.every(isOut)) return true;
+  const arrivals = voters.flatMap(view => view.own?.from ?? []).sort();
+  return counting.some(
+    ({ kind, facts: [first] }) => kind === 'address' && first && (!arrivals[0] || timeOf(first.k) < timeOf(arrivals[0])),
+  );
 }
 
-/** The newest explicit yes of an address or its persons by a moment, ms; 0: none. */
-export function lastYes(consents: Consents, views: View[], email: string | null, at: number): number {
-  let last = 0;
-  const subjects = [...subjectsOf(views), ...(email === null ? [] : [ofAddress(email)])];
-  for (const subject of subjects)
-    for (const each of consents.get(subject) ?? [])
-      if (each.subscribed && each.at <= at && each.at > last) last = each.at;
-  return last;
+/** Whether the last word of an address or of one of its persons by a moment is an explicit yes, newer than `since`; ms. */
+export function saidYesSince(
+  consents: Consents,
+  views: View[],
+  email: string | null,
+  since: number,
+  at: number,
+): boolean {
+  if (!consents.size) return false;
+  const isYes = (last: ConsentChange | null) => last?.subscribed === true && last.at > since;
+  if (email !== null && isYes(addressSays(consents, email, at))) return true;
+  return views.some(
+    view =>
+      !view.withheld &&
+      (view.kind === 'user' || view.kind === 'payer' || view.kind === 'apiContact') &&
+      isYes(personSays(consents, view, at)),
+  );
 }

@@ -154,8 +154,9 @@ export async function findContacts(tx: Tx, by: { email?: string | undefined; use
   return [loopsShape(row, members.get(row.id) ?? [])];
 }
 
-/** One contact with the identities behind it. @throws AppError notFound */
-export async function getContact(tx: Tx, id: string) {
+/** One contact with the identities behind it; the id of one that became part of it finds it, too. @throws AppError notFound */
+export async function getContact(tx: Tx, given: string) {
+  const id = (await contactBy(tx, { id: given }))?.id ?? given;
   const [contact] = await viewContacts(tx, [id]);
   if (!contact) throw notFound('Contact');
   const own = await tx

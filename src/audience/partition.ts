@@ -28,9 +28,10 @@ export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
   const ties = [...r.aliases];
   // Of a person whose deletion is all that is known, the id ties nobody.
   if (r.class === 'auth' && r.personId !== null && r.first !== '~') ties.push(userTie(namespace, r.personId));
-  // An API write by user id names a namespace in the id itself: `user@ns:42`.
-  if (r.class === 'api' && r.personId !== null && addressOf(id) === null) ties.push(userTie('', r.personId));
-  for (const each of r.facts) if (each.userId !== undefined) ties.push(userTie(namespace, each.userId));
+  // What the API says of a user names the tie in the id itself: `api:user:42`, `api:user@ns:42`.
+  if (r.class === 'api' && addressOf(id) === null) ties.push(id.slice('api:'.length));
+  for (const { userId, k } of r.facts)
+    if (userId !== undefined && (r.class !== 'api' || k > r.erased)) ties.push(userTie(namespace, userId));
   return ties;
 }
 
@@ -43,7 +44,7 @@ export function partition(views: View[]): Group[] {
 }
 
 /** What the API said of an address alone shows nobody. */
-const addressShownAlone = (view: View) => (view.kind === 'address' ? addressOf(view.id) : null);
+const addressShownAlone = (view: View) => (view.kind === 'address' && view.facts.length ? addressOf(view.id) : null);
 
 /** Showings of one address by one identity. */
 interface Showing {
@@ -57,6 +58,8 @@ class Partition {
   private units: Unit[] = [];
   private readonly unitOf = new Map<View, Unit>();
   private readonly attached = new Map<Unit, Unit>();
+  /** Payers who stay with a user who moved on. */
+  private readonly stayed = new Set<Unit>();
   private readonly winners = new Map<string, Unit | null>();
   /** Addresses that unproven users can't hold. */
   private readonly refusals = new Map<Run, boolean>();
@@ -82,13 +85,15 @@ class Partition {
     for (const { view, runs } of admitted) settleRuns(view, runs);
     this.noteShowings();
     this.uniteById(); // again: who is withheld ties nothing
-    this.uniteProven();
-    this.units = this.collectUnits();
+    this.uniteMade();
     this.endSupersededClaims();
+    this.uniteProven();
+    this.endSupersededClaims();
+    this.units = this.collectUnits();
     this.contestAddresses();
     const { stayers, free } = this.attachStayers();
     const homeless = this.locateAnchors(stayers);
-    this.locateGone(homeless);
+    this.locateGone(homeless, stayers);
     this.attachPayers(free);
     this.attachAddresses();
     return this.collectGroups();
@@ -116,7 +121,7 @@ class Partition {
 
   /** The addresses that are a user's to hold, each from when it is; one that is refused counts from its proof, if there is any. */
   private admit(view: View): Run[] {
-    const since = view.live ? view.since : '';
+    const { since } = view;
     return view.runs.flatMap(run => {
       if (run.from > since && !this.isRefused(view, run)) return [{ ...run }];
       return run.proven !== null && run.proven > since ? [{ ...run, from: run.proven }] : [];
@@ -145,32 +150,43 @@ class Partition {
     });
   }
 
-  /**
-   * An API contact of an address is for good one with the first user who proves it. Who shows one address with a proof that nobody's
-   * newer one ended is one; of two users of one provider the newer claim counts.
-   */
+  /** An API contact of an address is for good one with the first user who proves it. */
+  private uniteMade(): void {
+    for (const made of this.views) {
+      if (made.kind !== 'apiContact' || addressOf(made.id) === null) continue;
+      let first: View | null = null;
+      let claim = userIdSince(made);
+      for (const mine of made.runs)
+        for (const each of this.showings.get(mine.email) ?? []) {
+          if (each.view.kind !== 'user' || each.run.proven === null || claimOf(each.run) >= claim) continue;
+          if (!meet({ view: made, run: mine }, each)) continue;
+          first = each.view;
+          claim = claimOf(each.run);
+        }
+      if (first) this.unite(`#${made.id}`, `#${first.id}`);
+    }
+  }
+
+  /** Who shows one address with a proof that nobody's newer one ended is one; of two users of one provider the newer claim counts. */
   private uniteProven(): void {
     const users = this.scopesByRoot();
     const join = (a: View, b: View) => {
       const [x, y] = [this.root(`#${a.id}`), this.root(`#${b.id}`)];
-      const [ofX, ofY] = [users.get(x) ?? new Set<string>(), users.get(y) ?? new Set<string>()];
-      if (x === y || [...ofX].some(scope => ofY.has(scope))) return;
+      if (x === y) return;
+      const scopes = new Set([...(users.get(x) ?? []), ...(users.get(y) ?? [])]);
       this.unite(x, y);
-      users.set(this.root(x), new Set([...ofX, ...ofY]));
+      users.set(this.root(x), scopes);
     };
     for (const all of this.showings.values()) {
       if (all.length < 2) continue;
-      const proven = all.filter(
-        ({ view, run }) => run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact'),
-      );
-      for (const made of proven.filter(({ view }) => addressOf(view.id) !== null)) {
-        const [first] = proven
-          .filter(each => each.view.kind === 'user' && meet(made, each))
-          .sort((a, b) => ascending(claimOf(a.run), claimOf(b.run)));
-        if (first) join(made.view, first.view);
-      }
-      const present = proven
-        .filter(({ view, run }) => view.now === run && (view.live || !this.hasLiveAddress(view)))
+      const present = all
+        .filter(
+          ({ view, run }) =>
+            run.proven !== null &&
+            (view.kind === 'user' || view.kind === 'apiContact') &&
+            view.now === run &&
+            (view.live || !this.hasLiveAddress(view)),
+        )
         .sort((a, b) => Number(b.view.live) - Number(a.view.live) || byClaim(a.view, b.view));
       const together: Showing[] = [];
       for (const each of present) {
@@ -229,7 +245,7 @@ class Partition {
   /** Two of one scope are never one contact by address: users of one auth provider and namespace, user ids of the API's. */
   private scopeOf(view: View): string | null {
     if (view.kind === 'user') return view.identity.provider;
-    return view.kind === 'apiContact' && addressOf(view.id) === null ? 'api' : null;
+    return view.kind === 'apiContact' && userIdSince(view) !== '~' ? 'api' : null;
   }
 
   private collectUnits(): Unit[] {
@@ -241,7 +257,8 @@ class Partition {
       unit.views.push(view);
       view.unit = root;
       this.unitOf.set(view, unit);
-      if (view.kind === 'user' || view.kind === 'apiContact') unit.anchor = true;
+      // Who is gone and forgotten keeps no payer from the contact of others.
+      if ((view.kind === 'user' && (view.live || view.runs.length > 0)) || view.kind === 'apiContact') unit.anchor = true;
     }
     for (const unit of byRoot.values()) unit.views.sort((a, b) => ascending(a.id, b.id));
     return [...byRoot.values()];
@@ -249,25 +266,36 @@ class Partition {
 
   /** API writes and auth claims compete by time: an address that the API set stands until a user of the contact claims another. */
   private endSupersededClaims(): void {
-    for (const unit of this.units) {
-      const api = unit.views.filter(each => each.kind === 'apiContact' && each.now);
-      if (!api.length) continue;
-      const claims = unit.views.filter(
-        each => (each.kind === 'user' && each.live && !each.withheld && isProven(each)) || each.kind === 'apiContact',
-      );
-      for (const view of api) {
-        const newer = claims.filter(
-          each =>
-            each !== view && each.now && each.now.email !== view.now?.email && claimOf(each.now) > claimOf(view.now!),
-        );
-        if (!newer.length) continue;
-        view.now!.to = newer.map(each => claimOf(each.now!)).sort(ascending)[0]!;
-        view.now = null;
-      }
+    const api = this.views.filter(each => each.kind === 'apiContact');
+    if (!api.length) return;
+    const claims = new Map<string, Run[]>();
+    const former = new Map<string, Run[]>();
+    for (const view of this.views) {
+      const all = view.kind === 'user' && !view.withheld ? view.runs.filter(run => run.proven !== null) : [];
+      if (all.length) former.set(this.root(`#${view.id}`), [...(former.get(this.root(`#${view.id}`)) ?? []), ...all]);
+      const counts = view.kind === 'apiContact' || (view.kind === 'user' && view.live && !view.withheld && isProven(view));
+      if (!counts || !view.now) continue;
+      const root = this.root(`#${view.id}`);
+      claims.set(root, [...(claims.get(root) ?? []), view.now]);
+    }
+    for (const view of api) {
+      for (const run of view.runs.slice(0, -1))
+        for (const each of former.get(this.root(`#${view.id}`)) ?? [])
+          if (each.email !== run.email && claimOf(each) > claimOf(run) && claimOf(each) < (run.to ?? '~'))
+            run.to = claimOf(each);
+      const { now } = view;
+      if (!now) continue;
+      const newer = (claims.get(this.root(`#${view.id}`)) ?? [])
+        .filter(each => each.email !== now.email && claimOf(each) > claimOf(now))
+        .map(claimOf)
+        .sort(ascending);
+      if (newer[0] === undefined) continue;
+      now.to = newer[0];
+      view.now = null;
     }
   }
 
-  /** Of the users who show one address, the one whose claim is newer has it; a namespace of its own takes none from another user. */
+  /** Of the users who prove one address, the one whose claim is newer has it; a namespace of its own takes none from another user. */
   private contestAddresses(): void {
     const claims = new Map<string, View[]>();
     for (const view of this.views) {
@@ -276,6 +304,7 @@ class Partition {
     }
     for (const [email, all] of claims) {
       all.sort(byClaim);
+      if (all[0]!.now!.proven === null) continue; // an unproven claim holds an address only where the contact shows it
       const winner = this.unitOf.get(all[0]!)!;
       this.winners.set(email, winner);
       for (const loser of all) if (this.unitOf.get(loser) !== winner) loser.now = null;
@@ -286,28 +315,29 @@ class Partition {
    * Where a contact with a user or of the API is: at its user's proven address or the one that the API set, else at that of a payer of
    * its own, else at an unproven one, else where a payer is who stayed.
    */
-  private locateAnchors(stayers: Map<Unit, Run[]>): Unit[] {
+  private locateAnchors(stayers: Map<Unit, View[]>): Unit[] {
     const anchors = this.units.filter(unit => unit.anchor);
     for (const unit of anchors) unit.email = this.provenAddressOf(unit);
     const homeless = anchors.filter(unit => unit.email === null);
-    const wishes: { unit: Unit; run: Run }[] = [];
-    for (const unit of homeless) {
-      const own = unit.views.flatMap(view => (view.kind === 'payer' && view.live && view.now ? [view.now] : []));
-      const stayed = own.length || unprovenOf(unit) ? [] : (stayers.get(unit) ?? []);
-      for (const run of [...own, ...stayed]) wishes.push({ unit, run });
+    const wishes = homeless
+      .map(unit => wishesOf(unit, stayers.get(unit) ?? []).filter(wish => this.isFree(wish.run.email, unit)))
+      .filter(list => list.length > 0);
+    // Each asks for what it wants most; whoever is refused there asks for the next.
+    for (let isSettled = false; !isSettled; ) {
+      isSettled = true;
+      const best = new Map<string, Wish>();
+      for (const [wish] of wishes) {
+        const other = wish && best.get(wish.run.email);
+        if (wish && (!other || byWish(wish, other) < 0)) best.set(wish.run.email, wish);
+      }
+      for (const list of wishes) {
+        const [wish] = list;
+        if (!wish || best.get(wish.run.email) === wish) continue;
+        list.shift();
+        isSettled = false;
+      }
     }
-    wishes.sort((p, q) => ascending(p.run.from, q.run.from));
-    for (const { unit, run } of wishes) if (unit.email === null) this.moveTo(unit, run.email);
-    for (const unit of homeless) {
-      const unproven = unprovenOf(unit);
-      if (unit.email === null && unproven) this.moveTo(unit, unproven.email);
-      for (const run of stayers.get(unit) ?? []) if (unit.email === null) this.moveTo(unit, run.email);
-    }
-    // An unproven claim holds an address only where the contact shows it.
-    for (const [email, unit] of this.winners) {
-      if (!unit || unit.email === email) continue;
-      if (!unit.views.some(each => each.now?.email === email && each.now.proven !== null)) this.winners.delete(email);
-    }
+    for (const [wish] of wishes) if (wish) this.moveTo(wish.unit, wish.run.email);
     return homeless;
   }
 
@@ -325,11 +355,14 @@ class Partition {
   }
 
   /** Who is gone keeps the address until a living identity shows it; its payer's address is the last resort. */
-  private locateGone(homeless: Unit[]): void {
+  private locateGone(homeless: Unit[], stayers: Map<Unit, View[]>): void {
     const known = (a: View, b: View) =>
       Number(b.kind === 'user') - Number(a.kind === 'user') || ascending(a.first, b.first) || ascending(a.id, b.id);
     const gone = homeless
-      .map(unit => ({ unit, views: unit.views.filter(each => !each.live && each.now).sort(known) }))
+      .map(unit => {
+        const own = unit.views.filter(each => !each.live && each.now).sort(known);
+        return { unit, views: [...own, ...(stayers.get(unit) ?? []).filter(each => !each.live).sort(known)] };
+      })
       .filter(({ views }) => views.length > 0)
       .sort((p, q) => ascending(claimOf(q.views[0]!.now!), claimOf(p.views[0]!.now!)))
       .flatMap(({ unit, views }) => views.map(view => ({ unit, view })));
@@ -348,9 +381,9 @@ class Partition {
   }
 
   /** A payer stays with the user who moved on, if it showed the address while it was proven theirs, until another proves it. */
-  private attachStayers(): { stayers: Map<Unit, Run[]>; free: { unit: Unit; now: Run }[] } {
+  private attachStayers(): { stayers: Map<Unit, View[]>; free: { unit: Unit; now: Run }[] } {
     const free: { unit: Unit; now: Run }[] = [];
-    const stayers = new Map<Unit, Run[]>();
+    const stayers = new Map<Unit, View[]>();
     for (const unit of this.units) {
       if (unit.anchor) continue;
       const [payer] = unit.views
@@ -359,14 +392,15 @@ class Partition {
       if (!payer?.now) continue;
       const { now } = payer;
       const winner = this.winners.get(now.email);
-      const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email);
-      const home = last && overlaps(now, last.run) ? this.unitOf.get(last.view) : undefined;
+      const last = winner && showsProven(winner, now.email) ? null : this.lastProver(now.email, now);
+      const home = last ? this.unitOf.get(last.view) : undefined;
       if (!home) {
         free.push({ unit, now });
         continue;
       }
       this.attached.set(unit, home);
-      if (payer.live) stayers.set(home, [...(stayers.get(home) ?? []), now]);
+      this.stayed.add(unit);
+      stayers.set(home, [...(stayers.get(home) ?? []), payer]);
     }
     return { stayers, free };
   }
@@ -387,10 +421,12 @@ class Partition {
     this.winners.set(email, unit);
   }
 
-  private lastProver(email: string): Showing | null {
+  /** Who proved an address last; `during`: of those who had it proven while another showed it. */
+  private lastProver(email: string, during?: Run): Showing | null {
     let last: Showing | null = null;
     for (const each of this.showings.get(email) ?? []) {
       if (each.run.proven === null || (each.view.kind !== 'user' && each.view.kind !== 'apiContact')) continue;
+      if (during && !overlaps(during, each.run)) continue;
       if (!last || claimOf(each.run) > claimOf(last.run)) last = each;
     }
     return last;
@@ -404,10 +440,12 @@ class Partition {
     );
     for (const unit of byKnown)
       if (!unit.anchor && unit.email !== null && !located.has(unit.email)) located.set(unit.email, unit);
-    const target = (email: string): Unit | undefined => {
-      const winner = this.winners.get(email);
-      if (winner) return winner;
-      const there = located.get(email);
+    const stayed = new Map<string, Unit>();
+    for (const unit of byKnown)
+      for (const { kind, now } of this.stayed.has(unit) ? unit.views : [])
+        if (kind === 'payer' && now && !stayed.has(now.email)) stayed.set(now.email, this.attached.get(unit)!);
+    const target = (email: string, carrier?: Unit): Unit | undefined => {
+      const there = this.winners.get(email) ?? located.get(email) ?? carrier;
       if (there) return there;
       const last = this.lastProver(email);
       return last ? this.unitOf.get(last.view) : undefined;
@@ -421,13 +459,14 @@ class Partition {
     for (const unit of byKnown) {
       const [view] = unit.views;
       const email = view ? addressOf(view.id) : null;
-      if (unit.anchor || !view || email === null || view.kind === 'payer' || view.kind === 'user') continue;
+      if (unit.views.length > 1 || !view || email === null) continue;
+      if (view.kind !== 'address' && view.kind !== 'apiAddress') continue;
       if (view.kind === 'apiAddress') {
         later.push(unit);
         continue;
       }
       if (!view.facts.length) continue;
-      const to = target(email);
+      const to = target(email, stayed.get(email));
       if (to && to !== unit) this.attached.set(unit, to);
       else if (!to) {
         unit.email = email;
@@ -436,7 +475,7 @@ class Partition {
     }
     for (const unit of later) {
       const view = unit.views[0]!;
-      const to = target(addressOf(view.id)!) ?? this.carrierOf(view);
+      const to = target(addressOf(view.id)!, this.carrierOf(view));
       if (to) this.attached.set(unit, to);
     }
   }
@@ -445,6 +484,15 @@ class Partition {
     const { carrier } = identity.registers;
     const view = carrier === undefined ? undefined : this.views.find(each => each.id === carrier);
     return view && this.unitOf.get(view);
+  }
+
+  /** What the API said of a payer speaks only where nobody else was before: it must name nobody whose address the payer typed. */
+  private silenceForeignNotes({ views, email }: Group): void {
+    for (const note of views) {
+      if (note.kind !== 'apiAddress' || addressOf(note.id) === email) continue;
+      const bearers = this.unitOf.get(note)!.views.length > 1 ? this.unitOf.get(note)! : this.carrierOf(note);
+      if (bearers && !speaksFor(bearers.views, views)) note.withheld = true;
+    }
   }
 
   private collectGroups(): Group[] {
@@ -464,6 +512,7 @@ class Partition {
       groups.set(at, group);
       group.views.push(...unit.views);
     }
+    for (const group of groups.values()) this.silenceForeignNotes(group);
     return [...groups.values()];
   }
 }
@@ -471,7 +520,8 @@ class Partition {
 /** What a user shows through time; where nothing is left to hold, nothing of them counts. */
 function settleRuns(view: View, runs: Run[]): void {
   const [first] = runs;
-  view.withheld = view.runs.length > 0 && !first;
+  // Of who is gone the id is known to be, even where nothing else is left.
+  view.withheld = !first && view.runs.some(run => view.live || run.from > view.since);
   if (first && first.from !== view.runs[0]?.from) view.countsFrom = first.from;
   for (const [i, run] of runs.entries()) run.to = runs[i + 1]?.from ?? null;
   view.runs = runs.filter(run => run.from > view.since);
@@ -479,15 +529,49 @@ function settleRuns(view: View, runs: Run[]): void {
   view.now = view.own;
 }
 
+/** Whether people are a contact's own: its users, its API contact, or its payers of longest standing. */
+export function speaksFor(own: View[], all: View[]): boolean {
+  if (own.some(each => each.kind === 'user' || each.kind === 'apiContact')) return true;
+  const [eldest] = own.filter(each => each.kind === 'payer').sort(byKnown);
+  if (!eldest) return true;
+  return all.every(
+    each =>
+      each.unit === eldest.unit ||
+      (each.kind !== 'user' && each.kind !== 'apiContact' && (each.kind !== 'payer' || byKnown(each, eldest) > 0)),
+  );
+}
+
+const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+
+/** Since when the API contact has a user id; `~`: it has none. */
+const userIdSince = ({ id, facts }: View): K =>
+  addressOf(id) === null ? '' : (facts.find(each => each.userId !== undefined)?.k ?? '~');
+
 const firstOf = (unit: Unit): K => unit.views.reduce((least, each) => (each.first < least ? each.first : least), '~');
 const showsProven = (unit: Unit, email: string) =>
   unit.views.some(each => each.live && each.now?.email === email && each.now.proven !== null);
 
-/** The unproven address of its longest known user. */
-const unprovenOf = (unit: Unit): Run | null =>
-  unit.views
-    .filter(each => each.kind === 'user' && each.live && !each.withheld && each.now)
-    .sort((a, b) => ascending(a.first, b.first) || ascending(a.id, b.id))[0]?.now ?? null;
+/** Where a contact of nobody's proven address would be. */
+interface Wish {
+  unit: Unit;
+  view: View;
+  run: Run;
+}
+
+/** Most wanted first: the addresses of its own payers, its unproven users', those of payers who stayed. */
+function wishesOf(unit: Unit, stayers: View[]): Wish[] {
+  const here = unit.views.filter(each => each.live && !each.withheld && each.now);
+  const payers = here.filter(each => each.kind === 'payer').sort(byKnown);
+  const users = here.filter(each => each.kind === 'user').sort(byKnown);
+  const stayed = stayers.filter(each => each.live).sort(byKnown);
+  return [...payers, ...users, ...stayed].map(view => ({ unit, view, run: view.now! }));
+}
+
+/** Unproven users before payers, of whom the earlier comes first. */
+function byWish(a: Wish, b: Wish): number {
+  const users = Number(b.view.kind === 'user') - Number(a.view.kind === 'user');
+  return users || (a.view.kind === 'user' ? byClaim(a.view, b.view) : ascending(a.run.from, b.run.from));
+}
 
 /** When a showing ended: the identity moved on, or died. Null: it stands. */
 function endOf({ view, run }: Showing): K | null {

@@ -1,16 +1,21 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Cause, ContactChange, Listener } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
-import { type Store, StoreUnavailable, type Tx } from '../db/store.ts';
+import { Held, type Hold, type Store, StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { insertEvents, type NewEvent } from '../events.ts';
+import { insertContactChanges, noteFormerContacts } from './contactChanges.ts';
 import { DefinitionsCache } from './definitions.ts';
+import { noteMerges } from './merges.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
+import { savePeople } from './savePeople.ts';
 import { knownSalt, requireSalt } from './tombstones.ts';
-import { type Keys, loadPeople, savePeople } from './workingSet.ts';
+import { type Keys, loadPeople } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
+const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
+const MAX_MISSES = 8; // then it waits for its locks, alone
 
 /** What one write did, for those who follow it and for its own rows. */
 export interface Outcome {
@@ -28,9 +33,11 @@ export interface Outcome {
 /** A kind of write about people: webhooks, API calls, import rows, … `C` holds the caller's own rows of a batch. */
 export interface WriteKind<W, C> {
   /** Reads the caller's own rows for all writes of a batch. */
-  load(tx: Tx, writes: W[], salt: string): Promise<C>;
-  /** Whom a write is about; null: nobody, `apply` needs no people. */
-  keys(write: W, context: C): (Keys & { lists?: string[] }) | null;
+  load(tx: Tx, writes: W[], salt: string, hold: Hold): Promise<C>;
+  /** What keeps a person's writes together: the person's id or address. */
+  lane?(write: W): string;
+  /** Whom a write is about; null: nobody, `apply` needs no people. `context` is null before anything was loaded. */
+  keys(write: W, context: C | null): (Keys & { lists?: string[] }) | null;
   /** Synchronous and without effects but on `people` and `context`; it may run again. @throws AppError when the write is refused */
   apply(people: People, write: W, context: C, now: number): Outcome | null;
   /** Writes the caller's own rows. */
@@ -43,7 +50,10 @@ interface Item {
   // biome-ignore lint/suspicious/noExplicitAny: items of all kinds wait in one line; each meets only its own kind
   kind: WriteKind<any, any>;
   write: unknown;
+  /** A batch that it was in failed. */
   alone: boolean;
+  /** How often somebody else held its people. */
+  misses: number;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
@@ -54,15 +64,21 @@ interface Done {
   error: AppError | null;
 }
 
+interface Line {
+  waiting: Item[];
+  working: boolean;
+}
+
 /**
  * The one way by which contacts change: writes that wait are loaded as one working set, applied one after the other in memory, and
- * saved as the difference, in one transaction.
+ * saved as the difference, in one transaction. A person's writes wait in one line, so that a burst about somebody meets in one batch.
  */
 export class PeopleWriter {
   readonly definitions: DefinitionsCache;
-  private waiting: Item[] = [];
+  private readonly lines: Line[];
+  private count = 0;
   private salt: string | null = null;
-  /** A batch begins outside of the transaction that found more waiting. */
+  /** Work on a line begins outside of whatever asked for it. */
   private readonly outside = AsyncLocalStorage.snapshot();
 
   constructor(
@@ -72,12 +88,17 @@ export class PeopleWriter {
     private readonly wake: () => void,
   ) {
     this.definitions = new DefinitionsCache(store);
+    this.lines = Array.from({ length: store.lanes }, () => ({ waiting: [], working: false }));
   }
 
   /** @throws AppError when the write is refused, StoreUnavailable */
   write<R, W, C>(kind: WriteKind<W, C>, write: W): Promise<R> {
+    if (this.count >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
+    this.count++;
     return new Promise<R>((resolve, reject) => {
-      this.add({ kind, write, alone: false, resolve: value => resolve(value as R), reject });
+      this.add({ kind, write, alone: false, misses: 0, resolve: value => resolve(value as R), reject });
+    }).finally(() => {
+      this.count--;
     });
   }
 
@@ -99,37 +120,41 @@ export class PeopleWriter {
   }
 
   private add(item: Item): void {
-    this.waiting.push(item);
-    // A batch takes whatever waits when its turn comes; one for each write, so that none is left behind.
-    if (item.alone || this.waiting.length % MAX_BATCH === 1) this.beginBatch();
+    const { length } = this.lines;
+    const lane = length === 1 ? 0 : Number(Bun.hash(item.kind.lane?.(item.write) ?? '')) % length;
+    const line = this.lines[lane]!;
+    line.waiting.push(item);
+    if (line.working) return;
+    line.working = true;
+    this.outside(() => void this.work(line, lane));
   }
 
-  private beginBatch(): void {
-    this.outside(() => void this.commitBatch());
+  private async work(line: Line, lane: number): Promise<void> {
+    while (line.waiting.length) {
+      await new Promise(resolve => setImmediate(resolve)); // requests that are there join the batch
+      await this.commitBatch(line, lane);
+    }
+    line.working = false;
   }
 
-  private async commitBatch(): Promise<void> {
-    let items: Item[] = [];
-    let taken = false;
+  private async commitBatch(line: Line, lane: number): Promise<void> {
+    const [first] = line.waiting;
+    const patient = (first?.misses ?? 0) >= MAX_MISSES;
+    const single = patient || first?.alone === true;
+    let items: Item[] | null = null;
     let due = false;
     let done: Done[] = [];
     try {
-      await this.store.write(async tx => {
-        if (!taken) {
-          const alone = this.waiting.findIndex(each => each.alone);
-          items =
-            alone === 0
-              ? this.waiting.splice(0, 1)
-              : this.waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
-          taken = true;
-          if (this.waiting.length) this.beginBatch();
-        }
-        if (!items.length) return;
-        ({ done, due } = await this.runBatch(tx, items));
-      });
+      await this.store.writePeople(
+        lane,
+        async (tx, hold) => {
+          items ??= this.takeItems(line, single);
+          ({ done, due } = await this.runBatch(tx, items, hold));
+        },
+        patient,
+      );
     } catch (error) {
-      if (!taken) items = this.waiting.splice(0);
-      return this.fail(items, error);
+      return this.fail(items ?? line.waiting.splice(0), error);
     }
     for (const { item, outcome, error } of done) {
       if (error) item.reject(error);
@@ -138,17 +163,43 @@ export class PeopleWriter {
     if (due) this.wake();
   }
 
-  /** A batch that failed by one of its writes is tried one by one. */
+  /** What waits when the turn comes; one that failed in company goes by itself. */
+  private takeItems({ waiting }: Line, single: boolean): Item[] {
+    if (single) return waiting.splice(0, 1);
+    const alone = waiting.findIndex(each => each.alone || each.misses >= MAX_MISSES);
+    return waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
+  }
+
+  /** A batch that failed by one of its writes is tried one by one; one whose people somebody else holds, a moment later. */
   private fail(items: Item[], error: unknown): void {
+    this.salt = null; // perhaps made by the transaction that did not last
+    if (error instanceof Held) {
+      this.delay(items, error);
+      return;
+    }
     if (items.length === 1 || error instanceof StoreUnavailable) {
-      this.salt = null;
       for (const item of items) item.reject(error);
       return;
     }
     for (const item of items) this.add({ ...item, alone: true });
   }
 
-  private async runBatch(tx: Tx, items: Item[]): Promise<{ done: Done[]; due: boolean }> {
+  private delay(items: Item[], { keys }: Held): void {
+    const missed = new Set(keys);
+    const names = (item: Item) => {
+      const { ids = [], ties = [] } = item.kind.keys(item.write, null) ?? {};
+      return ids.some(id => missed.has(`id:${id}`)) || ties.some(tie => missed.has(`tie:${tie}`));
+    };
+    const held = items.filter(names);
+    const late = held.length ? held : items; // found on the way: nobody can tell whose it was
+    for (const item of items) if (!late.includes(item)) this.add(item);
+    for (const item of late) {
+      const misses = item.misses + 1;
+      setTimeout(() => this.add({ ...item, misses }), 1 + Math.random() * 4 * misses);
+    }
+  }
+
+  private async runBatch(tx: Tx, items: Item[], hold: Hold): Promise<{ done: Done[]; due: boolean }> {
     const now = this.now();
     const salt = this.salt ?? (await requireSalt(tx));
     this.salt = salt;
@@ -161,6 +212,7 @@ export class PeopleWriter {
           tx,
           of.map(item => item.write),
           salt,
+          hold,
         ),
       );
     }
@@ -169,7 +221,7 @@ export class PeopleWriter {
       tx,
       keys.flatMap(each => each.lists ?? []),
     );
-    const set = await loadPeople(tx, keys, definitions, salt);
+    const set = await loadPeople(tx, keys, definitions, salt, hold);
     const done: Done[] = [];
     for (const item of items) {
       set.people.begin();
@@ -183,7 +235,10 @@ export class PeopleWriter {
       }
     }
     await savePeople(tx, set, now);
+    await noteMerges(tx, set, now);
+    await noteFormerContacts(tx, set);
     const outcomes = done.flatMap(each => each.outcome ?? []);
+    await insertContactChanges(tx, outcomes, now);
     await insertEvents(
       tx,
       outcomes.flatMap(each => each.events),

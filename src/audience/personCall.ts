@@ -28,8 +28,10 @@ interface Context {
 }
 
 const calling: WriteKind<PersonCall<unknown>, Context> = {
-  async load(tx, calls) {
+  lane: ({ keys }) => keys.ids?.[0] ?? keys.ties?.[0] ?? '',
+  async load(tx, calls, _salt, hold) {
     const hashes = calls.flatMap(({ idempotency }) => (idempotency ? [hashIdempotencyKey(idempotency)] : []));
+    await hold(hashes.map(each => `idem:${each}`));
     return { used: await usedIdempotencyKeys(tx, hashes), fresh: [], done: [] };
   },
   keys: call => call.keys,

@@ -1,10 +1,10 @@
 import type { Scalar } from '../db/schema.ts';
 import { coerce, type PropertyType } from './coerce.ts';
-import { type Consents, lastYes, maySend } from './consent.ts';
+import { type Consents, maySend, saidYesSince } from './consent.ts';
 import type { Group } from './partition.ts';
 import { ascending, type Contribution, type K, msOf } from './registers.ts';
 import { lastStep, sinceOf, stepsOf } from './timeline.ts';
-import { countedKey, isPerson, isProven, type View } from './views.ts';
+import { countedKey, isMade, isPerson, isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -186,9 +186,12 @@ function findLists(
 function silencedSince(views: View[], at: number): number | null {
   let last: K = '';
   for (const view of views) {
-    const isApi = view.kind === 'apiContact';
-    if ((!isApi && !isPerson(view.identity)) || view.withheld || msOf(view.first) > at) continue;
-    const deaths = view.identity.registers.deaths.filter(each => each.onDelete !== 'ignore').map(each => each.h);
+    if (view.withheld || msOf(view.first) > at) continue;
+    if (view.kind === 'apiContact' && isMade(view)) return null;
+    if (!isPerson(view.identity)) continue;
+    const { deaths: all, erased } = view.identity.registers;
+    const deaths = all.filter(each => each.onDelete !== 'ignore').map(each => each.h);
+    if (erased !== '' && view.first <= erased) deaths.push(erased);
     const [died] = deaths.sort();
     if (died === undefined || msOf(died) > at) return null;
     for (const h of deaths) if (h > last && msOf(h) <= at) last = h;
@@ -196,10 +199,12 @@ function silencedSince(views: View[], at: number): number | null {
   return last === '' ? null : msOf(last);
 }
 
-/** Those of a contact who were with one of it already: by id, or by an address that both showed. */
+/** Those of a contact who were with one of it already: by an address that both showed, and who is one with these by id. */
 function companyOf(views: View[], one: View): View[] {
   const emails = new Set(one.claims.map(run => run.email));
-  return views.filter(each => each.unit === one.unit || each.claims.some(run => emails.has(run.email)));
+  const units = new Set([one.unit]);
+  for (const each of views) if (each.claims.some(run => emails.has(run.email))) units.add(each.unit);
+  return views.filter(each => units.has(each.unit));
 }
 
 /** The contact of a group that shows an address. `now` in ms. */
@@ -212,9 +217,9 @@ export function project(
   const { views, email } = group;
   const isSilent = (at: number, of: View[]): boolean => {
     const since = silencedSince(of, at);
-    return since !== null && lastYes(consents, views, email, at) <= since;
+    return since !== null && !saidYesSince(consents, views, email, since, at);
   };
-  const hasDeaths = views.some(view => view.identity.registers.deaths.length > 0);
+  const hasDeaths = views.some(({ identity: { registers: r } }) => r.deaths.length > 0 || r.erased !== '');
   const subscribedAt = (ms: number, joiner: View) =>
     maySend(consents, views, email, ms) && !(hasDeaths && isSilent(ms, companyOf(views, joiner)));
   const properties: [string, Scalar][] = [];

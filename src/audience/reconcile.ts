@@ -179,11 +179,12 @@ function leftBeside({ views }: Group, focus: string): string | null {
   return views.some(view => view.kind === 'apiContact') ? 'the API made this contact' : null;
 }
 
-/** A user who lost a proven address keeps the row; an unproven one only alone. */
+/** A user or API contact that lost a proven address keeps the row; an unproven one only alone. */
 function keepsRow({ views }: Group): boolean {
   const users = views.filter(view => view.kind === 'user');
+  if (views.some(view => view.kind === 'apiContact')) return true;
   if (users.some(view => view.runs.some(run => run.proven !== null))) return true;
-  return users.length === 1 && views.every(view => view.kind === 'user' || view.kind === 'apiContact');
+  return users.length === 1 && views.every(view => view.kind === 'user' || view.kind === 'apiAddress');
 }
 
 function whyHidden({ views }: Group, { forgotten }: Removals): 'unknown' | 'deleted' | 'parked' {

@@ -9,8 +9,8 @@ export type K = string;
 
 const TIME = 19; // digits: ms since 1970 and three of µs
 
-/** `at` in ms, `micros` 0 to 999. */
-export function factKey(at: number, micros: number, rank: Rank, externalId: string, endpointId: string): K {
+/** `at` in ms, `micros` 0 to 999; rank 9: the API. */
+export function factKey(at: number, micros: number, rank: Rank | 9, externalId: string, endpointId: string): K {
   const ms = String(Math.max(0, Math.trunc(at))).padStart(TIME - 3, '0');
   return `${ms}${String(micros).padStart(3, '0')}.${rank}.${externalId} ${endpointId}`;
 }

@@ -1,6 +1,6 @@
 import { idTiesOf, partition } from './partition.ts';
 import { ascending, type K, type OnDelete } from './registers.ts';
-import { diedBy, type Identity, isPerson, type View, viewOf } from './views.ts';
+import { diedBy, type Identity, isMade, isPerson, type View, viewOf } from './views.ts';
 
 /** What deletions did. */
 export interface Removals {
@@ -47,7 +47,7 @@ export function findRemovals(identities: Identity[]): Removals {
 /** Somebody live, in contrast to an address alone or to what the API only wrote. */
 const isLeft = (view: View) =>
   (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) ||
-  (view.kind === 'apiContact' && view.facts.length > 0);
+  (view.kind === 'apiContact' && isMade(view));
 
 const viewsAt = (identities: Identity[], h: K, { forgotten }: Removals): View[] =>
   identities.flatMap(each => viewOf(each, h, forgotten.get(each.id) ?? '') ?? []);

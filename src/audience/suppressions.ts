@@ -1,10 +1,11 @@
-import { count, eq, gt } from 'drizzle-orm';
+import { count, gt, inArray } from 'drizzle-orm';
 import { suppressionRemovals, suppressions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
 import { type By, contactBy } from './contacts.ts';
 import { normalEmail } from './emails.ts';
+import { hashSubject, knownSalt, requireSalt } from './tombstones.ts';
 
 const QUOTA = 100; // removals …
 const QUOTA_MS = 30 * 86_400_000; // … in any 30 days, as Loops has it
@@ -19,12 +20,34 @@ export async function suppress(tx: Tx, email: string, reason: SuppressionReason,
     .onConflictDoNothing();
 }
 
+/** What stands in `suppressions` for the address of somebody who was erased. */
+const hashed = (salt: string, email: string) => `hash:${hashSubject(salt, `email:${email}`)}`;
+
+/** How an address may stand in the table: in clear, or hashed since its person was erased. */
+async function formsOf(tx: Tx, email: string): Promise<string[]> {
+  const address = normalEmail(email);
+  const salt = await knownSalt(tx);
+  return salt === null ? [address] : [address, hashed(salt, address)];
+}
+
 export async function isSuppressed(tx: Tx, email: string): Promise<boolean> {
   const [row] = await tx
     .select({ email: suppressions.email })
     .from(suppressions)
-    .where(eq(suppressions.email, normalEmail(email)));
+    .where(inArray(suppressions.email, await formsOf(tx, email)));
   return row !== undefined;
+}
+
+/** Keeps what is suppressed of these addresses without naming them: a bounce or a complaint outlives an erasure. */
+export async function hashSuppressions(tx: Tx, emails: string[]): Promise<void> {
+  if (!emails.length) return;
+  const salt = await requireSalt(tx);
+  const gone = await tx.delete(suppressions).where(inArray(suppressions.email, emails)).returning();
+  for (const row of gone)
+    await tx
+      .insert(suppressions)
+      .values({ ...row, email: hashed(salt, row.email) })
+      .onConflictDoNothing();
 }
 
 async function quotaAt(tx: Tx, now: number) {
@@ -55,8 +78,11 @@ export async function suppressionOf(tx: Tx, by: By, now: number) {
 export async function unsuppress(tx: Tx, by: By, now: number) {
   const { email } = await known(tx, by);
   const quota = await quotaAt(tx, now);
-  const [gone] = await tx.delete(suppressions).where(eq(suppressions.email, email)).returning();
-  if (!gone) throw invalid('This contact is not suppressed.');
+  const gone = await tx
+    .delete(suppressions)
+    .where(inArray(suppressions.email, await formsOf(tx, email)))
+    .returning();
+  if (!gone.length) throw invalid('This contact is not suppressed.');
   if (quota.remaining === 0) throw invalid('Removal quota exceeded.');
   await tx.insert(suppressionRemovals).values({ id: newId('rem', now), createdAt: now });
   return {

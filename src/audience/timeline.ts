@@ -119,7 +119,7 @@ export function runsOf(facts: Contribution[]): Run[] {
   const counting =
     first < 0
       ? steps
-      : [...steps.slice(0, first).filter(each => each.a === 0), ...steps.slice(first).filter(each => each.a === 1)];
+      : [...steps.filter(each => each.a === 0 && each.k < steps[first]!.k), ...steps.filter(each => each.a === 1)];
   const runs: Run[] = [];
   for (const { k, v, one } of counting) {
     const last = runs.at(-1);

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { insertRows, query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 
@@ -6,7 +6,7 @@ const SALT = 'erasureSalt'; // in `meta`; whoever lacks it can't tell whom a has
 
 /** What stands for a person, an address or a group of deliveries where nothing personal may: HMAC-SHA-256, hex. */
 export const hashSubject = (salt: string, subject: string): string =>
-  createHmac('sha256', salt).update(subject).digest('hex');
+  new Bun.CryptoHasher('sha256', salt).update(subject).digest('hex');
 
 /** The key of those hashes; null: nothing was hashed yet. */
 export const knownSalt = async (tx: Tx): Promise<string | null> =>

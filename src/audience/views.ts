@@ -11,7 +11,7 @@ export interface Identity {
   registers: Registers;
 }
 
-/** `apiContact`: what the API said of a user id or made for an address; `apiAddress`: what it said of an address only. */
+/** `apiContact`: what the API made, or set an address of; `apiAddress`: what it said of an address or a user id that it merely found. */
 export type Kind = 'user' | 'payer' | 'apiContact' | 'apiAddress' | 'address';
 
 /** What an identity says, as of now or of a moment in the past. */
@@ -50,13 +50,15 @@ export const addressOf = (id: string): string | null => {
   return at < 0 ? null : id.slice(at + 2);
 };
 
-function kindOf({ id, registers }: Identity, facts: Contribution[]): Kind {
+function kindOf({ registers }: Identity, facts: Contribution[]): Kind {
   if (registers.class === 'auth') return 'user';
   if (registers.class === 'payment') return 'payer';
   if (registers.class === 'address') return 'address';
-  return addressOf(id) === null || facts.some(each => each.made) ? 'apiContact' : 'apiAddress';
+  return facts.some(each => each.made || (each.a && each.e !== undefined)) ? 'apiContact' : 'apiAddress';
 }
 
+/** Whether the API made the contact, and did not only write to it. */
+export const isMade = (view: View): boolean => view.facts.some(each => each.made);
 /** Whether a user's or API contact's present address is proven theirs. */
 export const isProven = (view: View): boolean => view.own?.proven != null;
 /** The time that a fact counts with. */

@@ -1,5 +1,5 @@
-import { amongText, amongValue, changeAmong, insertRows, query, selectAmong } from '../db/sets.ts';
-import type { Tx } from '../db/store.ts';
+import { selectAmong } from '../db/sets.ts';
+import type { Hold, Tx } from '../db/store.ts';
 import type { ConsentChange } from './consent.ts';
 import { ofPerson } from './consent.ts';
 import { activeTiesOf, type Contact, isDecisive, People, tiesOf } from './people.ts';
@@ -22,10 +22,10 @@ export interface Keys {
   effects?: string[];
 }
 
-const MAX_WAVES = 6;
+const MAX_WAVES = 12; // two for each step from person to person
 const IDENTITY = 'id, provider, contact_id, registers';
 
-interface Loaded {
+export interface Loaded {
   identities: Map<string, Identity>;
   ties: Map<string, Set<string>>;
   contacts: Map<string, Contact>;
@@ -59,23 +59,38 @@ export const identityOfRow = (row: {
   registers: row.registers as Registers,
 });
 
-/** Reads everything these keys lead to, in a fixed number of statements and few round trips. */
+/** The keys under which nodes of people are held while they are read and written. */
+const idKey = (id: string) => `id:${id}`;
+const tieKey = (value: string) => `tie:${value}`;
+const free: Hold = async () => {};
+
+/**
+ * Reads everything these keys lead to, in a fixed number of statements and few round trips. Each node is held before it is read.
+ * @throws Held
+ */
 export async function loadPeople(
   tx: Tx,
   keys: Keys[],
   definitions: Definitions & { propertyCount: number },
   salt: string,
+  hold: Hold = free,
 ): Promise<WorkingSet> {
   const people = new People(definitions);
   const all = (kind: keyof Keys) => [...new Set(keys.flatMap(each => each[kind] ?? []))];
   const payments = all('payments');
   const wanted = new Set(all('ids'));
-  for (const [value, id] of await selectAmong(tx, 'select value, identity_id from payments where value', payments)) {
-    people.payments.set(value as string, id as string);
-    wanted.add(id as string);
+  if (payments.length) {
+    const [, rows] = await Promise.all([
+      hold(payments.map(value => `pay:${value}`)),
+      selectAmong(tx, 'select value, identity_id from payments where value', payments),
+    ]);
+    for (const [value, id] of rows) {
+      people.payments.set(value as string, id as string);
+      wanted.add(id as string);
+    }
   }
   await loadContactMembers(tx, people, all('contacts'), wanted);
-  await loadConnected(tx, people, [...wanted], all('ties'));
+  await loadConnected(tx, people, [...wanted], all('ties'), hold);
   const ids = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
   await Promise.all([
     loadContacts(tx, people, [...ids]),
@@ -105,52 +120,49 @@ async function loadContactMembers(tx: Tx, people: People, contacts: string[], wa
   for (const [id] of await selectAmong(tx, 'select id from identities where contact_id', ids)) wanted.add(id as string);
 }
 
-/** Identities in waves: those asked for, those their ties lead to, and so on until no new tie is named. */
-async function loadConnected(tx: Tx, people: People, ids: string[], values: string[]): Promise<void> {
-  const asked = new Set<string>(values);
-  let open = values;
-  if (ids.length) {
-    for (const row of await selectAmong(tx, `select ${IDENTITY} from identities where id`, ids)) {
-      const identity = identityOf(row);
-      people.identities.set(identity.id, identity);
-      // Former ones too: a deletion concerns whoever is there.
-      for (const tie of tiesOf(identity)) if (!asked.has(tie)) open = add(asked, open, tie);
-    }
-  }
-  for (let wave = 0; open.length && wave < MAX_WAVES; wave++) {
-    for (const value of open) people.ties.set(value, new Set());
-    const rows = await query(
-      tx,
-      `select t.value, i.id, i.provider, i.contact_id, i.registers from ties t join identities i on i.id = t.identity_id where t.value ${amongText(tx)}`,
-      [amongValue(tx, open)],
-    );
+/** Identities and ties in waves: those asked for, those they lead to, and so on until nothing new is named. */
+async function loadConnected(tx: Tx, people: People, ids: string[], values: string[], hold: Hold): Promise<void> {
+  const asked = { ids: new Set<string>(), ties: new Set<string>() };
+  const namedBy = new Map<string, string[]>(); // identity → the values that led to it
+  let open = { ids: fresh(asked.ids, ids), ties: fresh(asked.ties, values) };
+  for (let wave = 0; (open.ids.length || open.ties.length) && wave < MAX_WAVES; wave++) {
+    for (const value of open.ties) people.ties.set(value, new Set());
+    const [, rows, tied] = await Promise.all([
+      hold([...open.ids.map(idKey), ...open.ties.map(tieKey)]),
+      selectAmong(tx, `select ${IDENTITY} from identities where id`, open.ids),
+      selectAmong(tx, 'select value, identity_id from ties where value', open.ties),
+    ]);
+    const found = rows.map(identityOf);
+    for (const identity of found) people.identities.set(identity.id, identity);
     const next: string[] = [];
-    for (const [value, ...row] of rows) {
-      const id = row[0] as string;
-      people.ties.get(value as string)?.add(id);
-      let identity = people.identities.get(id);
-      if (!identity) {
-        identity = identityOf(row);
-        people.identities.set(id, identity);
-      }
-      const active = activeTiesOf(identity);
-      if (!active.includes(value as string) && !isDecisive(identity)) continue; // it bears witness only
-      for (const tie of active) {
-        if (asked.has(tie)) continue;
-        asked.add(tie);
-        next.push(tie);
-      }
+    for (const [value, id] of tied as [string, string][]) {
+      people.ties.get(value)?.add(id);
+      namedBy.set(id, [...(namedBy.get(id) ?? []), value]);
+      const known = people.identities.get(id);
+      if (!known) next.push(id);
+      else if (!found.includes(known)) found.push(known);
     }
-    open = next;
+    const more = found.flatMap(identity => leadsOn(identity, wave === 0 && ids.includes(identity.id), namedBy));
+    open = { ids: fresh(asked.ids, next), ties: fresh(asked.ties, more) };
   }
 }
 
-function add(asked: Set<string>, open: string[], tie: string): string[] {
-  asked.add(tie);
-  return [...open, tie];
+/** Those that were not asked for before. */
+function fresh(asked: Set<string>, values: string[]): string[] {
+  const out = values.filter(value => !asked.has(value));
+  for (const value of out) asked.add(value);
+  return [...new Set(out)];
 }
 
-const CONTACT =
+/** The ties to follow from an identity. One that was reached by an address it only once showed bears witness and leads nowhere. */
+function leadsOn(identity: Identity, wanted: boolean, namedBy: Map<string, string[]>): string[] {
+  if (wanted) return tiesOf(identity); // former ones too: a deletion concerns whoever is there
+  const active = activeTiesOf(identity);
+  const named = namedBy.get(identity.id);
+  return !named || isDecisive(identity) || named.some(value => active.includes(value)) ? active : [];
+}
+
+export const CONTACT_COLUMNS =
   'id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at';
 
 function contactOf(row: unknown[]): Contact {
@@ -174,9 +186,9 @@ function contactOf(row: unknown[]): Contact {
 async function loadContacts(tx: Tx, people: People, ids: string[]): Promise<void> {
   if (!ids.length) return;
   const [rows, members, parked] = await Promise.all([
-    selectAmong(tx, `select ${CONTACT} from contacts where id`, ids),
+    selectAmong(tx, `select ${CONTACT_COLUMNS} from contacts where id`, ids),
     selectAmong(tx, 'select contact_id, list_id from memberships where contact_id', ids),
-    selectAmong(tx, `select ${CONTACT} from parked_contacts where id`, ids),
+    selectAmong(tx, `select ${CONTACT_COLUMNS} from parked_contacts where id`, ids),
   ]);
   for (const row of rows) people.contacts.set(row[0] as string, contactOf(row));
   for (const row of parked) people.contacts.set(row[0] as string, { ...contactOf(row), parked: true });
@@ -214,138 +226,4 @@ async function loadTombstones(tx: Tx, people: People, keys: Keys[], salt: string
 async function loadEffectKeys(tx: Tx, people: People, keys: string[]): Promise<void> {
   for (const [key] of await selectAmong(tx, 'select effect_key from events where effect_key', keys))
     people.effectKeys.add(key as string);
-}
-
-/** Writes the difference: each table once. `now` in ms. */
-export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, now: number): Promise<void> {
-  await saveIdentities(tx, people, loaded, now);
-  await saveContacts(tx, people, loaded);
-  const consents = changed(people.consents, loaded.consents).map(([subject, changes]) => [
-    hashSubject(salt, subject),
-    JSON.stringify(changes),
-  ]);
-  await insertRows(
-    tx,
-    'consents',
-    ['subject', 'changes'],
-    consents,
-    'on conflict (subject) do update set changes = excluded.changes',
-  );
-  const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
-  await insertRows(
-    tx,
-    'payments',
-    ['value', 'identity_id', 'created_at'],
-    payments,
-    'on conflict (value) do update set identity_id = excluded.identity_id',
-  );
-  const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
-  await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
-  const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);
-  await insertRows(
-    tx,
-    'merged_contacts',
-    ['from_id', 'to_id', 'created_at'],
-    merged,
-    'on conflict (from_id) do update set to_id = excluded.to_id',
-  );
-}
-
-/** Entries that are there now and were not, or were another object. */
-const changed = <V>(now: Map<string, V>, before: Map<string, V>): [string, V][] =>
-  [...now].filter(([key, value]) => before.get(key) !== value);
-const removed = <V>(now: Map<string, V>, before: Map<string, V>): string[] =>
-  [...before.keys()].filter(key => !now.has(key));
-
-async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: number): Promise<void> {
-  const rows = changed(people.identities, loaded.identities).map(([id, each]) => [
-    id,
-    each.provider,
-    each.contactId,
-    JSON.stringify(each.registers),
-    now,
-  ]);
-  await insertRows(
-    tx,
-    'identities',
-    ['id', 'provider', 'contact_id', 'registers', 'created_at'],
-    rows,
-    'on conflict (id) do update set contact_id = excluded.contact_id, registers = excluded.registers',
-  );
-  const gone = removed(people.identities, loaded.identities);
-  await changeAmong(tx, 'delete from identities where id', gone);
-  const more: string[][] = [];
-  const less: [string, string][] = [];
-  for (const [id, identity] of changed(people.identities, loaded.identities)) {
-    const before = loaded.identities.get(id);
-    if (before?.registers === identity.registers) continue;
-    const old = before ? tiesOf(before) : [];
-    const ties = tiesOf(identity);
-    for (const value of ties) if (!old.includes(value)) more.push([value, id]);
-    for (const value of old) if (!ties.includes(value)) less.push([value, id]);
-  }
-  await insertRows(tx, 'ties', ['value', 'identity_id'], more, 'on conflict do nothing');
-  for (const [value, id] of less)
-    await query(tx, 'delete from ties where value = ? and identity_id = ? returning value', [value, id]);
-  await changeAmong(tx, 'delete from ties where identity_id', gone);
-}
-
-/** Rows that go are deleted and addresses that change hands are set free first, since an address is unique. */
-async function saveContacts(tx: Tx, people: People, loaded: Loaded): Promise<void> {
-  const rows = changed(people.contacts, loaded.contacts);
-  const shown = rows.filter(([, each]) => !each.parked);
-  const was = (id: string) => loaded.contacts.get(id);
-  const gone = [
-    ...removed(people.contacts, loaded.contacts),
-    ...rows.filter(([id, each]) => each.parked && was(id)?.parked === false).map(([id]) => id),
-  ];
-  await changeAmong(tx, 'delete from contacts where id', gone);
-  const moving = shown
-    .filter(([id, each]) => was(id)?.parked === false && was(id)?.email !== each.email)
-    .map(([id]) => id);
-  await changeAmong(tx, 'update contacts set email = id where id', moving);
-  const columns = CONTACT.split(', ');
-  const set = columns
-    .slice(1)
-    .filter(each => each !== 'created_at')
-    .map(each => `${each} = excluded.${each}`)
-    .join(', ');
-  const data = ([id, each]: [string, Contact]) => [
-    id,
-    each.email,
-    each.userId,
-    each.firstName,
-    each.lastName,
-    each.source,
-    each.userGroup,
-    each.subscribed ? 1 : 0,
-    JSON.stringify(each.properties),
-    each.createdAt,
-    each.updatedAt,
-  ];
-  await insertRows(tx, 'contacts', columns, shown.map(data), `on conflict (id) do update set ${set}`);
-  const parked = rows.filter(([, each]) => each.parked);
-  await insertRows(tx, 'parked_contacts', columns, parked.map(data), `on conflict (id) do update set ${set}`);
-  const unparked = [
-    ...shown.filter(([id]) => was(id)?.parked).map(([id]) => id),
-    ...removed(people.contacts, loaded.contacts).filter(id => was(id)?.parked),
-  ];
-  await changeAmong(tx, 'delete from parked_contacts where id', unparked);
-  await saveMemberships(tx, rows, loaded, [...gone, ...removed(people.contacts, loaded.contacts)]);
-}
-
-async function saveMemberships(tx: Tx, rows: [string, Contact][], loaded: Loaded, gone: string[]): Promise<void> {
-  await changeAmong(tx, 'delete from memberships where contact_id', [...new Set(gone)]);
-  const joined: string[][] = [];
-  const left: [string, string][] = [];
-  for (const [id, { lists, parked }] of rows) {
-    if (parked) continue;
-    const before = loaded.contacts.get(id);
-    const had = before && !before.parked ? before.lists : [];
-    for (const list of lists) if (!had.includes(list)) joined.push([id, list]);
-    for (const list of had) if (!lists.includes(list)) left.push([id, list]);
-  }
-  await insertRows(tx, 'memberships', ['contact_id', 'list_id'], joined, 'on conflict do nothing');
-  for (const [id, list] of left)
-    await query(tx, 'delete from memberships where contact_id = ? and list_id = ? returning list_id', [id, list]);
 }

@@ -141,7 +141,7 @@ export const COMMANDS: Command[] = [
     name: 'doctor',
     summary: 'check folder, database, key, clock, disk and public URL; exit 1 on trouble',
     args: [],
-    options: json,
+    options: { ...json, deep: { help: 'also work out every contact anew and compare' } },
     run: async i => (await import('./doctor.ts')).doctor(i),
   },
 ];

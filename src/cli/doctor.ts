@@ -1,12 +1,16 @@
 import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
+import { findDifferences } from '../audience/selfCheck.ts';
 import type { Config } from '../config.ts';
 import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
 import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
 import { meta } from '../db/schema.ts';
+import type { Store } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
+import { listEndpoints } from '../inbound/endpoints.ts';
+import { judgeSignUps } from '../inbound/unproven.ts';
 import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
@@ -27,6 +31,7 @@ const SYNC_TOO_SLOW_MS = 50;
 const LOW_SPACE_BYTES = 512 * 1024 * 1024;
 const LAST_SPACE_BYTES = 64 * 1024 * 1024;
 const SKEW_SECONDS = 30;
+const SIGN_UPS_WINDOW = 100_000; // deliveries
 
 const finding = (check: string, status: Finding['status'], message: string): Finding => ({ check, status, message });
 
@@ -201,6 +206,27 @@ function guarded(check: string, fn: () => Finding): Finding {
   }
 }
 
+/** Endpoints whose users all come without proof of their address. */
+async function signUps(store: Store): Promise<Finding[]> {
+  return store.read(async tx => {
+    const found: Finding[] = [];
+    for (const row of await listEndpoints(tx)) {
+      const { note, help } = await judgeSignUps(tx, row, SIGN_UPS_WINDOW);
+      if (help !== null) found.push(finding('sign-ups', 'warn', `${row.name} (${row.id}): ${note} ${help}`));
+    }
+    return found;
+  });
+}
+
+/** Nothing to say where the database can't be read: other checks say why. */
+async function signUpsOf(config: Config): Promise<Finding[]> {
+  try {
+    return await withStore(config, signUps);
+  } catch {
+    return [];
+  }
+}
+
 /** The PostgreSQL server: whether it answers, its schema and fingerprint, and how far away it is. */
 async function postgres(config: Config): Promise<Finding[]> {
   try {
@@ -218,6 +244,7 @@ async function postgres(config: Config): Promise<Finding[]> {
       return [
         finding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
         sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
+        ...(await signUps(store)),
       ];
     });
   } catch (error) {
@@ -242,15 +269,31 @@ export async function examine(config: Config): Promise<Finding[]> {
     guarded('sealing key', () => sealingKey(config)),
     guarded('disk sync', () => diskSync(config)),
     guarded('disk space', () => space(config)),
+    ...(await signUpsOf(config)),
     ...(await server(config)),
     await publicUrl(config),
     await mailServer(config),
   ];
 }
 
+/** Works out every contact anew from what is known of its identities. */
+async function contacts(config: Config): Promise<Finding> {
+  const found = await withStore(config, store => findDifferences(store, Date.now()));
+  if (!found.length) return finding('contacts', 'ok', 'every contact is what follows from its identities');
+  const said = found.map(({ contactId, message }) => `${contactId} ${message}`).join('\n      ');
+  const help = 'While a server runs, ask again: one may just have been written. Else please report it.';
+  return finding(
+    'contacts',
+    'fail',
+    `${found.length} differ from what follows from their identities. ${help}\n      ${said}`,
+  );
+}
+
 /** Exit code 1 when anything failed; warnings alone are 0. */
 export async function doctor(i: Invocation): Promise<number> {
-  const findings = await examine(configOf(i));
+  const config = configOf(i);
+  const findings = await examine(config);
+  if (i.switches.has('deep')) findings.push(await contacts(config));
   const ok = findings.every(f => f.status !== 'fail');
   if (i.switches.has('json')) i.io.out(jsonText({ ok, findings }));
   else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${plain(f.message)}`);

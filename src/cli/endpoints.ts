@@ -51,6 +51,7 @@ function describe(endpoint: Shown): string {
     ['last received', endpoint.lastReceivedAt],
     ['last rejected', endpoint.lastRejected && `${endpoint.lastRejected.at}: ${endpoint.lastRejected.cause}`],
     ['next step', endpoint.nextStep],
+    ...endpoint.notes.map((note): [string, string] => ['note', note]),
   ];
   return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${plain(value)}`] : [])).join('\n');
 }

@@ -7,7 +7,7 @@ import { PostgresStore, postgresCode, type Server, type Watch } from './postgres
 export interface Connection {
   /** For Bun.SQL. */
   url: string;
-  /** Connections of this instance, at least 2: one is kept to write. */
+  /** Connections of this instance, at least 3: two are kept to write. */
   pool: number;
   /** ms that one statement may take. */
   statementTimeout: number;
@@ -33,7 +33,7 @@ export function connectionOf(databaseUrl: string): Connection {
       throw invalid(`INLET_DATABASE_URL: ${name} must be a whole number from ${least} to ${most}.`);
     return Number(value);
   };
-  const pool = number('pool', 10, 2, 200);
+  const pool = number('pool', 10, 3, 200);
   const statementTimeout = number('statement_timeout', 30_000, 1, 600_000);
   const mode = url.searchParams.get('sslmode');
   if (mode !== null && !TLS_MODES.includes(mode))
@@ -62,7 +62,7 @@ export async function connect(databaseUrl: string): Promise<Server> {
   const settings = {
     application_name: 'inlet',
     statement_timeout: String(statementTimeout),
-    idle_in_transaction_session_timeout: '60000', // a process that hangs must not hold its locks
+    idle_in_transaction_session_timeout: '3000', // a process that stands still must not hold its locks
     lock_timeout: String(LOCK_MS),
   };
   const open = () =>
@@ -83,7 +83,8 @@ export async function connect(databaseUrl: string): Promise<Server> {
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
     const turns = !NO_TURNS.test(server.version);
-    return { sql, open, turns, ahead: turns && pool > 2, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
+    const lanes = pool > 5 ? 2 : 1;
+    return { sql, open, turns, lanes, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -117,7 +118,7 @@ function whyNot(code: string): string {
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
-/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one reads ahead for it. @throws AppError */
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one or two more write about people. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
   const server = await connect(databaseUrl);
   try {

@@ -1,5 +1,4 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomUUID } from 'node:crypto';
 import type { ReservedSQL, SQL } from 'bun';
 import { Inserts } from './inserts.ts';
 import { type Entry, ReadAhead, shapeOf, type Write } from './statements.ts';
@@ -16,11 +15,6 @@ type Rows = unknown[][];
  * transaction sees, and not getting the lock ends the transaction (PostgreSQL manual, LOCK).
  */
 const TURN = 'lock table inlet_migrations in share row exclusive mode';
-/** Each transaction leaves its own token as the last thing of its turn: whoever finds it there knows that nobody wrote since. */
-const LAST_TURN = 'select token from inlet_turn';
-const MY_TURN = 'update inlet_turn set token = $1';
-const OTHERS_MS = 1000; // after another instance had its turn, none is rehearsed early for this long
-
 /** Ends a rehearsal that wants what only a real run can give. */
 class Enough extends Error {}
 
@@ -37,10 +31,6 @@ interface Rehearsal {
 /** What one transaction holds while it is made and until its commit is answered. */
 class Transaction {
   failed: unknown = null;
-  readonly token = randomUUID();
-  /** It is this one's turn: what others wrote is committed, and what they write comes after its commit. */
-  begun = false;
-  readonly writes: { shape: Write; params: unknown[] }[] = [];
   readonly pending: Promise<unknown>[] = [];
   readonly ahead = new ReadAhead();
   readonly inserts: Inserts;
@@ -56,28 +46,20 @@ class Transaction {
  * writes count where nothing that was read has been written by an earlier one; else the function runs again. Inserts wait and go out
  * together, several rows in one statement. The next transaction may begin once the commit of this one is sent: the server answers in
  * order, so that it reads what this one left, kept or not.
- *
- * While the server still writes one transaction, the next one is rehearsed on a second connection. What that read counts where the
- * former transaction is found to be the last that anybody committed, and did not write it: as if it were read in the new one.
  */
 export class Lane {
   private connection: ReservedSQL | null = null;
-  private aside: ReservedSQL | null = null;
-  private opening: Promise<void> | null = null;
-  private early = false;
-  private othersUntil = 0;
   private now = new Transaction((text, params) => void this.later(text, params));
-  private before: Transaction | null = null;
   /** The connection may be gone, or still in a transaction. */
   private doubtful = false;
   private readonly tx: Tx;
   private readonly rehearsal: Tx;
-  private readonly together = new Together((text, params) => this.look(text, params));
+  private readonly together = new Together((text, params) => this.ask(text, params));
   private readonly rehearsing = new AsyncLocalStorage<Rehearsal>();
 
   constructor(
     private readonly pool: SQL,
-    private readonly server: { turns: boolean; ahead: boolean },
+    private readonly server: { turns: boolean },
   ) {
     this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
     this.rehearsal = over((text, params, rows) => this.note(numbered(text), encodeAll(params), rows));
@@ -95,18 +77,10 @@ export class Lane {
     let values: unknown[];
     try {
       this.later('begin isolation level serializable', []);
-      if (this.server.turns)
-        this.later(TURN, [])?.then(
-          () => {
-            now.begun = true;
-          },
-          () => {},
-        );
+      if (this.server.turns) this.later(TURN, []);
       values = await this.perform(fns);
       this.now.inserts.flush();
-      if (this.server.turns) this.later(MY_TURN, [now.token]);
       this.later('commit', []);
-      this.before = now;
     } catch (error) {
       const cause = now.failed ?? error;
       await Promise.allSettled(now.pending);
@@ -137,38 +111,8 @@ export class Lane {
     }
   }
 
-  private openAside(): void {
-    if (this.aside || this.opening || !this.server.ahead) return;
-    const done = (connection: ReservedSQL | null) => {
-      this.aside = connection;
-      this.opening = null;
-    };
-    this.opening = this.connect().then(done, () => done(null));
-  }
-
-  /** Early where nobody else is likely to have had a turn since the former transaction, which must have its own by now. */
-  private async rehearseAll(fns: Fn[]): Promise<Rehearsal[]> {
-    const { now, before } = this;
-    const all = () => Promise.all(fns.map(fn => this.rehearse(fn)));
-    this.openAside();
-    if (!this.aside || !before?.begun || performance.now() < this.othersUntil) return all();
-    const lastTurn = this.ask(LAST_TURN, []);
-    lastTurn.catch(() => {});
-    this.early = true;
-    const rehearsals = await all();
-    this.early = false;
-    const [last] = await lastTurn;
-    if (last?.[0] === before.token) {
-      for (const { shape, params } of before.writes) now.ahead.forget(shape, params);
-      return rehearsals;
-    }
-    now.ahead.clear(); // another instance had its turn in between, or the former transaction failed
-    this.othersUntil = performance.now() + OTHERS_MS;
-    return all();
-  }
-
   private async perform(fns: Fn[]): Promise<unknown[]> {
-    const rehearsals = fns.length > 1 ? await this.rehearseAll(fns) : [];
+    const rehearsals = fns.length > 1 ? await Promise.all(fns.map(fn => this.rehearse(fn))) : [];
     const values: unknown[] = [];
     for (const [i, fn] of fns.entries()) {
       const rehearsal = rehearsals[i];
@@ -198,7 +142,7 @@ export class Lane {
     if (!rehearsal || shape.table === null) return Promise.reject(new Enough());
     if (shape.kind === 'point' || shape.kind === 'read') {
       if (rehearsal.wrote.has(shape.table)) return Promise.reject(new Enough());
-      const read = () => (shape.kind === 'point' ? this.together.read(text, shape, params) : this.look(text, params));
+      const read = () => (shape.kind === 'point' ? this.together.read(text, shape, params) : this.ask(text, params));
       const entry = this.now.ahead.entry(text, shape, params, read);
       rehearsal.reads.push(entry);
       return entry.rows;
@@ -219,37 +163,19 @@ export class Lane {
       return shape.table === null ? read() : this.now.ahead.entry(text, shape, params, read).rows;
     }
     if (!rows) return this.write(text, shape, params);
-    this.forget(shape, params);
+    this.now.ahead.forget(shape, params);
     this.now.inserts.flush();
     return this.ask(text, params);
   }
 
   private write(text: string, shape: Write, params: unknown[]): Rows {
-    this.forget(shape, params);
+    this.now.ahead.forget(shape, params);
     if (shape.kind === 'insert') this.now.inserts.add(text, shape, params);
     else {
       this.now.inserts.flush();
       this.later(text, params);
     }
     return [];
-  }
-
-  private forget(shape: Write, params: unknown[]): void {
-    this.now.ahead.forget(shape, params);
-    this.now.writes.push({ shape, params });
-  }
-
-  /** A read of a rehearsal. */
-  private async look(text: string, params: unknown[]): Promise<Rows> {
-    const { aside } = this;
-    if (!this.early || !aside) return this.ask(text, params);
-    try {
-      return (await aside.unsafe(text, params).values()) as Rows;
-    } catch (error) {
-      if (this.aside === aside) this.aside = null;
-      letGo(aside);
-      throw error;
-    }
   }
 
   private async ask(text: string, params: unknown[]): Promise<Rows> {
@@ -291,10 +217,7 @@ export class Lane {
 
   drop(): void {
     letGo(this.connection);
-    letGo(this.aside);
     this.connection = null;
-    this.aside = null;
-    this.opening?.then(() => this.drop());
   }
 }
 

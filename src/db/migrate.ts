@@ -11,6 +11,7 @@ import outgoing from '../../migrations/0007_outgoing.sql' with { type: 'text' };
 import imports from '../../migrations/0008_imports.sql' with { type: 'text' };
 import runsStatus from '../../migrations/0009_runs_status.sql' with { type: 'text' };
 import people from '../../migrations/0010_people.sql' with { type: 'text' };
+import history from '../../migrations/0011_history.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -26,6 +27,7 @@ export const MIGRATIONS: string[] = [
   imports,
   runsStatus,
   people,
+  history,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
@@ -107,12 +109,6 @@ async function versionOrNew(sql: ReservedSQL): Promise<number> {
   return versionOf(sql);
 }
 
-/** One row, about the instances and not about data: see lane.ts. */
-async function makeTurn(sql: ReservedSQL): Promise<void> {
-  const [found] = await sql.unsafe(`select to_regclass('inlet_turn')::text as name`);
-  if (found.name === null) await sql.unsafe(`create table inlet_turn as select ''::text as token`);
-}
-
 /** Runs the migrations that are missing, in one transaction with their numbers, whose key lets only one instance through. */
 async function migrateAll(sql: ReservedSQL): Promise<void> {
   await sql.unsafe('begin isolation level serializable');
@@ -133,7 +129,7 @@ async function migrateAll(sql: ReservedSQL): Promise<void> {
           throw postgresCode(error) === EXISTS ? notOurs(error) : error;
         });
     }
-    await makeTurn(sql);
+    await sql.unsafe('drop table if exists inlet_turn'); // of releases before 0.2
     await sql.unsafe('commit');
   } catch (error) {
     await sql.unsafe('rollback').catch(() => {}); // the connection is gone: so is the transaction

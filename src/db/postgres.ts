@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
 import { Lane } from './lane.ts';
-import { type Store, StoreUnavailable, type Tx } from './store.ts';
+import { PeopleLane } from './peopleLane.ts';
+import { type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
 import { encodeAll, numbered, over } from './wire.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -28,8 +29,10 @@ export function postgresCode(error: unknown): string {
   return '';
 }
 
-/** Lost to a concurrent transaction: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
-export const LOST = /^(40001|40P01|CR000)$/;
+/** Lost to a concurrent transaction, to a wait for its locks, or ended for standing still: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
+export const LOST = /^(40001|40P01|CR000|25P03|55P03)$/;
+/** Also a key that somebody made a moment before, a wait for locks that was too long, and a transaction that the server ended for standing still. */
+const LOST_BY_PEOPLE = /^(40001|40P01|23505|55P03|25P03|53200)$/;
 /** The server can't be reached, is shutting down, is a standby, is full, or took too long. */
 const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55000|55P03|XX)/;
 /** Codes of Node and OpenSSL for connections that can't be made. */
@@ -57,8 +60,8 @@ export interface Server {
   open(): SQL;
   /** Whether instances write in turns (lane.ts). */
   turns: boolean;
-  /** Whether there are connections enough for one that reads for the next transaction. */
-  ahead: boolean;
+  /** Connections for writes about people. */
+  lanes: number;
   /** ms after which the server is taken for dead, whatever it was asked. */
   deadlineMs: number;
 }
@@ -75,6 +78,7 @@ export class PostgresStore implements Store {
   private readonly readTx: Tx;
   private pool: SQL;
   private lane: Lane;
+  private peopleLanes: PeopleLane[];
   private waiting: Waiting[] = [];
   private working: Promise<void> | null = null;
   private closed = false;
@@ -88,6 +92,36 @@ export class PostgresStore implements Store {
     this.pool = server.sql;
     this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
     this.lane = new Lane(server.sql, server);
+    this.peopleLanes = this.makeLanes();
+  }
+
+  get lanes(): number {
+    return this.server.lanes;
+  }
+
+  private makeLanes(): PeopleLane[] {
+    return Array.from({ length: this.server.lanes }, () => new PeopleLane(this.pool));
+  }
+
+  /** Lost to others or to a slow moment: nothing of it is kept and it may run again. */
+  async writePeople<T>(lane: number, fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T> {
+    if (this.closed) throw new StoreUnavailable('the database is closing');
+    const mine = this.peopleLanes[lane % this.server.lanes]!;
+    for (let tries = 0; ; tries++) {
+      try {
+        const value = await this.within(this.inside.run(true, () => mine.transact(fn, patient)));
+        this.report(null);
+        return value;
+      } catch (error) {
+        const failure = failureOf(error);
+        if (LOST_BY_PEOPLE.test(postgresCode(error)) && tries < MAX_TRIES) {
+          await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
+          continue;
+        }
+        if (failure instanceof StoreUnavailable) this.report(failure);
+        throw failure;
+      }
+    }
   }
 
   private async ask(text: string, params: unknown[]): Promise<unknown[][]> {
@@ -130,6 +164,7 @@ export class PostgresStore implements Store {
     this.closed = true;
     while (this.working) await this.working;
     this.lane.drop();
+    for (const lane of this.peopleLanes) lane.drop();
     await this.pool.close();
   }
 
@@ -198,6 +233,7 @@ export class PostgresStore implements Store {
       if (this.pool === pool && !this.closed) {
         this.pool = this.server.open();
         this.lane = new Lane(this.pool, this.server);
+        this.peopleLanes = this.makeLanes();
         pool.close({ timeout: 0 }).catch(() => {});
       }
       reject(new StoreUnavailable('the database server did not answer in time'));

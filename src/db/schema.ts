@@ -290,7 +290,7 @@ export const backfills = sqliteTable(
 
 /** Addresses that bounced or complained: no mail goes there, whether a contact has them or not. */
 export const suppressions = sqliteTable('suppressions', {
-  email: text('email').primaryKey(),
+  email: text('email').primaryKey(), // of an erased person `hash:…`, see audience/suppressions.ts
   reason: text('reason').$type<'bounced' | 'complaint' | 'manual'>().notNull(),
   createdAt: time('created_at').notNull(),
 });
@@ -593,9 +593,45 @@ export const tombstones = sqliteTable('tombstones', {
   erasedAt: time('erased_at').notNull(),
 });
 
-/** Erasures whose search for copies is under way; `needles` are what to look for. */
+/** What an erasure looks for (history/eraseSearch.ts). Before, it was an array of addresses. */
+export interface Needles {
+  /** Its contacts, former and merged ones too. */
+  contacts: string[];
+  /** Its identities, `stripe:cus_…`. */
+  identities: string[];
+  /** Addresses that are nobody else's. */
+  emails: string[];
+  /** Ids of it at providers. */
+  persons: string[];
+  /** User ids and payments: looked for only where nobody else is meant. */
+  weak: string[];
+  /** Identities of somebody else that claim one of the addresses without having it: their deliveries stay. */
+  spared: string[];
+}
+
+/** Erasures whose search for copies is under way. */
 export const erasures = sqliteTable('erasures', {
-  contactId: text('contact_id').primaryKey(),
-  needles: json<string[]>('needles').notNull(),
+  id: text('id').primaryKey(),
+  needles: json<Needles | string[]>('needles').notNull(),
   createdAt: time('created_at').notNull(),
 });
+
+/** What happened to contacts by the API, an import, a link or a back-fill: deliveries tell of the rest. */
+export const contactChanges = sqliteTable(
+  'contact_changes',
+  {
+    id: text('id').primaryKey(),
+    contactId: text('contact_id').notNull(),
+    kind: text('kind').notNull(),
+    detail: json<Record<string, unknown>>('detail').notNull(),
+    createdAt: time('created_at').notNull(),
+  },
+  t => [index('contact_changes_contact').on(t.contactId, t.id), index('contact_changes_created').on(t.createdAt)],
+);
+
+/** Who was behind a contact that was removed, so that its id goes on finding them. */
+export const formerContacts = sqliteTable(
+  'former_contacts',
+  { contactId: text('contact_id').notNull(), identityId: text('identity_id').notNull() },
+  t => [primaryKey({ columns: [t.contactId, t.identityId] }), index('former_contacts_identity').on(t.identityId)],
+);

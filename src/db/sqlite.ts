@@ -4,7 +4,7 @@ import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
-import { dialects, direct, type Store, StoreUnavailable, type Tx } from './store.ts';
+import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
 
 const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -159,6 +159,13 @@ export class SqliteStore implements Store {
       this.waiting.push({ fn, resolve: value => resolve(value as T), reject });
       this.pumping ??= this.pump();
     });
+  }
+
+  readonly lanes = 1;
+
+  /** One writer: whoever writes holds everything. */
+  writePeople<T>(_lane: number, fn: (tx: Tx, hold: Hold) => Promise<T>): Promise<T> {
+    return this.write(tx => fn(tx, async () => {}));
   }
 
   async version(): Promise<number> {

@@ -13,10 +13,28 @@ export interface Store {
   readonly kind: 'sqlite' | 'postgres';
   read<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
   write<T>(fn: (tx: Tx) => Promise<T>): Promise<T>;
+  /** How many writes about people may be under way at once, each in a lane of its own. */
+  readonly lanes: number;
+  /**
+   * `write` for a batch about people. `hold` must be given the keys of whatever is read, before it is read; `patient`: wait for them.
+   * @throws Held when somebody else holds one of them: nothing was kept, try again a moment later
+   */
+  writePeople<T>(lane: number, fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T>;
   /** Grows whenever another process committed to the same database: what is cached of it must be read again. */
   version(): Promise<number>;
   /** Finishes the writes that wait, then lets go of the database. */
   close(): Promise<void>;
+}
+
+/** Holds nodes of people until the commit, so that nobody else reads and writes them meanwhile. */
+export type Hold = (keys: string[]) => Promise<void>;
+
+/** Somebody else holds these keys. */
+export class Held extends Error {
+  constructor(readonly keys: string[]) {
+    super('somebody else is writing about these people');
+    this.name = 'Held';
+  }
 }
 
 /** The commit's outcome is unknown or the database can't take writes now: answer 503, promise nothing. */

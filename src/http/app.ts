@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Elysia } from 'elysia';
+import { PROPERTY_KEY } from '../audience/properties.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
@@ -30,6 +31,9 @@ const UNREADABLE =
   'Send the path as it is meant: no "." or ".." in it, no backslash, no "#", no encoded slash, no empty part.';
 const MAX_API_BODY = 1_048_576;
 const HOOK = /^\/webhooks\/([^/]*)$/;
+const HOOK_AND_SLASH = /^\/webhooks\/[^/]+\/$/;
+const NO_SLASH =
+  'The URL ends in a slash. Remove it at the provider: /webhooks/ep_… and nothing behind. Nothing of this request was stored.';
 const GUARDS = Object.entries({
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
@@ -105,6 +109,7 @@ export function createHttp(ctx: Context): Http {
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
     const link = UNSUBSCRIBE.exec(url.pathname);
     if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
+    if (HOOK_AND_SLASH.test(url.pathname)) return json(404, { success: false, message: NO_SLASH });
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     const instead = notOffered(url.pathname);
     if (!methods.length)
@@ -187,7 +192,8 @@ function mount(ctx: Context, routes: Route[]) {
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const NAME = /^[^\0]{1,500}$/u; // what is looked up by its name
-const isParam = ([name, value]: [string, string]) => (name === 'eventName' ? NAME : ID).test(value);
+const OTHER_PARAMS: Record<string, RegExp> = { eventName: NAME, propertyKey: PROPERTY_KEY };
+const isParam = ([name, value]: [string, string]) => (OTHER_PARAMS[name] ?? ID).test(value);
 
 /** Elysia never sees an error: its own answer would show the message. */
 async function answered(

@@ -9,7 +9,8 @@ import { type Applied, applyFact, identityOf } from './ingest.ts';
 import { type Claimed, finish } from './leases.ts';
 import type { Live } from './live.ts';
 import { originOf, scopedProvider, seenOf } from './origin.ts';
-import { keysOf, outcomeOf, type ReadyFact, whenDue } from './recordDelivery.ts';
+import { whenDue } from './pause.ts';
+import { keysOf, laneOf, outcomeOf, type ReadyFact } from './recordDelivery.ts';
 
 const MAX_FAILURES = 5;
 export const LONGEST_DELAY_MS = 600_000;
@@ -29,6 +30,7 @@ const heldKey = (id: string, attempts: number) => `${id} ${attempts}`;
 
 /** Applies claimed deliveries and ends their leases. A lease that another worker took over meanwhile is not ended: nothing happens then. */
 export const applying: WriteKind<Applying, ApplyContext> = {
+  lane: ({ ready }) => laneOf(ready),
   async load(tx, writes) {
     const ids = writes.map(({ row }) => row.id);
     const lock = isPostgres(tx) ? ' for update' : '';

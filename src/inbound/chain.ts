@@ -1,4 +1,5 @@
 import { and, asc, eq, gte, inArray } from 'drizzle-orm';
+import { idsOfContact } from '../audience/merges.ts';
 import { type Effect, events, mails, runs, webhookCalls } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
@@ -12,13 +13,13 @@ export async function chainOf(
   tx: Tx,
   delivery: { id: string; contactId: string | null; receivedAt: number; effects: Effect[] },
 ) {
-  const contactId = delivery.contactId ?? '';
+  const contactIds = delivery.contactId === null ? [''] : await idsOfContact(tx, delivery.contactId);
   const fired = await tx
     .select()
     .from(events)
     .where(
       and(
-        eq(events.contactId, contactId),
+        inArray(events.contactId, contactIds),
         gte(events.id, idAt('evt', delivery.receivedAt)),
         eq(events.deliveryId, delivery.id),
       ),
@@ -30,7 +31,7 @@ export async function chainOf(
     .from(runs)
     .where(
       and(
-        eq(runs.contactId, contactId),
+        inArray(runs.contactId, contactIds),
         gte(runs.id, idAt('run', delivery.receivedAt)),
         eq(runs.deliveryId, delivery.id),
       ),
@@ -47,7 +48,7 @@ export async function chainOf(
       at: mails.createdAt,
     })
     .from(mails)
-    .where(and(eq(mails.contactId, contactId), gte(mails.id, idAt('mail', delivery.receivedAt)), ofRuns))
+    .where(and(inArray(mails.contactId, contactIds), gte(mails.id, idAt('mail', delivery.receivedAt)), ofRuns))
     .orderBy(asc(mails.id))
     .limit(MOST);
   const callIds = delivery.effects.flatMap(({ callId }) => (typeof callId === 'string' ? [callId] : [])).slice(0, MOST);

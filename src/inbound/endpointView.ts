@@ -4,10 +4,12 @@ import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
 import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpoints.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
+import { judgeSignUps, type SignUps } from './unproven.ts';
 
 export type State = 'needsSecret' | 'waitingForFirst' | 'live' | 'failing' | 'paused';
 
 const FAILING_AFTER = 3;
+const WINDOW = 500; // deliveries that are looked through for sign-ups
 
 function stateOf(row: EndpointRow, own: SecretRow[], refusedLately: boolean, now: number): State {
   if (row.paused) return 'paused';
@@ -16,7 +18,7 @@ function stateOf(row: EndpointRow, own: SecretRow[], refusedLately: boolean, now
   return row.lastReceivedAt === null ? 'waitingForFirst' : 'live';
 }
 
-function nextStep(row: EndpointRow, provider: Provider, state: State, url: string): string | null {
+function nextStep(row: EndpointRow, provider: Provider, state: State, url: string, signUps: SignUps): string | null {
   const header = row.settings.headerName ?? 'x-inlet-secret';
   switch (state) {
     case 'needsSecret':
@@ -30,7 +32,7 @@ function nextStep(row: EndpointRow, provider: Provider, state: State, url: strin
     case 'paused':
       return 'Deliveries are stored and wait. Resume with PATCH {"paused":false} to apply them.';
     case 'live':
-      return null;
+      return signUps.help;
   }
 }
 
@@ -46,6 +48,7 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
     .orderBy(desc(secrets.createdAt), desc(secrets.id));
   const url = `${deps.publicUrl}/webhooks/${row.id}`;
   const state = stateOf(row, own, await refusedLately(tx, row), deps.now);
+  const signUps = await judgeSignUps(tx, row, WINDOW);
   const events: Record<string, EventSettings> = resolveEvents(provider, row.events);
   return {
     id: row.id,
@@ -65,7 +68,8 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
     state,
     lastReceivedAt: iso(row.lastReceivedAt),
     lastRejected: row.lastRejectedAt === null ? null : { at: iso(row.lastRejectedAt), cause: row.lastRejectedCause },
-    nextStep: nextStep(row, provider, state, url),
+    nextStep: nextStep(row, provider, state, url, signUps),
+    notes: signUps.note === null ? [] : [signUps.note],
     createdAt: iso(row.createdAt),
     updatedAt: iso(row.updatedAt),
   };

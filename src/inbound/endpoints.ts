@@ -9,7 +9,7 @@ import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
-import { holdQueued, releaseHeld } from './recordDelivery.ts';
+import { holdQueued, releaseHeld } from './pause.ts';
 import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
@@ -25,15 +25,16 @@ export interface Deps {
 /** Settings of some event types; null restores a key's default. */
 export type EventPatch = Record<string, Record<string, unknown> | null>;
 
-const MIN_SECRET = 24;
+const MAX_SECRET = 500;
 
-/** A pasted signing secret, outer white space trimmed. @throws AppError invalid, without repeating it */
-export function cleanSecret(pasted: string): string {
+/** A pasted signing secret, outer white space trimmed. @throws AppError invalid: says which kind is wanted, without repeating it */
+export function cleanSecret(provider: Provider, pasted: string): string {
   const secret = pasted.trim();
   if (/\s/.test(secret)) throw invalid('secret: has white space inside. Copy it again, whole and alone.');
-  if (secret.length < MIN_SECRET)
-    throw invalid(`secret: is shorter than ${MIN_SECRET} characters. Copy the whole signing secret, prefix included.`);
-  if (secret.length > 500) throw invalid('secret: is longer than 500 characters. Copy only the signing secret.');
+  if (secret.length > MAX_SECRET)
+    throw invalid(`secret: is longer than ${MAX_SECRET} characters. Copy only the signing secret.`);
+  const problem = provider.secretProblem(secret);
+  if (problem !== null) throw invalid(`secret: ${problem}`);
   return secret;
 }
 
@@ -138,7 +139,7 @@ export async function createEndpoint(
     name: plainName(input.name ?? '') || provider.name,
     paused: false,
     settings,
-    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, settings)) : null,
+    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, provider, settings)) : null,
     events: await patchEvents(tx, provider, {}, input.events ?? {}),
     createdAt: deps.now,
     updatedAt: deps.now,
@@ -172,8 +173,8 @@ export interface EndpointPatch {
 }
 
 /** A key is for one place: whoever changes where it would be sent must bring it along. */
-const movesApi = (was: Record<string, unknown>, is: Record<string, unknown>) =>
-  was.apiBase !== is.apiBase || was.projectUrl !== is.projectUrl;
+const movesApi = (provider: Provider, was: Record<string, unknown>, is: Record<string, unknown>) =>
+  provider.movesWith.some(key => was[key] !== is[key]);
 
 /** Changes the named parts. Settings: named keys only, null restores the default. Resuming makes what waited due. */
 export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: EndpointPatch): Promise<EndpointRow> {
@@ -185,8 +186,8 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
     const merged = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
     const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));
     set.settings = settings;
-    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, settings));
-    else if (patch.settings.apiKey === null || movesApi(row.settings, settings)) set.sealedApiKey = null;
+    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, provider, settings));
+    else if (patch.settings.apiKey === null || movesApi(provider, row.settings, settings)) set.sealedApiKey = null;
   }
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
   if (patch.paused !== undefined) set.paused = patch.paused;
@@ -211,8 +212,8 @@ export async function addSecret(
   pasted: string,
   expireOthersInHours: number | null,
 ): Promise<SecretRow> {
-  await getEndpoint(tx, endpointId);
-  const secret = cleanSecret(pasted);
+  const { provider } = await getEndpoint(tx, endpointId);
+  const secret = cleanSecret(providerOf(provider), pasted);
   if (expireOthersInHours !== null) {
     const ends = deps.now + expireOthersInHours * 3_600_000;
     const later = or(isNull(secrets.expiresAt), gt(secrets.expiresAt, ends));

@@ -125,8 +125,10 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   if (!isNobody(target))
     people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
-  // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses.
-  const values = before ? (fact.deletion ? tiesOf(before) : activeTiesOf(before)) : [];
+  // Whom a deletion makes forgotten no longer stands in the way of others at its former addresses; what comes late may tell who was
+  // there when somebody else was deleted.
+  const isLate = before !== undefined && k < (before.registers.facts.at(-1)?.k ?? '');
+  const values = before ? (fact.deletion || isLate ? tiesOf(before) : activeTiesOf(before)) : [];
   const reconciled = reconcile(people, target, now, [], values);
   effects.push(...reconciled.effects);
   if (reconciled.withheld)

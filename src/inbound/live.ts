@@ -78,7 +78,9 @@ export class LiveEndpoints {
         .from(secrets)
         .where(eq(secrets.endpointId, id))
         .orderBy(desc(secrets.createdAt), desc(secrets.id));
-      const apiKey = row.sealedApiKey ? { apiKey: this.open(row.sealedApiKey, apiKeyContext(id, row.settings)) } : {};
+      const apiKey = row.sealedApiKey
+        ? { apiKey: this.open(row.sealedApiKey, apiKeyContext(id, provider, row.settings)) }
+        : {};
       return {
         id,
         provider,

@@ -1,5 +1,5 @@
 import type { Effect, Scalar } from '../db/schema.ts';
-import { pick } from '../providers/pick.ts';
+import { isCut, MAX_TEXT, pick } from '../providers/pick.ts';
 import type { Fact } from '../providers/provider.ts';
 import { isIgnored } from './decide.ts';
 import type { Origin } from './ingest.ts';
@@ -37,6 +37,11 @@ export function originOf(live: Live, row: Source, body: unknown, fact: Fact): Or
     : [];
   const mapped = watching ? mappedOf(body, fact, paths) : null;
   const before = provider.previous(body);
+  const contactProperties = pickAll(body, settings.contactProperties);
+  const eventProperties = pickAll(body, settings.eventProperties);
+  const notes = notesOf(live, settings.contactProperties, settings.eventProperties);
+  if (!fact.deletion) notes.push(...cutNotes(body, contactProperties, settings.contactProperties));
+  if (settings.triggerEvent !== null) notes.push(...cutNotes(body, eventProperties, settings.eventProperties));
   return {
     provider: scopedProvider(live),
     endpointId: live.id,
@@ -48,12 +53,12 @@ export function originOf(live: Live, row: Source, body: unknown, fact: Fact): Or
     receivedAt: row.receivedAt,
     replays: row.replays,
     settings,
-    contactProperties: pickAll(body, settings.contactProperties),
+    contactProperties,
     formerProperties: before === null ? {} : formerOf(before, settings.contactProperties),
-    eventProperties: pickAll(body, settings.eventProperties),
+    eventProperties,
     mapped,
     silent: silenceOf(live, row, before, paths, mapped, settings.syncNames),
-    notes: notesOf(live, settings.contactProperties, settings.eventProperties),
+    notes,
   };
 }
 
@@ -85,6 +90,15 @@ function notesOf({ provider }: Live, ...mappings: Record<string, string>[]): Eff
           reason: 'the name of this key says that it holds a secret; it is never stored',
         });
   return notes;
+}
+
+/** A text that is kept in part says so. */
+function cutNotes(body: unknown, picked: Record<string, Scalar>, paths: Record<string, string>): Effect[] {
+  return Object.entries(picked).flatMap(([property, value]) => {
+    const path = paths[property] ?? '';
+    if (typeof value !== 'string' || value.length < MAX_TEXT || !isCut(body, path)) return [];
+    return [{ kind: 'property.cut', property, path, reason: `only its first ${MAX_TEXT} characters are kept` }];
+  });
 }
 
 /** What we map of a person, path values included: an update that leaves all of it alone is silent. */

@@ -1,6 +1,8 @@
 import { eq, isNotNull } from 'drizzle-orm';
 import { endpoints, meta, secrets } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
+import { providerById } from '../providers/index.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 
 const MARKER = 'sealContexts';
@@ -10,8 +12,11 @@ const EDITION = '2';
 export const secretContext = (secretId: string, endpointId: string): string => `${secretId} ${endpointId}`;
 
 /** An API key opens only beside the address it may be sent to. */
-export const apiKeyContext = (endpointId: string, settings: Record<string, unknown>): string =>
-  `${endpointId} ${settings.apiBase ?? settings.projectUrl ?? ''}`;
+export const apiKeyContext = (
+  endpointId: string,
+  { movesWith }: Pick<Provider, 'movesWith'>,
+  settings: Record<string, unknown>,
+): string => `${endpointId} ${movesWith.map(key => settings[key] ?? '').join(' ')}`;
 
 /** Seals again, once, what an older version sealed with the id of its row alone. Afterwards only the contexts above open. */
 export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
@@ -22,7 +27,9 @@ export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
     if (again !== null) await tx.update(secrets).set({ sealed: again }).where(eq(secrets.id, id));
   }
   for (const row of await tx.select().from(endpoints).where(isNotNull(endpoints.sealedApiKey))) {
-    const again = reseal(sealer, row.sealedApiKey ?? '', row.id, apiKeyContext(row.id, row.settings));
+    const provider = providerById(row.provider);
+    if (!provider) continue;
+    const again = reseal(sealer, row.sealedApiKey ?? '', row.id, apiKeyContext(row.id, provider, row.settings));
     if (again !== null) await tx.update(endpoints).set({ sealedApiKey: again }).where(eq(endpoints.id, row.id));
   }
   await tx.insert(meta).values({ key: MARKER, value: EDITION }).onConflictDoNothing();

@@ -1,9 +1,13 @@
 import { importStep } from '../audience/import/step.ts';
+import { MERGE_JOB } from '../audience/merges.ts';
 import { RELEASE_JOB, releaseStep } from '../audience/releases.ts';
+import { RETYPE_JOB, retypeStep } from '../audience/retype.ts';
 import type { Context } from '../context.ts';
 import type { Tx } from '../db/store.ts';
+import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
+import { mergeStep } from '../history/merge.ts';
+import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
-import { eraseStep } from '../inbound/erase.ts';
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
@@ -14,7 +18,10 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
-  'contacts.erase': async (_, payload) => tx => eraseStep(tx, payload),
+  [ERASE_JOB]: eraseStep,
+  [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
+  [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),
+  [RETYPE_JOB]: retypeStep,
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
   'workflows.release': async (_, payload) => tx => releaseSome(tx, payload as { workflowId: string }),
 };

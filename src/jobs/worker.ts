@@ -1,9 +1,9 @@
 import { failImport, JOB as IMPORT, pruneImports } from '../audience/import/imports.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
+import { retain } from '../history/retention.ts';
 import { applyDelivery, backoffMs, LONGEST_DELAY_MS } from '../inbound/applyDelivery.ts';
 import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
-import { retain } from '../inbound/retention.ts';
 import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { retainRuns } from '../workflows/retention.ts';

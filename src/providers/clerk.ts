@@ -92,6 +92,11 @@ function primaryAddress(data: unknown): Address {
   return { email: found, verified: found !== null && isVerified(chosen) };
 }
 
+function lacksProof(body: unknown): boolean | null {
+  const { email: shown, verified } = primaryAddress(own(body, 'data'));
+  return shown === null ? null : !verified;
+}
+
 /** Clerk's own names, filled up from the accounts somebody signed in with. */
 function namesOf(data: unknown) {
   const external = own(data, 'external_accounts');
@@ -221,6 +226,13 @@ export const clerk = {
   withholds: (path: string) => leadsToWithheld(path, withheld),
   read,
   previous: () => null,
+  unproven: {
+    isTaken: ({ verifiedOnly }: Settings) => !verifiedOnly,
+    lacksProof,
+    follows:
+      "They take over nobody's contact and rank below payers until it is proven; settings.verifiedOnly ignores them until then.",
+    help: 'Switch on "Verify at sign-up" for email addresses in Clerk (Configure → User & authentication → Email).',
+  },
   backfill,
   sample,
   sign: (body: string, secret: string, _settings: Settings, now: number) => {

@@ -32,6 +32,9 @@ export const allProviders: Provider[] = [
   registered(polar),
 ];
 
+/** Where providers' APIs are; `*.` stands for one label. */
+export const providerHosts: string[] = allProviders.flatMap(provider => provider.apiHosts);
+
 const byId = new Map(allProviders.map(provider => [provider.id, provider]));
 
 export const providerById = (id: string): Provider | null => byId.get(id) ?? null;

@@ -2,7 +2,8 @@ import { domainToASCII } from 'node:url';
 
 type Scalar = string | number | boolean;
 
-const MAX_TEXT = 500;
+/** Characters of a picked text; the rest is cut off. */
+export const MAX_TEXT = 500;
 const MAX_MS = 8_640_000_000_000_000;
 
 /** The own property of an object or array; never one of its prototype. */
@@ -27,6 +28,12 @@ export function pick(value: unknown, path: string): Scalar | undefined {
   if (typeof found === 'string') return clean(found).slice(0, MAX_TEXT).toWellFormed();
   if (typeof found === 'boolean') return found;
   return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
+}
+
+/** Whether `pick` leaves out the end of the text at a path. */
+export function isCut(value: unknown, path: string): boolean {
+  const found = at(value, path);
+  return typeof found === 'string' && clean(found).length > MAX_TEXT;
 }
 
 /** Well-formed and without NUL, so that memory and disk agree on it. */

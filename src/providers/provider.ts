@@ -134,6 +134,18 @@ export interface Backfill<S = unknown> {
   page(ask: { key: string; settings: S; cursor: string | null; fetch: Fetch }): Promise<ListPage>;
 }
 
+/** Sign-ups whose address nobody proved to be theirs. */
+export interface Unproven<S = unknown> {
+  /** Whether an endpoint with these settings lets them in. */
+  isTaken(settings: S): boolean;
+  /** Whether a redacted body shows an address that counts without proof; false: a proven one, null: neither yet. */
+  lacksProof(body: unknown): boolean | null;
+  /** What follows for those who are let in, and the setting that leaves them out. */
+  follows: string;
+  /** What to do where all of them come so. */
+  help: string;
+}
+
 /** One provider, in one file: pure translation from bytes and headers to Facts. No database, no clock, no environment. */
 export interface Provider<S = unknown> {
   id: string;
@@ -155,7 +167,7 @@ export interface Provider<S = unknown> {
   /** Headers that are safe and useful in the log, lower case. Never one that carries a secret. */
   logHeaders: string[];
   /** What is wrong with a pasted signing secret and which kind is wanted, to follow "secret: "; null: nothing. Never repeats the secret. */
-  secretProblem?(secret: string): string | null;
+  secretProblem(secret: string): string | null;
   /** Header names that show that a request was signed by this provider's scheme (to name the right provider in a refusal). */
   signatureHeaders: string[];
   /**
@@ -180,6 +192,8 @@ export interface Provider<S = unknown> {
   lookup?(body: unknown, fact: Fact, settings: S, fetch: Fetch): Promise<Fact | null>;
   /** What lets `lookup` ask at once, for the message of a delivery that waits for its person. */
   lookupHint?: string;
+  /** Of providers of users: those who did not prove their address. */
+  unproven?: Unproven<S>;
   /** Reads everybody there is already. */
   backfill?: Backfill<S>;
   /** A real-shaped body of this type for `send-test`, with this address, a fresh id and `now` in ms. */

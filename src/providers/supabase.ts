@@ -15,7 +15,7 @@ import {
 import { problemOfSecret } from './secrets.ts';
 import { parseBody, sameText, usable } from './signatures.ts';
 import { backfill } from './supabaseApi.ts';
-import { redactRow, shownBy, withholds } from './supabaseRow.ts';
+import { lacksProof, redactRow, shownBy, withholds } from './supabaseRow.ts';
 
 const HEADER = 'x-inlet-secret';
 const TAKEN =
@@ -203,6 +203,13 @@ export const supabase = {
   read,
   previous,
   dedupe,
+  unproven: {
+    isTaken: ({ confirmedOnly, trustAutoConfirmed }: Settings) => !confirmedOnly && !trustAutoConfirmed,
+    lacksProof: (body: unknown) => lacksProof(own(body, 'record')),
+    follows:
+      "They take over nobody's contact and rank below payers until it is proven; settings.confirmedOnly ignores them until then.",
+    help: 'Switch on "Confirm email" in Supabase (Authentication → Sign In / Providers), or set settings.trustAutoConfirmed if strangers can\'t sign up.',
+  },
   backfill,
   sample,
   sign: (_body: string, secret: string, set: Settings) => ({ [set.headerName]: secret }),

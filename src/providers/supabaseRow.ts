@@ -59,6 +59,12 @@ function confirmedItself(row: unknown): boolean {
   return confirmed === null || created === null || Math.abs(confirmed - created) <= AUTO_CONFIRM_MS;
 }
 
+/** Whether the address counts as confirmed although nobody was asked; null: none, or not confirmed yet. */
+export function lacksProof(row: unknown): boolean | null {
+  if (email(own(row, 'email')) === null || text(own(row, 'email_confirmed_at')) === null) return null;
+  return confirmedItself(row);
+}
+
 export interface Shown {
   email: string | null;
   proven: boolean;

@@ -226,7 +226,7 @@ const ALLOWED: Record<string, string[]> = {
   '/deliveries': ['GET'],
   '/deliveries/{delivery}': ['GET'],
   '/deliveries/{delivery}/replay': ['POST'],
-  '/contacts': ['GET'],
+  '/contacts': ['DELETE', 'GET'],
   '/contacts/{contact}': ['DELETE', 'GET'],
   '/contacts/export': ['GET'],
   '/contacts/import': ['POST'],

@@ -84,6 +84,29 @@ test('secrets are checked and never repeated', async () => {
   expect(answer.status).toBe(200);
 });
 
+test('a secret of another kind is refused with the one that is wanted, wherever it comes in', async () => {
+  for (const [provider, secret, wanted] of [
+    ['stripe', 'sk_live_0123456789abcdefghijklmn', 'signing secret (whsec_…)'],
+    ['stripe', 'STRIPE_SECRET=whsec_0123456789abcdef', 'Leave out the name'],
+    ['clerk', 'whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA', 'Signing Secret (whsec_…)'],
+    ['polar', 'polar_oat_0123456789abcdefghijkl', 'Copy Secret'],
+    ['supabase', 'sb_secret_0123456789abcdefghijkl', 'as in the header of the hook'],
+  ] as const) {
+    const made = await app.api('POST', '/endpoints', { provider });
+    const answers = [
+      await app.api('POST', '/endpoints', { provider, secret }),
+      await app.api('POST', `/endpoints/${made.body.id}/secrets`, { secret }),
+    ];
+    for (const { status, body } of answers) {
+      expect({ provider, status }).toEqual({ provider, status: 400 });
+      expect(body.message).toStartWith('secret: ');
+      expect(body.message).toContain(wanted);
+      expect(JSON.stringify(body)).not.toContain(secret.slice(0, 14));
+    }
+    await app.api('DELETE', `/endpoints/${made.body.id}`);
+  }
+});
+
 test('pages walk through everything once, and refuse what is not theirs', async () => {
   const id = await app.endpoint('stripe');
   for (let i = 0; i < 45; i++) await app.post(id, 'stripe', stripeEvent('customer.created'));

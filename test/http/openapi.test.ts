@@ -182,7 +182,8 @@ test('every example runs unedited, and every answer is as its schema says', asyn
       real = real.replace('{secretId}', endpoint.secrets.at(-1).id);
     }
     if (/\/(find|suppression)$/.test(path)) real += '?email=doc@x.co';
-    real = real.replace('{eventName}', 'doc');
+    if (method === 'delete' && path === '/api/v1/contacts') real += '?email=doc@x.co&erase=true';
+    real = real.replace('{eventName}', 'doc').replace('{propertyKey}', 'companySize');
     const resource = /\/api\/v1\/([\w-]+)/.exec(path)?.[1] ?? '';
     real = real.replace('{id}', ids[resource] ?? '').replace('{nodeId}', 'trigger');
     const body = operation.requestBody?.content['application/json']?.example as Record<string, unknown> | undefined;

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { eq } from 'drizzle-orm';
 import { isSuppressed, suppress } from '../../src/audience/suppressions.ts';
 import { events, idempotencyKeys } from '../../src/db/schema.ts';
-import { retain } from '../../src/inbound/retention.ts';
+import { retain } from '../../src/history/retention.ts';
 import { type Answer, API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 const LONG = 'x'.repeat(501);

@@ -12,12 +12,6 @@ const SOURCES: Record<string, string> = {
 
 type NameField = 'firstName' | 'lastName';
 
-/** A list that a fact put its person on. */
-export interface Join {
-  entry: Entry;
-  list: string;
-}
-
 export function isUser(person: Person): boolean {
   return person.kind === 'user' && !person.demoted;
 }
@@ -25,7 +19,7 @@ export function isUser(person: Person): boolean {
 /** API and proven user, payer, unproven user, address-only. */
 function classOf(person: Person): number {
   if (person.demoted || person.kind === 'guest') return 0;
-  if (person.kind === 'api') return 3;
+  if (person.kind === 'api' || person.kind === 'note') return 3;
   if (person.kind === 'payer') return 2;
   return person.current?.proof ? 3 : 1;
 }
@@ -81,7 +75,7 @@ function chooseName(group: Group, acts: WriteAct[], field: NameField): string | 
     .map(act => ({ rank: 3, authority: 1, key: act.key, value: act.step[field]! }));
   const payers = group.people.filter(p => classOf(p) === 2).toSorted(compareSince);
   const spokesman = payers.find(p => listNameClaims(p, field).length > 0);
-  const isSamePerson = (p: Person) => p === spokesman || p.userIds.some(id => spokesman?.userIds.includes(id));
+  const isSamePerson = (p: Person) => p === spokesman || (p.unit !== null && p.unit === spokesman?.unit);
   const speakers = group.people.filter(p => classOf(p) !== 2 || isSamePerson(p));
   const claims = [...said, ...speakers.flatMap(p => listNameClaims(p, field))];
   return claims.toSorted(compareNames)[0]?.value ?? null;
@@ -111,42 +105,38 @@ function chooseProperties(group: Group, acts: WriteAct[]): Record<string, Scalar
   return Object.fromEntries(kept);
 }
 
-function findEarliest(group: Group, matches: (e: Entry) => boolean): Entry | null {
+function findEarliest(group: Group, matches: (e: Entry) => boolean): { entry: Entry; key: Key } | null {
   const found = group.people.flatMap(person =>
     person.entries.filter(matches).map(entry => ({ entry, key: countKey(person, entry.key) })),
   );
   found.sort((a, b) => compareKeys(a.key, b.key) || compareKeys(a.entry.key, b.entry.key));
-  return found[0]?.entry ?? null;
+  return found[0] ?? null;
 }
 
-/** What the API set stays; else of the earliest fact that carried an address. */
+/** What the API set stays; else of the earliest fact that carried an address, or made the contact. */
 function chooseSource(group: Group, acts: WriteAct[]): string {
-  const said = acts.map(sourceOf).findLast(source => source !== null);
-  if (said !== undefined) return said!;
+  const said = acts.findLast(act => act.step.source !== undefined);
+  if (said) return said.step.source!;
+  const made = acts.find(act => act.made);
   const first = findEarliest(group, e => e.step.fact.email !== null);
-  return first ? SOURCES[first.step.endpoint.provider]! : '';
-}
-
-function sourceOf(act: WriteAct): string | null {
-  if (act.step.source !== undefined) return act.step.source;
-  if (!act.made) return null;
-  return act.step.how === 'import' ? 'CSV import' : 'API';
+  if (made && (!first || compareKeys(made.key, first.key) < 0)) return made.step.how === 'import' ? 'CSV import' : 'API';
+  return first ? SOURCES[first.entry.step.endpoint.provider]! : '';
 }
 
 function chooseUserGroup(group: Group, acts: WriteAct[]): string {
   const said = acts.findLast(act => act.step.userGroup !== undefined);
   if (said) return said.step.userGroup!;
-  return findEarliest(group, e => Boolean(e.step.settings.userGroup))?.step.settings.userGroup ?? '';
+  return findEarliest(group, e => Boolean(e.step.settings.userGroup))?.entry.step.settings.userGroup ?? '';
 }
 
 /** Set by the API, else the earliest auth id, else Polar's external id; of who is gone only when nobody is left. */
-function chooseUserId(group: Group, acts: WriteAct[]): string | null {
-  const said = acts.findLast(act => act.setsUserId !== null);
+export function chooseUserId(group: Group): string | null {
+  const said = listActs(group).findLast(act => act.setsUserId !== null);
   if (said) return said.setsUserId;
   const known = group.people.filter(p => !p.demoted).toSorted(compareSince);
   const users = known.filter(isUser);
   const gone = users.filter(p => !isAlive(p)).flatMap(p => p.userIds);
-  const isLeft = known.some(p => p.kind !== 'guest' && isAlive(p));
+  const isLeft = known.some(p => p.kind !== 'guest' && p.kind !== 'note' && isAlive(p));
   const living = users.filter(isAlive).flatMap(p => p.userIds);
   const external = known
     .filter(p => p.kind === 'payer' && (isAlive(p) || !isLeft))
@@ -154,30 +144,42 @@ function chooseUserId(group: Group, acts: WriteAct[]): string | null {
   return living[0] ?? (isLeft ? undefined : gone[0]) ?? external[0] ?? null;
 }
 
-/** The API's word on a list is the last one; webhooks only join. */
-function chooseLists(group: Group, acts: WriteAct[], joins: Join[]): string[] {
-  const entries = new Set(group.people.flatMap(p => p.entries));
-  const lists = new Map(joins.filter(j => entries.has(j.entry)).map(j => [j.list, true]));
-  for (const act of acts) for (const [list, isOn] of Object.entries(act.step.lists ?? {})) lists.set(list, isOn);
+type MaySend = (instant: number, joiner: Person) => boolean;
+
+/** The API's word on a list is the last one; webhooks only join. Nothing is added while unsubscribed. */
+function chooseLists(group: Group, maySend: MaySend): string[] {
+  const lists = new Map<string, boolean>();
+  for (const person of group.people)
+    for (const entry of person.entries)
+      for (const list of entry.lists)
+        if (!lists.has(list) && maySend(countKey(person, entry.key).instant, person)) lists.set(list, true);
+  for (const act of listActs(group))
+    for (const [list, isOn] of Object.entries(act.step.lists ?? {}))
+      if (!isOn || maySend(act.key.instant, group.people.find(p => p.acts.includes(act))!)) lists.set(list, isOn);
   return [...lists].flatMap(([list, isOn]) => (isOn ? [list] : [])).toSorted();
 }
 
-/** The contact of a group that shows an address; `acts` are the API's writes to it, oldest first. */
+/** The API's writes to a group, oldest first. */
+export function listActs(group: Group): WriteAct[] {
+  return group.people.flatMap(p => (p.isAsleep ? [] : p.acts)).toSorted((a, b) => compareKeys(a.key, b.key));
+}
+
+/** The contact of a group that shows an address. `maySend`: by what its address and people said of mail, at a time. */
 export function showContact(
   group: Group & { email: string },
-  acts: WriteAct[],
-  joins: Join[],
   subscribed: boolean,
+  maySend: MaySend,
 ): ModelContact {
+  const acts = listActs(group);
   return {
     email: group.email,
-    userId: chooseUserId(group, acts),
+    userId: chooseUserId(group),
     firstName: chooseName(group, acts, 'firstName'),
     lastName: chooseName(group, acts, 'lastName'),
     source: chooseSource(group, acts),
     userGroup: chooseUserGroup(group, acts),
     subscribed,
     properties: chooseProperties(group, acts),
-    lists: chooseLists(group, acts, joins),
+    lists: chooseLists(group, maySend),
   };
 }

@@ -1,8 +1,17 @@
-import { applyApiWrite, applyConsent, applyDeletion, findByEmail } from '../../src/audience/apiWrite.ts';
+import {
+  applyApiWrite,
+  applyConsent,
+  applyDeletion,
+  findByEmail,
+  keepersOf,
+  keyAfter,
+} from '../../src/audience/apiWrite.ts';
 import type { PropertyType } from '../../src/audience/coerce.ts';
-import { People } from '../../src/audience/people.ts';
-import { AppError } from '../../src/errors.ts';
-import { applyFact, type Origin } from '../../src/inbound/ingest.ts';
+import { emailTie, People, tiesOf } from '../../src/audience/people.ts';
+import { groupsOf, reconcile } from '../../src/audience/reconcile.ts';
+import { addressOf, type View } from '../../src/audience/views.ts';
+import { AppError, notFound } from '../../src/errors.ts';
+import { applyFact, identityOf, type Origin } from '../../src/inbound/ingest.ts';
 import { email as normalEmail } from '../../src/providers/pick.ts';
 import type { Answer, Audience, FactStep, ModelContact, Step } from './steps.ts';
 
@@ -13,6 +22,10 @@ const NAME = { stripe: 'Stripe', polar: 'Polar', clerk: 'Clerk', supabase: 'Supa
 export class Core implements Audience {
   readonly people: People;
   private writes = 0;
+  /** Which events an identity comes of, those of who was erased, and who was dead by then. */
+  private readonly events = new Map<string, Set<string>>();
+  private readonly erased = new Set<string>();
+  private readonly dead = new Set<string>();
 
   constructor(types: Record<string, PropertyType> = {}) {
     this.people = new People({ hasList: () => true, typeOf: key => types[key], propertyCount: 0 });
@@ -33,7 +46,7 @@ export class Core implements Audience {
   private apply(step: Step): void {
     const { people } = this;
     const key = `w${String(++this.writes).padStart(9, '0')}`;
-    if (step.kind === 'fact') applyFact(people, factOf(step), originOf(step), step.arrivedAt);
+    if (step.kind === 'fact') this.applyFact(step);
     else if (step.kind === 'link')
       applyConsent(people, normalEmail(step.email) ?? '', step.subscribed, 'link', step.arrivedAt);
     else if (step.kind === 'delete') {
@@ -59,12 +72,53 @@ export class Core implements Audience {
     }
   }
 
-  private erase(email: string, _at: number): void {
-    const found = findByEmail(this.people, email);
-    if (!found) return;
-    for (const identity of [...this.people.identities.values()])
-      if (identity.contactId === found.contact.id) this.people.removeIdentity(identity.id);
-    this.people.set(this.people.contacts, found.contact.id, null);
+  private applyFact(step: FactStep): void {
+    const event = `${step.endpoint.id} ${step.externalId}`;
+    const origin = originOf(step);
+    const known = identityOf(this.people, origin.provider, factOf(step));
+    if (this.erased.has(event) || (known !== null && this.dead.has(known))) return;
+    const { identityId } = applyFact(this.people, factOf(step), origin, step.arrivedAt);
+    this.events.set(identityId, (this.events.get(identityId) ?? new Set()).add(event));
+  }
+
+  /**
+   * The whole contact goes, address-only ones of its addresses too, and hidden people who named the address. Opt-outs stay; others who
+   * were withheld from these addresses do not come forward.
+   */
+  private erase(email: string, at: number): void {
+    const { people } = this;
+    const { all } = people.around([], [emailTie(email)]);
+    const { groups } = groupsOf(all);
+    const names = (view: View) => view.identity.registers.facts.some(each => each.e === email);
+    const found = findByEmail(people, email)?.contact ?? null;
+    const kept = keepersOf(people, email);
+    const group = found
+      ? groups.find(each => each.views.some(view => view.identity.contactId === found.id))?.views
+      : kept.length > 0
+        ? kept
+        : undefined;
+    const hidden = groups.filter(each => each.email === null).flatMap(each => each.views.filter(names));
+    const gone = new Set([...(group ?? []), ...hidden].map(view => view.id));
+    for (const view of groups.flatMap(each => each.views)) if (addressOf(view.id) === email) gone.add(view.id);
+    if (gone.size === 0) throw notFound('Contact');
+    const views = groups.flatMap(each => each.views);
+    const emails = new Set([email, ...views.flatMap(v => (gone.has(v.id) ? v.runs.map(run => run.email) : []))]);
+    const rows = new Set(views.flatMap(view => (gone.has(view.id) ? (view.identity.contactId ?? []) : [])));
+    const k = keyAfter(all, 'erase', at);
+    const ties = [...gone].flatMap(id => tiesOf(people.identities.get(id)!));
+    for (const view of views)
+      if (view.withheld && !gone.has(view.id) && view.identity.registers.facts.some(each => emails.has(each.e ?? '')))
+        people.changeRegisters(view.id, { ...view.identity.registers, forgot: k });
+    for (const id of gone) {
+      for (const event of this.events.get(id) ?? []) this.erased.add(event);
+      if (people.identities.get(id)?.registers.deaths.length || people.identities.get(id)?.registers.erased)
+        this.dead.add(id);
+      people.removeIdentity(id);
+    }
+    for (const id of rows)
+      if (![...people.identities.values()].some(each => each.contactId === id)) people.set(people.contacts, id, null);
+    const left = people.around([], ties).all.map(each => each.id);
+    if (left[0] !== undefined) reconcile(people, left[0], at, left);
   }
 
   contacts(): ModelContact[] {
@@ -85,14 +139,14 @@ export class Core implements Audience {
   }
 }
 
-const factOf = ({ fact, arrivedAt }: FactStep) => ({
+export const factOf = ({ fact, arrivedAt }: FactStep) => ({
   ...fact,
   payments: [],
   ...(fact.deletion && fact.happenedAt === undefined ? {} : {}),
   ...(fact.happenedAt !== undefined && { happenedAt: fact.happenedAt ?? arrivedAt }),
 });
 
-function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {
+export function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {
   return {
     provider: endpoint.namespace === '' ? endpoint.provider : `${endpoint.provider}@${endpoint.namespace}`,
     endpointId: endpoint.id,

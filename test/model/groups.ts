@@ -1,5 +1,5 @@
 import { compareKeys, type Key } from './order.ts';
-import type { Person, Stay, WriteAct } from './people.ts';
+import type { Person, Stay } from './people.ts';
 
 /** One contact, or a group that is parked: `email` null. */
 export interface Group {
@@ -12,8 +12,6 @@ interface Party {
   people: Person[];
   /** Payers who stay with a user that moved on. */
   stayers: Person[];
-  /** Addresses that the API set, newest first. */
-  apiStays: Stay[];
   hasOwner: boolean;
 }
 
@@ -35,37 +33,73 @@ export function isAlive(person: Person): boolean {
   return person.death === null;
 }
 
-function unitePeople(people: Person[], acts: WriteAct[]): Party[] {
+function unitePeople(people: Person[]): Party[] {
   const parties = new Map(people.map(p => [p, new Set([p])]));
   const unite = (a: Person, b: Person) => {
     const all = new Set([...parties.get(a)!, ...parties.get(b)!]);
     for (const p of all) parties.set(p, all);
   };
-  const byUserId = new Map<string, Person>();
-  const tieByUserId = (person: Person, namespace: string, userId: string) => {
-    const first = byUserId.get(`${namespace} ${userId}`);
-    if (first) unite(first, person);
-    else byUserId.set(`${namespace} ${userId}`, person);
-  };
-  for (const person of people) for (const id of person.userIds) tieByUserId(person, person.namespace, id);
-  const idsSet = new Map<Person, Key>();
-  for (const act of acts) {
-    const person = people.find(p => 'person' in act.anchor && act.anchor.person === p.id);
-    if (!person || act.setsUserId === null) continue;
-    tieByUserId(person, '', act.setsUserId);
-    if (!idsSet.has(person)) idsSet.set(person, act.key);
-  }
+  const byTie = new Map<string, Person>();
+  for (const person of people)
+    for (const tie of person.ties) {
+      const first = byTie.get(tie);
+      if (first) unite(first, person);
+      else byTie.set(tie, person);
+    }
   // An API contact without a user id and the first user who proves its address are one, for good.
-  for (const contact of people.filter(p => p.kind === 'api')) {
+  for (const contact of people.filter(p => p.kind === 'api' && p.hasIdSince > 0)) {
     const proofs = people
       .filter(p => p.kind === 'user')
       .flatMap(user => user.stays.map(stay => ({ user, stay })))
-      .filter(({ stay }) => stay.proof !== null && contact.stays.some(own => meets(own, stay)))
-      .filter(({ stay }) => !idsSet.has(contact) || compareKeys(stay.proof!, idsSet.get(contact)!) < 0)
+      .filter(({ user, stay }) => contact.stays.some(own => meets(own, stay) && !isGoneBy(user, own.key)))
+      .filter(({ stay }) => stay.proof !== null && stay.proof.instant < contact.hasIdSince)
       .toSorted((a, b) => compareKeys(a.stay.proof!, b.stay.proof!));
     if (proofs.length > 0) unite(contact, proofs[0]!.user);
   }
-  return [...new Set(parties.values())].map(set => describeParty([...set], acts));
+  const listParties = () => [...new Set(parties.values())];
+  for (const set of listParties()) endSupersededClaims([...set]);
+  uniteProvers(people, person => [...parties.get(person)!], unite);
+  for (const set of listParties()) endSupersededClaims([...set]);
+  return listParties().map(set => describeParty([...set]));
+}
+
+/** Who shows one address with a proof is one; never two users of one provider, and one who is gone only with whom he was together. */
+function uniteProvers(people: Person[], listParty: (p: Person) => Person[], unite: (a: Person, b: Person) => void) {
+  const isOwner = (p: Person) => p.kind === 'user' || p.kind === 'api';
+  const provers = people.filter(p => isOwner(p) && p.current?.proof);
+  const shows = (p: Person) => isAlive(p) && p.current !== null;
+  for (const same of Map.groupBy(provers, p => p.current!.email).values()) {
+    const together: Person[] = [];
+    const present = same
+      .filter(p => isAlive(p) || !listParty(p).some(other => other !== p && shows(other)))
+      .toSorted((a, b) => Number(isAlive(b)) - Number(isAlive(a)) || compareClaims(a, b));
+    for (const person of present) {
+      const mayJoin = (other: Person) =>
+        listParty(other).includes(person) ||
+        (hasDifferentProviders(listParty(person).filter(isOwner), listParty(other).filter(isOwner)) &&
+          wereTogether(person, other));
+      if (!together.every(mayJoin)) continue;
+      if (together[0]) unite(together[0], person);
+      together.push(person);
+    }
+  }
+}
+
+/** The newest claim of an address first; only namespace "" takes one from another user. */
+function compareClaims(a: Person, b: Person): number {
+  const named = (p: Person) => Number(p.namespace !== '');
+  const [x, y] = [a.current!.proof!, b.current!.proof!];
+  return named(a) - named(b) || (named(a) ? compareKeys(x, y) : compareKeys(y, x));
+}
+
+/** Whether both had the address proven at one time. */
+function wereTogether(a: Person, b: Person): boolean {
+  const isIn = (p: Person, other: Person) => p.death === null || compareKeys(other.current!.proof!, p.death) < 0;
+  return isIn(a, b) && isIn(b, a);
+}
+
+function isGoneBy(user: Person, key: Key): boolean {
+  return user.death !== null && compareKeys(user.death, key) < 0;
 }
 
 /** Both show one address at one time. */
@@ -74,21 +108,30 @@ function meets(a: Stay, b: Stay): boolean {
   return a.email === b.email && from(a) < b.until && from(b) < a.until;
 }
 
-function describeParty(people: Person[], acts: WriteAct[]): Party {
-  const ids = new Set(people.map(p => p.id));
-  const sets = acts.filter(act => act.setsEmail !== null && 'person' in act.anchor && ids.has(act.anchor.person));
-  const apiStays = sets.map((act, i) => ({
-    email: act.setsEmail!,
-    key: act.key,
-    proof: act.key,
-    until: sets[i + 1]?.key.instant ?? Number.POSITIVE_INFINITY,
-  }));
+function describeParty(people: Person[]): Party {
   return {
     people: people.toSorted(compareSince),
     stayers: [],
-    apiStays: apiStays.toReversed(),
-    hasOwner: apiStays.length > 0 || people.some(p => p.kind === 'user' || p.kind === 'api'),
+    // Who is gone and forgotten keeps no payer from the contact of others.
+    hasOwner: people.some(p => (p.kind === 'user' && (isAlive(p) || p.current !== null)) || p.kind === 'api'),
   };
+}
+
+/** An address that the API set stands until a user of the contact proves another, or the API sets one. */
+function endSupersededClaims(people: Person[]) {
+  const rivals = people.filter(p => p.kind === 'api' || (p.kind === 'user' && isAlive(p) && p.current?.proof));
+  const claims = rivals.flatMap(p => (p.current === null ? [] : [{ ...p.current, key: p.current.proof ?? p.current.key }]));
+  const proofs = people.flatMap(p => (p.kind === 'user' ? p.stays.filter(stay => stay.proof !== null) : []));
+  for (const stay of people.flatMap(p => (p.kind === 'api' ? p.stays.slice(0, -1) : [])))
+    for (const { email, proof } of proofs)
+      if (email !== stay.email && compareKeys(proof!, stay.key) > 0) stay.until = Math.min(stay.until, proof!.instant);
+  for (const contact of people.filter(p => p.kind === 'api' && p.current !== null)) {
+    const { current } = contact;
+    const newer = claims.filter(c => c.email !== current!.email && compareKeys(c.key, current!.key) > 0);
+    if (newer.length === 0) continue;
+    current!.until = Math.min(...newer.map(c => c.key.instant));
+    contact.current = null;
+  }
 }
 
 /** The addresses at which a party may be, most wanted first. */
@@ -103,8 +146,9 @@ function listProposals(party: Party): Proposal[] {
   const users = party.people.filter(p => p.kind === 'user' && p.current !== null);
   const proven = users.filter(p => isAlive(p) && p.current!.proof !== null);
   const [first, ...others] = proven.map(p => propose(4, p.namespace)(p.current!));
-  const isGone = !party.people.some(isAlive);
-  const api = party.apiStays.slice(0, 1).map(propose(isGone ? 1 : 4, ''));
+  const api = party.people
+    .flatMap(p => (p.kind === 'api' && p.current !== null ? [propose(4, '')(p.current)] : []))
+    .toSorted((a, b) => compareKeys(b.key, a.key));
   // The API and the auth provider compete by time.
   const top = [...api, ...(first ? [first] : [])].toSorted((a, b) => compareKeys(b.key, a.key));
   const unproven = users
@@ -125,24 +169,36 @@ function listProposals(party: Party): Proposal[] {
 function compareProposals(a: Proposal, b: Proposal): number {
   if (a.level !== b.level) return b.level - a.level;
   if (a.level === 2) return compareKeys(a.key, b.key);
+  if (a.level === 1) return compareKeys(b.key, a.key);
   const named = (p: Proposal) => Number(p.namespace !== '');
   if (named(a) !== named(b)) return named(a) - named(b);
   return named(a) ? compareKeys(a.key, b.key) : compareKeys(b.key, a.key);
 }
 
 /** Users of different providers who both proved the address are one; one who is gone only with whom he was together. */
-function mayShare(a: Proposal, b: Proposal): boolean {
-  const users = (p: Proposal) =>
-    p.party.people.filter(
-      person => (person.kind === 'user' || person.kind === 'api') && person.current?.email === a.email,
-    );
-  const [left, right] = [users(a), users(b)];
-  if (left.length === 0 || right.length === 0) return false;
-  if (![...left, ...right].every(p => p.current!.proof !== null)) return false;
-  const wereTogether = [...left, ...right].every(
-    p => isAlive(p) || [a, b].every(other => other.key.instant <= p.death!.instant),
+function mayShare(rival: Proposal, together: Proposal[]): boolean {
+  const own = listUsersAt(rival, rival.email);
+  return (
+    together.every(other => areProven(own) && hasDifferentProviders(listOwners(other), listOwners(rival))) &&
+    (together.length === 0 || together.some(other => metAt(rival, other)))
   );
-  return wereTogether && hasDifferentProviders(left, right) && a.level !== 2 && b.level !== 2;
+}
+
+function listUsersAt(proposal: Proposal, email: string): Person[] {
+  return proposal.party.people.filter(p => (p.kind === 'user' || p.kind === 'api') && p.current?.email === email);
+}
+
+function listOwners({ party }: Proposal): Person[] {
+  return party.people.filter(p => p.kind === 'user' || p.kind === 'api');
+}
+
+function areProven(users: Person[]): boolean {
+  return users.length > 0 && users.every(p => p.current!.proof !== null);
+}
+
+function metAt(a: Proposal, b: Proposal): boolean {
+  const [left, right] = [listUsersAt(a, a.email), listUsersAt(b, a.email)];
+  return areProven(left) && areProven(right) && left.some(l => right.some(r => wereTogether(l, r)));
 }
 
 function hasDifferentProviders(left: Person[], right: Person[]): boolean {
@@ -152,6 +208,16 @@ function hasDifferentProviders(left: Person[], right: Person[]): boolean {
 /** Gives each party its most wanted address that nobody with a better claim has. */
 function placeOwners(parties: Party[]): Map<string, Party[]> {
   const wishes = new Map(parties.map(party => [party, listProposals(party)]));
+  // A proven address is its newest prover's, wherever their contact is.
+  const proven = [...wishes.values()].flat().filter(p => p.level === 4);
+  for (const [email, claims] of Map.groupBy(proven, p => p.email)) {
+    const holder = claims.toSorted(compareProposals)[0]!;
+    for (const [party, list] of wishes)
+      wishes.set(
+        party,
+        list.filter(p => p.email !== email || party === holder.party || (p.level === 1 && mayShare(p, [holder]))),
+      );
+  }
   for (;;) {
     const present = [...wishes.values()].flatMap(list => list.slice(0, 1));
     const placed = new Map<string, Party[]>();
@@ -159,7 +225,7 @@ function placeOwners(parties: Party[]): Map<string, Party[]> {
     for (const [email, rivals] of Map.groupBy(present, p => p.email)) {
       const together: Proposal[] = [];
       for (const rival of rivals.toSorted(compareProposals)) {
-        if (together.every(other => mayShare(other, rival))) together.push(rival);
+        if (mayShare(rival, together)) together.push(rival);
         else {
           wishes.get(rival.party)!.shift();
           isStable = false;
@@ -178,8 +244,8 @@ function placeOwners(parties: Party[]): Map<string, Party[]> {
 function listProvers(parties: Party[], email: string): { party: Party; stay: Stay }[] {
   return parties
     .flatMap(party => {
-      const stays = party.people.filter(p => p.kind === 'user').flatMap(p => p.stays);
-      return [...stays, ...party.apiStays].map(stay => ({ party, stay }));
+      const stays = party.people.filter(p => p.kind === 'user' || p.kind === 'api').flatMap(p => p.stays);
+      return stays.map(stay => ({ party, stay }));
     })
     .filter(({ stay }) => stay.email === email && stay.proof !== null)
     .toSorted((a, b) => compareKeys(b.stay.proof!, a.stay.proof!));
@@ -189,11 +255,9 @@ function listProvers(parties: Party[], email: string): { party: Party; stay: Sta
 function findMover(payers: Party, owners: Party[]): Party | null {
   const current = findPayerAddress(payers);
   if (current === null) return null;
-  const isShown = owners.some(o => {
-    const wish = listProposals(o)[0];
-    return wish?.email === current.email && wish.level === 4;
-  });
-  if (isShown) return null;
+  const claims = owners.flatMap(listProposals).filter(p => p.level === 4 && p.email === current.email);
+  const holder = claims.toSorted(compareProposals)[0]?.party;
+  if (holder) return listProposals(holder)[0]?.email === current.email ? null : holder;
   return listProvers(owners, current.email).find(p => meets(p.stay, current))?.party ?? null;
 }
 
@@ -203,15 +267,17 @@ function findPayerAddress(payers: Party): Stay | null {
 }
 
 /** Who is one contact with whom, and where it is. */
-export function groupPeople(everybody: Person[], acts: WriteAct[]): Group[] {
-  const counted = everybody.filter(p => !p.withheld && !p.demoted && p.kind !== 'guest');
-  const parties = unitePeople(counted, acts);
+export function groupPeople(everybody: Person[]): Group[] {
+  const isOfAddress = (p: Person) => p.kind === 'note' && p.ties.length === 0;
+  const counted = everybody.filter(p => !p.withheld && !p.demoted && p.kind !== 'guest' && !isOfAddress(p));
+  const parties = unitePeople(counted);
+  for (const party of parties) for (const person of party.people) person.unit = party;
   const owners = parties.filter(p => p.hasOwner);
   const payers = parties.filter(p => !p.hasOwner);
   const byAddress: Party[] = [];
   for (const party of payers) {
     const mover = findMover(party, owners);
-    if (mover) mover.stayers.push(...party.people);
+    if (mover) mover.stayers = [...mover.stayers, ...party.people].toSorted(compareSince);
     else byAddress.push(party);
   }
   const groups = new Map<string, Group>();
@@ -242,7 +308,31 @@ export function groupPeople(everybody: Person[], acts: WriteAct[]): Group[] {
     if (home) home.people.push(...guests);
     else whole.push({ email, people: [...guests] });
   }
+  const partyOf = (id: string) => parties.find(party => party.people.some(p => p.id === id));
+  for (const note of everybody.filter(isOfAddress)) {
+    const email = note.id.slice('api @'.length);
+    const { carrier } = note.acts.at(-1)!;
+    const [follows] = carrier === null ? listProvers(owners, email).map(p => p.party) : [partyOf(carrier)];
+    const home = whole.find(g => g.email === email) ?? whole.find(g => follows?.people.some(p => g.people.includes(p)));
+    note.isAsleep = carrier !== null && home !== undefined && home.email !== email && !speaksFor(follows!.people, home);
+    home?.people.push(note);
+  }
+  // What the API said of a payer speaks only where nobody else was before.
+  for (const party of parties) {
+    const group = whole.find(g => g.people.includes(party.people[0]!));
+    if (!group || speaksFor(party.people, group)) continue;
+    for (const person of party.people) if (person.kind === 'note') person.isAsleep = true;
+  }
   return whole;
+}
+
+/** Whether people are a contact's own: its users, its API contact, or its payers of longest standing. */
+export function speaksFor(own: Person[], group: Group): boolean {
+  if (own.some(p => p.kind === 'user' || p.kind === 'api')) return true;
+  const eldest = own.filter(p => p.kind === 'payer').toSorted(compareSince)[0];
+  if (!eldest) return true;
+  const isForeign = (p: Person) => !own.includes(p) && p.kind !== 'guest' && p.kind !== 'note' && !p.demoted;
+  return !group.people.some(p => isForeign(p) && (p.kind !== 'payer' || compareSince(p, eldest) < 0));
 }
 
 function isStayer(person: Person, owners: Party[]): boolean {
@@ -250,8 +340,11 @@ function isStayer(person: Person, owners: Party[]): boolean {
 }
 
 /** Whoever proved the address last, or is parked with it: who is found by it when no contact shows it. */
-export function findKeeper(groups: Group[], acts: WriteAct[], email: string): Group | null {
-  const people = groups.flatMap(g => g.people).filter(p => p.kind !== 'guest' && !p.demoted);
-  const prover = listProvers(unitePeople(people, acts), email)[0]?.party.people[0];
-  return groups.find(g => prover !== undefined && g.people.includes(prover)) ?? null;
+export function findKeeper(groups: Group[], email: string): Group | null {
+  const people = groups.flatMap(g => g.people).filter(p => p.kind === 'user' || p.kind === 'api');
+  const proofs = people
+    .flatMap(person => person.stays.map(stay => ({ person, stay })))
+    .filter(({ stay }) => stay.email === email && stay.proof !== null)
+    .toSorted((a, b) => compareKeys(b.stay.proof!, a.stay.proof!));
+  return groups.find(g => proofs[0] !== undefined && g.people.includes(proofs[0].person)) ?? null;
 }

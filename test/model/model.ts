@@ -1,7 +1,7 @@
-import { showContact } from './contact.ts';
+import { chooseUserId, listActs, showContact } from './contact.ts';
 import { compareSince, type Group } from './groups.ts';
-import { compareKeys, keyOfCall, keyOfFact } from './order.ts';
-import { type Act, type Anchor, type Entry, guestId, identifyPeople } from './people.ts';
+import { compareKeys, type Key, keyOfCall, keyOfFact } from './order.ts';
+import { type Act, type Entry, guestId, identifyPeople, type Person } from './people.ts';
 import type {
   Answer,
   Audience,
@@ -49,8 +49,8 @@ export class Model implements Audience {
     const shown = timeline.groups.flatMap(group => {
       const { email } = group;
       if (email === null) return [];
-      const acts = timeline.listActs(group);
-      return [showContact({ ...group, email }, acts, timeline.joins, timeline.isSubscribed(group))];
+      const maySend = (instant: number, joiner: Person) => timeline.maySend(group, instant, joiner);
+      return [showContact({ ...group, email }, timeline.isSubscribed(group), maySend)];
     });
     return shown.toSorted((a, b) => (a.email < b.email ? -1 : 1));
   }
@@ -70,72 +70,68 @@ export class Model implements Audience {
 
   private write(step: WriteStep): Answer {
     const timeline = this.buildTimeline();
-    const byEmail = step.email === undefined ? null : timeline.findByEmail(step.email);
-    const byUserId = step.userId === undefined ? null : timeline.findByUserId(step.userId);
-    const key = keyOfCall(step.arrivedAt, this.calls);
-    if (byEmail && byUserId && byEmail !== byUserId.group) return 'refused';
-    const group = byUserId?.group ?? byEmail;
-    if (step.how === 'create' && group) return 'refused';
-    if (!group) {
-      if (step.email === undefined) return 'refused';
-      const person = `api ${this.calls}`;
-      const setsUserId = step.userId ?? null;
-      this.acts.push({ kind: 'write', key, step, anchor: { person }, setsEmail: step.email, setsUserId, made: true });
-      this.recordConsent(step, [step.email], [step.email], [person]);
-      return 'done';
-    }
-    const isMove = byUserId !== null && step.email !== undefined && step.email !== group.email;
-    let anchor: Anchor = byUserId ? { person: byUserId.person } : timeline.chooseAnchor(group);
-    let setsEmail = isMove ? step.email! : null;
-    if (!byUserId && step.userId !== undefined && 'email' in anchor) {
-      // A user id ties to a person: the payer, or else a contact of its own at this address.
-      const payer = group.people.filter(p => p.kind !== 'guest' && !p.demoted).toSorted(compareSince)[0];
-      anchor = { person: payer?.id ?? `api ${this.calls}` };
-      if (!payer) setsEmail = group.email;
-    }
-    const setsUserId = byUserId ? null : (step.userId ?? null);
-    this.acts.push({ kind: 'write', key, step, anchor, setsEmail, setsUserId, made: false });
-    const shown = [setsEmail ?? group.email, step.email].filter(email => email !== null && email !== undefined);
-    this.recordConsent(step, shown, [...shown, ...listOwnEmails(timeline, group)], listIds(group));
+    const { email, userId } = step;
+    const byEmail = email === undefined ? null : timeline.findByEmail(email);
+    const byUserId = userId === undefined ? null : timeline.findByUserId(userId);
+    const other = byUserId ?? (userId === undefined ? null : timeline.findParked(userId));
+    if (byEmail && other && byEmail !== other && byEmail.email === email) return 'refused';
+    if (step.how === 'create' && (byEmail || byUserId)) return 'refused';
+    // A former address of somebody with a user id of their own: this user takes it over.
+    const isTaken = byEmail !== null && byEmail.email !== email && userId !== undefined && chooseUserId(byEmail) !== null;
+    const group = byUserId ?? (isTaken ? null : byEmail);
+    if (!group && email === undefined) return 'refused';
+    const shown = group?.email ?? email!;
+    const speaker = chooseSpeaker(group, byUserId ? userId! : null, userId, shown);
+    const isMove = byUserId !== null && email !== undefined && email !== group!.email;
+    const isNewUser = group !== null && !byUserId && speaker === `api user ${userId}`;
+    const setsEmail = !group || isMove ? email! : isNewUser ? shown : null;
+    const payers = group?.people.filter(p => p.kind === 'payer' && !p.demoted) ?? [];
+    const isOfPayers = group !== null && speaker.startsWith('api @') && !group.people.some(p => isAnchor(p));
+    this.acts.push({
+      kind: 'write',
+      key: keyOfCall(step.arrivedAt, this.calls),
+      step,
+      speaker,
+      setsEmail,
+      setsUserId: byUserId ? null : (userId ?? null),
+      made: !group,
+      carrier: isOfPayers ? (payers.toSorted(compareSince)[0]?.id ?? null) : null,
+    });
+    if (step.subscribed === undefined || (step.subscribed && step.how === 'import')) return 'done';
+    // No import, and no default, undoes an opt-out.
+    const emails = [setsEmail ?? shown, ...(email === undefined ? [] : [email])];
+    if (!step.subscribed && group) emails.push(...timeline.listOwnEmails(group));
+    const people = [...(group ? listIds(group) : []), ...(setsEmail === null ? [] : [speaker])];
+    this.acts.push({ kind: 'consent', key: this.now(step), subscribed: step.subscribed, emails, people });
     return 'done';
   }
 
-  /** No import, and no default, undoes an opt-out. */
-  private recordConsent(step: WriteStep, named: string[], own: string[], people: string[]) {
-    if (step.subscribed === undefined || (step.subscribed && step.how === 'import')) return;
-    const key = keyOfCall(step.arrivedAt, this.calls);
-    const emails = step.subscribed ? named : own;
-    this.acts.push({ kind: 'consent', key, subscribed: step.subscribed, emails, people });
+  /** Consent goes by the time itself. */
+  private now({ arrivedAt }: Step): Key {
+    return { ...keyOfCall(arrivedAt, this.calls), instant: arrivedAt * 1000 };
   }
 
   /** Acts on the address that the mail was sent to, whatever became of the contact, and on whom it finds by it. */
   private followLink(step: LinkStep): Answer {
     const timeline = this.buildTimeline();
-    const group = timeline.findByEmail(step.email);
-    const isShown = group?.email === step.email;
-    const reaches = group !== null && (isShown || !step.subscribed);
+    const group = timeline.findByEmail(step.email, true);
+    const reaches = group !== null && (group.email === step.email || !step.subscribed);
     const emails = [step.email];
     if (reaches && group.email !== null) emails.push(group.email);
-    if (reaches && !step.subscribed) emails.push(...listOwnEmails(timeline, group));
-    this.acts.push({
-      kind: 'consent',
-      key: keyOfCall(step.arrivedAt, this.calls),
-      subscribed: step.subscribed,
-      emails,
-      people: reaches ? listIds(group) : [],
-    });
+    if (reaches && !step.subscribed) emails.push(...timeline.listOwnEmails(group));
+    const people = reaches ? listIds(group) : [];
+    this.acts.push({ kind: 'consent', key: this.now(step), subscribed: step.subscribed, emails, people });
     return 'done';
   }
 
   private deleteContact(step: DeleteStep): Answer {
     const timeline = this.buildTimeline();
     const group =
-      'email' in step.by ? timeline.findByEmail(step.by.email) : timeline.findByUserId(step.by.userId)?.group;
-    if (!group || !timeline.hasRow(group)) return 'refused';
-    const proven = group.people.flatMap(p => (p.current?.proof ? [p.current.email] : []));
-    const emails = [...(group.email === null ? [] : [group.email]), ...proven];
+      'email' in step.by ? timeline.findByEmail(step.by.email) : timeline.findByUserId(step.by.userId);
+    if (!group) return 'refused';
     const key = keyOfCall(step.arrivedAt, this.calls);
-    this.acts.push({ kind: 'removal', key, people: group.people.map(p => p.id), emails });
+    const people = group.people.map(p => p.id);
+    this.acts.push({ kind: 'removal', key, people, withheld: timeline.listWithheld(group) });
     return 'done';
   }
 
@@ -150,7 +146,7 @@ export class Model implements Audience {
     const gone = new Set([...(group?.people.map(p => p.id) ?? []), ...hidden.filter(id => named.has(id))]);
     if (gone.size === 0 && !named.has(guestId(step.email))) return 'refused';
     gone.add(guestId(step.email));
-    const written = new Set(group ? timeline.listActs(group).map(act => act.key.externalId) : []);
+    const written = new Set(group ? listActs(group).map(act => act.key.externalId) : []);
     for (const person of timeline.people) if (gone.has(person.id) && person.death) this.erasedDead.add(person.id);
     const emails = new Set<string | null>(
       timeline.people.filter(p => gone.has(p.id)).flatMap(p => p.stays.map(stay => stay.email)),
@@ -160,8 +156,7 @@ export class Model implements Audience {
     for (const fact of this.facts.filter(isGone)) this.erasedEvents.add(eventOf(fact));
     this.facts = this.facts.filter(fact => !isGone(fact));
     const isGoneAct = (act: Act) =>
-      act.kind === 'write' &&
-      (written.has(act.key.externalId) || ('person' in act.anchor && gone.has(act.anchor.person)));
+      act.kind === 'write' && (written.has(act.key.externalId) || gone.has(act.speaker));
     this.acts = this.acts
       .filter(act => !isGoneAct(act))
       .map(act => (act.kind === 'write' ? act : { ...act, people: act.people.filter(id => !gone.has(id)) }));
@@ -195,20 +190,25 @@ function listEntries(facts: FactStep[]): Entry[] {
 }
 
 function translateIds(act: Act, ofId: (id: string) => string): Act {
-  if (act.kind !== 'write') return { ...act, people: act.people.map(ofId) };
-  const { anchor } = act;
-  return {
-    ...act,
-    anchor: 'person' in anchor ? { person: ofId(anchor.person) } : { ...anchor, people: anchor.people.map(ofId) },
-  };
+  if (act.kind === 'removal') return { ...act, people: act.people.map(ofId), withheld: act.withheld.map(ofId) };
+  if (act.kind === 'consent') return { ...act, people: act.people.map(ofId) };
+  return { ...act, carrier: act.carrier === null ? null : ofId(act.carrier) };
+}
+
+function isAnchor(p: Person): boolean {
+  return (p.kind === 'user' && !p.demoted) || p.kind === 'api';
+}
+
+/** Of whom the API speaks: the user by whose id it was found, who proved the address, the API contact, a new user id, the address. */
+function chooseSpeaker(group: Group | null, by: string | null, userId: string | undefined, shown: string): string {
+  const known = group?.people.toSorted(compareSince) ?? [];
+  const api = known.filter(p => p.kind === 'api');
+  if (by !== null) return api.find(p => p.userIds.includes(by))?.id ?? `api user ${by}`;
+  const prover = known.find(p => isAnchor(p) && p.kind === 'user' && p.current?.proof && p.current.email === shown);
+  if (prover) return `api user${prover.namespace && `@${prover.namespace}`} ${prover.userIds[0]}`;
+  return api[0]?.id ?? (userId === undefined ? `api @${shown}` : `api user ${userId}`);
 }
 
 function listIds(group: Group): string[] {
-  return group.people.filter(p => p.kind !== 'guest' && !p.demoted).map(p => p.id);
-}
-
-/** The present own addresses of a contact's people, except where they are another contact's: nobody silences others by typing. */
-function listOwnEmails(timeline: Timeline, group: Group): string[] {
-  const own = group.people.flatMap(p => (p.kind === 'guest' || p.current === null ? [] : [p.current.email]));
-  return own.filter(email => !timeline.groups.some(g => g !== group && g.email === email));
+  return group.people.filter(p => p.kind !== 'guest' && p.kind !== 'note' && !p.demoted).map(p => p.id);
 }

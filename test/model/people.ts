@@ -21,18 +21,19 @@ export type Act =
       kind: 'write';
       key: Key;
       step: WriteStep;
-      anchor: Anchor;
+      /** Of whom it speaks: "api user 42", "api user@st 42" or "api @ada@example.com". */
+      speaker: string;
       /** Set, and not merely what somebody was found by. */
       setsEmail: string | null;
       setsUserId: string | null;
       made: boolean;
+      /** Of an address: the payer who is followed when nobody is left there. */
+      carrier: string | null;
     }
   | { kind: 'consent'; key: Key; subscribed: boolean; emails: string[]; people: string[] }
-  | { kind: 'removal'; key: Key; people: string[]; emails: string[] };
+  | { kind: 'removal'; key: Key; people: string[]; withheld: string[] };
 export type WriteAct = Extract<Act, { kind: 'write' }>;
-
-/** With whom a write stays: a person, or an address with those who were there. */
-export type Anchor = { person: string } | { email: string; people: string[] };
+export type ConsentAct = Extract<Act, { kind: 'consent' }>;
 
 /** A time during which a person showed an address, and since when it was proven theirs. */
 export interface Stay {
@@ -42,7 +43,8 @@ export interface Stay {
   until: number;
 }
 
-export type Kind = 'user' | 'payer' | 'guest' | 'api';
+/** `api`: a contact that the API made, or set an address of; `note`: what it said of somebody it merely found. */
+export type Kind = 'user' | 'payer' | 'guest' | 'api' | 'note';
 
 export interface Person {
   id: string;
@@ -53,6 +55,12 @@ export interface Person {
   entries: Entry[];
   /** When the first of these happened. */
   since: Key | null;
+  /** The first of all that is known of it. */
+  first: Key | null;
+  /** Every address that it said. */
+  claimed: string[];
+  /** Equal for those who are one by id. */
+  unit: object | null;
   /** When its deletion happened. */
   death: Key | null;
   stays: Stay[];
@@ -65,7 +73,15 @@ export interface Person {
   userIds: string[];
   /** One more than are tied: counts as address-only. */
   demoted: boolean;
+  /** What makes it one with others for good: namespace and user id. */
+  ties: string[];
+  /** Of the API: what it said, oldest first. */
+  acts: WriteAct[];
   made: boolean;
+  /** Of the API, but of somebody whose contact this is not. */
+  isAsleep: boolean;
+  /** Since when an API contact has a user id. */
+  hasIdSince: number;
 }
 
 export interface Cuts {
@@ -73,6 +89,8 @@ export interface Cuts {
   removed: Map<string, number>;
   /** Withheld from the addresses of a removed contact. */
   forgotten: Map<string, number>;
+  /** Of contacts removed through the API: dead for good. */
+  dead: Map<string, Key>;
 }
 
 export function guestId(email: string): string {
@@ -159,6 +177,12 @@ export function findDeath(entries: Entry[], asOf: number): { key: Key; happened:
   return { key: deaths[0]!.key, happened: deaths.map(happenedKey).toSorted(compareKeys)[0]! };
 }
 
+function earlierDeath(a: { key: Key; happened: Key } | null, dead: Key | null) {
+  const b = dead && { key: dead, happened: dead };
+  if (a === null || b === null) return a ?? b;
+  return compareKeys(a.key, b.key) < 0 ? a : b;
+}
+
 export function happenedKey(entry: Entry): Key {
   const { happenedAt } = entry.step.fact;
   return happenedAt === undefined ? entry.key : { ...entry.key, instant: happenedAt * 1000 };
@@ -176,7 +200,7 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
   for (const [id, all] of byPerson) {
     const known = all.filter(e => e.key.instant <= asOf || (e.step.fact.deletion && happenedKey(e).instant <= asOf));
     if (known.length === 0) continue;
-    const death = findDeath(known, asOf);
+    const death = earlierDeath(findDeath(known, asOf), cuts.dead.get(id) ?? null);
     const spoken = known.filter(e => !e.step.fact.deletion && e.key.instant <= asOf);
     const alive = spoken.filter(e => death === null || compareKeys(e.key, death.key) < 0);
     const uncut = alive.filter(e => e.key.instant > (cuts.removed.get(id) ?? -1));
@@ -190,6 +214,9 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
       namespace,
       entries,
       since: entries.map(e => e.key).toSorted(compareKeys)[0] ?? null,
+      first: spoken.map(e => e.key).toSorted(compareKeys)[0] ?? null,
+      claimed: [],
+      unit: null,
       death: death?.happened ?? null,
       stays: [],
       current: null,
@@ -197,50 +224,64 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
       countsFrom: null,
       userIds: [...userIds],
       demoted: false,
+      ties: [...userIds].map(userId => `${namespace} ${userId}`),
+      acts: [],
       made: false,
+      isAsleep: false,
+      hasIdSince: 0,
     };
     people.push(person);
     const runs = listAddressRuns(uncut);
+    person.claimed = runs.map(run => run.value);
     if (person.kind === 'user') runsOfUsers.set(person, runs);
     else person.stays = closeStays(runs.map(r => ({ email: r.value, key: r.key, proof: null })));
   }
-  people.push(...gatherApiContacts(acts));
-  admitUsers(people, runsOfUsers, acts, cuts);
+  people.push(...gatherSpeakers(acts.filter(act => act.key.instant > (cuts.removed.get(act.speaker) ?? -1))));
+  admitUsers(people, runsOfUsers, cuts);
   for (const person of people) person.current = person.stays.at(-1) ?? null;
   demoteFurther(people);
   return people;
 }
 
-function gatherApiContacts(acts: WriteAct[]): Person[] {
-  const byId = Map.groupBy(
-    acts.filter(act => 'person' in act.anchor && act.anchor.person.startsWith('api ')),
-    act => (act.anchor as { person: string }).person,
-  );
-  return [...byId].map(([id, own]) => ({
-    id,
-    kind: 'api',
-    provider: 'api',
-    namespace: '',
-    entries: [],
-    since: own[0]!.key,
-    death: null,
-    stays: closeStays(
-      own.flatMap(act => (act.setsEmail === null ? [] : [{ email: act.setsEmail, key: act.key, proof: act.key }])),
-    ),
-    current: null,
-    withheld: false,
-    countsFrom: null,
-    userIds: [],
-    demoted: false,
-    made: own.some(act => act.made),
-  }));
+function gatherSpeakers(acts: WriteAct[]): Person[] {
+  return [...Map.groupBy(acts, act => act.speaker)].map(([id, own]) => {
+    const ofUser = /^api user(?:@(\S+))? (.*)$/.exec(id);
+    const spoken = ofUser ? [`${ofUser[1] ?? ''} ${ofUser[2]}`] : [];
+    const set = own.findLast(act => act.setsUserId !== null);
+    const moves = own.filter(act => act.setsEmail !== null);
+    const claims = moves.filter((act, i) => !moves.slice(i + 1).some(later => later.setsEmail === act.setsEmail));
+    const isContact = own.some(act => act.made || act.setsEmail !== null);
+    const hasIdSince = ofUser ? 0 : (set?.key.instant ?? Number.POSITIVE_INFINITY);
+    return {
+      id,
+      kind: isContact ? ('api' as const) : ('note' as const),
+      provider: hasIdSince === Number.POSITIVE_INFINITY ? id : 'api',
+      namespace: '',
+      entries: [],
+      since: own[0]!.key,
+      first: own[0]!.key,
+      claimed: claims.map(act => act.setsEmail!),
+      unit: null,
+      death: null,
+      stays: closeStays(claims.map(act => ({ email: act.setsEmail!, key: act.key, proof: act.key }))),
+      current: null,
+      withheld: false,
+      countsFrom: null,
+      userIds: set ? [set.setsUserId!] : [],
+      demoted: false,
+      ties: [...spoken, ...(set ? [` ${set.setsUserId}`] : [])],
+      acts: own,
+      made: own.some(act => act.made),
+      isAsleep: false,
+      hasIdSince,
+    };
+  });
 }
 
 /** Proven addresses are the user's. An unproven one only if nobody ever proved it, and no contact showed it a minute before. */
 function admitUsers(
   people: Person[],
   runsOfUsers: Map<Person, ReturnType<typeof listAddressRuns>>,
-  acts: WriteAct[],
   cuts: Cuts,
 ) {
   const runs = [...runsOfUsers].flatMap(([person, own]) =>
@@ -251,16 +292,15 @@ function admitUsers(
       proof: run.claims.find(c => c.entry.step.fact.proven)?.key ?? null,
     })),
   );
-  const isOwnAct = (person: Person, act: WriteAct) =>
-    ('person' in act.anchor && act.anchor.person === person.id) ||
-    (act.step.userId !== undefined && person.namespace === '' && person.userIds.includes(act.step.userId));
-  const isSame = (other: Person, person: Person) =>
-    other === person ||
-    (other.namespace === person.namespace && other.userIds.some(id => person.userIds.includes(id))) ||
-    acts.some(act => 'person' in act.anchor && act.anchor.person === other.id && isOwnAct(person, act));
+  const parties = new Map(people.map(p => [p, new Set([p])]));
+  for (const same of Map.groupBy(people.flatMap(person => person.ties.map(tie => ({ person, tie }))), t => t.tie).values()) {
+    const party = new Set(same.flatMap(({ person }) => [...parties.get(person)!]));
+    for (const person of party) parties.set(person, party);
+  }
+  const isSame = (other: Person, person: Person) => parties.get(person)!.has(other);
   const isProvenByAnother = (person: Person, email: string) =>
-    runs.some(r => r.person !== person && r.proof !== null && r.run.value === email) ||
-    acts.some(act => act.setsEmail === email && !isOwnAct(person, act));
+    runs.some(r => !isSame(r.person, person) && r.proof !== null && r.run.value === email) ||
+    people.some(p => p.kind === 'api' && !isSame(p, person) && p.stays.some(stay => stay.email === email));
   const shown = people
     .filter(p => p.kind !== 'user')
     .flatMap(person => person.stays.map(stay => ({ person, email: stay.email, instant: stay.key.instant })));
@@ -275,11 +315,13 @@ function admitUsers(
       start > (cuts.forgotten.get(person.id) ?? -1);
     if (mayHold) shown.push({ person, email: run.value, instant: start });
     if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: 0 });
-    else if (proof !== null) person.stays.push({ email: run.value, key: proof, proof, until: 0 });
+    else if (proof !== null && proof.instant > (cuts.forgotten.get(person.id) ?? -1))
+      person.stays.push({ email: run.value, key: proof, proof, until: 0 });
   }
   for (const [person, own] of runsOfUsers) {
     person.stays = closeStays(person.stays);
-    person.withheld = person.stays.length === 0 && own.length > 0;
+    const isForgotten = (key: Key) => person.death !== null && key.instant <= (cuts.forgotten.get(person.id) ?? -1);
+    person.withheld = person.stays.length === 0 && own.some(run => !isForgotten(run.key));
     if (person.stays.length > 0 && own[0]!.key !== person.stays[0]!.key) person.countsFrom = person.stays[0]!.key;
   }
 }

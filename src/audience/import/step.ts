@@ -1,4 +1,5 @@
 import { and, eq } from 'drizzle-orm';
+import type { ContactChange } from '../../changes.ts';
 import type { Context } from '../../context.ts';
 import { importChunks, importFailures, imports, lists } from '../../db/schema.ts';
 import type { Store, Tx } from '../../db/store.ts';
@@ -122,21 +123,31 @@ function rowsCall({ row, plan, rows, wanted }: Batch): PersonCall<RowOutcome[]> 
     silent: true, // an import fires no events
     apply(people, now) {
       const known: string[] = [];
+      const changes: ContactChange[] = [];
       const outcomes = wanted.map((want, i) => {
         if ('message' in want) return want;
         const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
-        return applyRow(people, want, { row, line, now, known });
+        return applyRow(people, want, { row, line, now, known, changes });
       });
-      return { ...outcomeFrom(outcomes, null, { key: row.id, deliveryId: null }), known };
+      return { ...outcomeFrom(outcomes, null, { key: row.id, deliveryId: null }), known, changes };
     },
   };
+}
+
+interface Applying {
+  row: ImportRow;
+  line: number;
+  now: number;
+  /** What all rows made known and changed. */
+  known: string[];
+  changes: ContactChange[];
 }
 
 /** By the rules of an API write. Whoever was erased since the upload stays erased. */
 function applyRow(
   people: People,
   { write, aliases }: Wanted,
-  { row, line, now, known }: { row: ImportRow; line: number; now: number; known: string[] },
+  { row, line, now, known, changes }: Applying,
 ): RowOutcome {
   const ties = [emailTie(write.email), ...(write.userId === undefined ? [] : [userTie('', write.userId)])];
   const erased = (value: string) => people.tombstones.get(value);
@@ -148,6 +159,7 @@ function applyRow(
     const options = { key, source: 'CSV import', aliases, reason: 'import' as const };
     const done = applyApiWrite(people, 'upsert', write, options, now);
     known.push(...done.known);
+    changes.push(...done.changes);
     return done.created ? 'created' : done.effects.length ? 'updated' : 'unchanged';
   } catch (error) {
     if (!(error instanceof AppError)) throw error;

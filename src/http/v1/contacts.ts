@@ -5,9 +5,12 @@ import { findContacts, getContact, viewContacts } from '../../audience/contacts.
 import { callPeople } from '../../audience/personCall.ts';
 import { contactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
+import { invalid } from '../../errors.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
+import { erasePerson } from '../../history/erase.ts';
+import { whomOf } from '../../history/findPerson.ts';
 import { newId } from '../../id.ts';
-import { eraseContact } from '../../inbound/erase.ts';
+
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -38,11 +41,14 @@ const whole = timed.extend({
 const entry = z.object({
   id: z.string(),
   at: time,
-  kind: z.enum(['delivery', 'event', 'run', 'mail']),
+  kind: z.enum(['delivery', 'event', 'run', 'mail', 'change']),
   summary: z.string(),
   deliveryId: z.string().nullable(),
   detail: z.record(z.string(), z.unknown()),
 });
+
+const ERASED =
+  'Nothing that tells of the person stays: identities, payloads, events, runs, mails and calls go (copies in the log within moments, in the background), and hashes keep old webhooks and replays from bringing them back. That they want no mail, or that mail to them bounced, stays known as a hash. Who signs up anew, with another id at the provider or through the API, is somebody new.';
 
 /** The filters of contacts, for the page and for the export. */
 export const filters = {
@@ -95,8 +101,7 @@ export const contactRoutes: Route[] = [
   }),
   route('DELETE', `${PATH}/:id`, {
     summary: 'Delete a contact, or erase the person',
-    description:
-      'As POST /contacts/delete. With erase=true nothing that tells of the person stays: identities, payloads, events, runs, mails and calls go (copies in the log within moments, in the background), and hashes keep old webhooks and replays from bringing them back. Who signs up anew, with another id at the provider or through the API, is somebody new.',
+    description: `As POST /contacts/delete. ${ERASED} The id of a contact that was removed, or became part of another one, finds whoever was behind it.`,
     tag,
     errors: [404],
     query: z.strictObject({ erase: z.enum(['true', 'false']).default('false') }),
@@ -105,22 +110,44 @@ export const contactRoutes: Route[] = [
     handle: async ({ ctx, params, query }) => {
       const id = params.id ?? '';
       const now = ctx.now();
-      if (query.erase === 'true') await ctx.store.write(tx => eraseContact(tx, id, now));
+      if (query.erase === 'true') await erasePerson(ctx, { id });
       else await callPeople(ctx.people, deletingCall({ id }, { key: newId('req', now) }));
       ctx.wake();
       return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
     },
   }),
+  route('DELETE', PATH, {
+    summary: 'Erase a person by address, user id or provider id',
+    description: `With erase=true only; POST /contacts/delete deletes a contact. Exactly one of email, userId, and provider with providerId (and namespace, where the endpoint has one). Also where no contact is left. ${ERASED}`,
+    tag,
+    errors: [404],
+    query: z.strictObject({
+      email: z.string().max(254).optional(),
+      userId: z.string().max(500).optional(),
+      provider: z.string().max(64).optional().describe('stripe, clerk, supabase or polar'),
+      providerId: z.string().max(255).optional().describe("The person's id there, such as cus_123"),
+      namespace: z.string().max(40).optional(),
+      erase: z.enum(['true', 'false']).default('false'),
+    }),
+    response: z.object({ success: z.literal(true), message: z.string() }),
+    answer: { success: true, message: 'Person erased.' },
+    handle: async ({ ctx, query: { erase, ...given } }) => {
+      if (erase !== 'true')
+        throw invalid('erase: must be true here. POST /contacts/delete deletes a contact without erasing the person.');
+      await erasePerson(ctx, whomOf(given));
+      return { success: true, message: 'Person erased.' };
+    },
+  }),
   route('GET', `${PATH}/:id/activity`, {
-    summary: 'What happened to a contact: deliveries, events, workflow runs and mails, newest first',
+    summary:
+      'What happened to a contact: deliveries, events, workflow runs, mails and changes by the API, newest first',
     tag,
     errors: [404],
     query: z.strictObject(pageQuery),
     response: pageOf(entry),
     answer: example.pageWith(example.entry),
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
-      const id = params.id ?? '';
-      await ctx.store.read(tx => getContact(tx, id));
+      const { id } = await ctx.store.read(tx => getContact(tx, params.id ?? ''));
       const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;

@@ -43,6 +43,7 @@ export const endpoint = {
   lastReceivedAt: at,
   lastRejected: null,
   nextStep: null,
+  notes: [],
   createdAt: at,
   updatedAt: at,
 };

@@ -4,6 +4,7 @@ import type { ContactWrite } from '../../audience/apiWrite.ts';
 import { exactlyOne } from '../../audience/contacts.ts';
 import { callPeople } from '../../audience/personCall.ts';
 import { createProperty, listProperties } from '../../audience/properties.ts';
+import { retypeProperty } from '../../audience/retype.ts';
 import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
@@ -120,6 +121,22 @@ export const loopsContactRoutes: Route[] = [
     answer: example.done,
     handle: async ({ ctx, body }) => {
       await ctx.store.write(tx => createProperty(tx, body.name.trim(), body.type, ctx.now()));
+      ctx.people.definitions.invalidate();
+      return { success: true };
+    },
+  }),
+  route('PATCH', `${PATH}/properties/:propertyKey`, {
+    summary: 'Give a contact property another type',
+    description:
+      'Values are kept as they came: a job goes through the contacts and shows, of each, the newest value that fits the new type. No workflow starts by it. Filters of workflows that compare the property stay as they are: look at them.',
+    tag,
+    errors: [404],
+    body: z.strictObject({ type }),
+    example: { type: 'number' },
+    response: done,
+    answer: example.done,
+    handle: async ({ ctx, params, body }) => {
+      await ctx.store.write(tx => retypeProperty(tx, params.propertyKey ?? '', body.type, ctx.now()));
       ctx.people.definitions.invalidate();
       return { success: true };
     },

@@ -124,7 +124,8 @@ export const endpointView = z.object({
   state: z.enum(['needsSecret', 'waitingForFirst', 'live', 'failing', 'paused']),
   lastReceivedAt: time.nullable(),
   lastRejected: z.object({ at: time, cause: z.string() }).nullable(),
-  nextStep: z.string().nullable(),
+  nextStep: z.string().nullable().describe('What to do now; null: nothing'),
+  notes: z.array(z.string()).describe('What follows from the settings and from what came lately, worth knowing'),
   createdAt: time,
   updatedAt: time,
   secretHeader: z

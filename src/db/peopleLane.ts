@@ -1,0 +1,132 @@
+import type { ReservedSQL, SQL } from 'bun';
+import { amongValue } from './sets.ts';
+import { Held, type Hold, type Tx } from './store.ts';
+import { encodeAll, numbered, over } from './wire.ts';
+
+type Rows = unknown[][];
+
+const BLOCKING_MS = 1000; // how long one that lost again and again waits for its locks
+
+/** 64 bits of a key, as PostgreSQL's advisory locks have them. */
+const lockOf = (key: string): string => BigInt.asIntN(64, Bun.hash(key) as bigint).toString();
+
+/**
+ * One connection for writes about people. Each node of a person (identity, address, user id, delivery key) is held by an advisory lock
+ * until the commit; a lock that somebody else holds is not waited for, so nobody waits behind an instance that stands still. There is no
+ * lock of all. With the locks held, plain `read committed` sees the last commit of whoever had them before.
+ */
+export class PeopleLane {
+  private connection: ReservedSQL | null = null;
+  private failed: unknown = null;
+  private pending: Promise<unknown>[] = [];
+  private readonly tx: Tx;
+
+  constructor(private readonly pool: SQL) {
+    this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
+  }
+
+  /**
+   * Runs `fn` in one transaction. `patient`: wait for locks instead of giving up, for one write that lost many times.
+   * @throws Held, or what the server or `fn` threw; nothing was kept then
+   */
+  async transact<T>(fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T> {
+    const connection = await this.connect();
+    this.failed = null;
+    this.pending = [];
+    try {
+      this.later('begin isolation level read committed', []);
+      if (patient) this.later(`set local lock_timeout = ${BLOCKING_MS}`, []);
+      const value = await fn(this.tx, keys => this.hold(keys, patient));
+      await Promise.all(this.pending);
+      if (this.failed) throw this.failed;
+      await connection.unsafe('commit');
+      return value;
+    } catch (error) {
+      const cause = this.failed ?? error;
+      await Promise.allSettled(this.pending);
+      await this.rollback();
+      throw cause;
+    }
+  }
+
+  private async connect(): Promise<ReservedSQL> {
+    if (this.connection) return this.connection;
+    const connection = await this.pool.reserve();
+    try {
+      // Where a table was empty when a statement was planned, PostgreSQL would go through all of it for long.
+      await connection.unsafe('set enable_seqscan = off');
+      // An instance that stands still lets go of its people after a second.
+      await connection.unsafe('set idle_in_transaction_session_timeout = 1000');
+    } catch (error) {
+      letGo(connection);
+      throw error;
+    }
+    this.connection = connection;
+    return connection;
+  }
+
+  /** Sent with what follows, which sees what was committed before the locks were given. @throws Held */
+  private async hold(keys: string[], patient: boolean): Promise<void> {
+    if (!keys.length) return;
+    const byLock = new Map(keys.map(key => [lockOf(key), key]));
+    const locks = [...byLock.keys()].sort();
+    const text = patient
+      ? 'select k from unnest($1::bigint[]) k where pg_advisory_xact_lock(k) is null and false'
+      : 'select k from unnest($1::bigint[]) k where not pg_try_advisory_xact_lock(k)';
+    const missed = (await this.run(text, [amongValue(this.tx, locks)], true)).map(
+      row => byLock.get(String(row[0])) ?? '',
+    );
+    if (missed.length) throw new Held(missed);
+  }
+
+  private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
+    if (rows) return this.ask(text, params);
+    this.later(text, params);
+    return [];
+  }
+
+  private async ask(text: string, params: unknown[]): Promise<Rows> {
+    if (this.failed !== null || !this.connection) throw this.failed ?? new Error('no transaction');
+    try {
+      return (await this.connection.unsafe(text, params as unknown[]).values()) as Rows;
+    } catch (error) {
+      this.failed ??= error;
+      throw error;
+    }
+  }
+
+  /** Sent and not waited for: an error is met at the next statement, or before the commit. */
+  private later(text: string, params: unknown[]): void {
+    if (this.failed !== null || !this.connection) return;
+    const sent = this.connection
+      .unsafe(text, params as unknown[])
+      .execute()
+      .then(undefined, error => {
+        this.failed ??= error;
+        throw error;
+      });
+    sent.catch(() => {});
+    this.pending.push(sent);
+  }
+
+  private async rollback(): Promise<void> {
+    try {
+      await this.connection?.unsafe('rollback');
+    } catch {
+      this.drop();
+    }
+  }
+
+  drop(): void {
+    letGo(this.connection);
+    this.connection = null;
+  }
+}
+
+function letGo(connection: ReservedSQL | null): void {
+  try {
+    connection?.release();
+  } catch {
+    // It is gone already.
+  }
+}
