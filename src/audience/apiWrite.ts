@@ -6,7 +6,16 @@ import { speaksFor, userTie } from './partition.ts';
 import { type Contact, emailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
-import { type ApiContribution, ascending, emptyRegisters, factKey, joinApiWrite, type K, laterOf, msOf } from './registers.ts';
+import {
+  type ApiContribution,
+  ascending,
+  emptyRegisters,
+  factKey,
+  joinApiWrite,
+  type K,
+  laterOf,
+  msOf,
+} from './registers.ts';
 import { addressOf, claimOf, type Identity, namespaceOf, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */
@@ -351,10 +360,7 @@ export function changeConsent(
   const persons =
     reason === 'bounce'
       ? []
-      : [
-          ...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id),
-          ...ids,
-        ];
+      : [...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id), ...ids];
   for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
     if (subject === ofAddress('')) continue;
     people.set(

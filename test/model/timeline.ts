@@ -1,15 +1,7 @@
 import { Minds } from './consent.ts';
 import { findKeeper, type Group, groupPeople, speaksFor } from './groups.ts';
 import { compareKeys, type Key } from './order.ts';
-import {
-  type Act,
-  type Cuts,
-  type Entry,
-  gatherPeople,
-  happenedKey,
-  type Person,
-  type WriteAct,
-} from './people.ts';
+import { type Act, type Cuts, type Entry, gatherPeople, happenedKey, type Person, type WriteAct } from './people.ts';
 
 /**
  * Lives through everything in the order in which it happened, not in which it arrived. At each instant it asks anew who is
@@ -91,7 +83,8 @@ export class Timeline {
 
   /** Who is withheld from the addresses that a contact holds. */
   listWithheld(group: Group): string[] {
-    const isHeld = (p: Person) => p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
+    const isHeld = (p: Person) =>
+      p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
     const own = group.people.filter(isHeld).flatMap(p => (p.current === null ? [] : [p.current.email]));
     const emails = [...own, ...(group.email === null ? [] : [group.email])];
     const isNear = (p: Person) => p.withheld && p.entries.some(e => emails.includes(e.step.fact.email ?? ''));
