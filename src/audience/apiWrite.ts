@@ -3,7 +3,7 @@ import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
 import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
 import { speaksFor, userTie } from './partition.ts';
-import { type Contact, emailTie, type People } from './people.ts';
+import { type Contact, emailTie, type People, tiesOf } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
 import {
@@ -418,6 +418,7 @@ export function applyDeletion(
   const withheld = groupsOf(all)
     .groups.flatMap(group => group.views)
     .filter(view => view.withheld && view.claims.some(run => addresses.has(run.email)));
+  const ties = views.flatMap(({ identity }) => tiesOf(identity)); // others may come forward at their former addresses
   for (const { identity } of views) people.changeRegisters(identity.id, { ...identity.registers, erased: k });
   for (const { identity } of withheld) people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
   const [focus] = views;
@@ -429,6 +430,7 @@ export function applyDeletion(
       focus.id,
       now,
       views.map(view => view.id),
+      ties,
     ),
   };
 }

@@ -139,11 +139,15 @@ export class Core implements Audience {
   }
 }
 
-const factOf = ({ fact, arrivedAt }: FactStep) => ({
+const ADDRESS = /^\S+@\S+$/;
+/** A name that is an address is none: providers' readers see to that. */
+const nameOf = (name: string | null) => (name !== null && ADDRESS.test(name.trim()) ? null : name);
+
+const factOf = ({ fact }: FactStep) => ({
   ...fact,
+  firstName: nameOf(fact.firstName),
+  lastName: nameOf(fact.lastName),
   payments: [],
-  ...(fact.deletion && fact.happenedAt === undefined ? {} : {}),
-  ...(fact.happenedAt !== undefined && { happenedAt: fact.happenedAt ?? arrivedAt }),
 });
 
 function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {

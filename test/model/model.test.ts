@@ -485,7 +485,7 @@ for (const [name, maker] of AUDIENCES)
         });
         const settings = { ...first.settings, userGroup: 'Customers', properties: { right: 2 }, lists: ['tips'] };
         const end = tellFact(50, 'cus_1', null, { type: 'deleted' });
-        const replayed = [first, end, { ...first, settings }];
+        const replayed = [first, end, { ...first, arrivedAt: timeOf(60), settings }];
         expect(runSteps(replayed)).toMatchObject([
           { userGroup: 'Customers', properties: { right: 2 }, lists: ['news', 'tips'], subscribed: false },
         ]);

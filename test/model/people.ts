@@ -259,7 +259,7 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
       namespace: '',
       entries: [],
       since: own[0]!.key,
-      first: own[0]!.key,
+      first: { ...own[0]!.key, instant: Math.floor(own[0]!.key.instant / 1_000_000) * 1_000_000 },
       claimed: claims.map(act => act.setsEmail!),
       unit: null,
       death: null,
