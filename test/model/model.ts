@@ -142,7 +142,7 @@ export class Model implements Audience {
     const showing = new Set(timeline.groups.filter(g => g.email !== null).flatMap(g => g.people.map(p => p.id)));
     const hidden = timeline.people.filter(p => !showing.has(p.id)).map(p => p.id);
     const { ofStep } = identifyPeople(this.facts);
-    const named = new Set(this.facts.filter(f => f.fact.email === step.email).map(ofStep));
+    const named = new Set(this.facts.filter(f => f.fact.email === step.email && !f.fact.deletion).map(ofStep));
     const gone = new Set([...(group?.people.map(p => p.id) ?? []), ...hidden.filter(id => named.has(id))]);
     if (gone.size === 0 && !named.has(guestId(step.email))) return 'refused';
     gone.add(guestId(step.email));
