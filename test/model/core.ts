@@ -144,7 +144,7 @@ const ADDRESS = /^\S+@\S+$/;
 /** A name that is an address is none: providers' readers see to that. */
 const nameOf = (name: string | null) => (name !== null && ADDRESS.test(name.trim()) ? null : name);
 
-export const factOf = ({ fact, arrivedAt }: FactStep) => ({
+export const factOf = ({ fact }: FactStep) => ({
   ...fact,
   firstName: nameOf(fact.firstName),
   lastName: nameOf(fact.lastName),
