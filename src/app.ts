@@ -17,7 +17,7 @@ import { backfilling } from './inbound/backfillRun.ts';
 import { Careful, isServed } from './inbound/careful.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
 import { LiveEndpoints } from './inbound/live.ts';
-import { backlogOf } from './inbound/recordDelivery.ts';
+import { backlogOf } from './inbound/pause.ts';
 import { Rejections } from './inbound/rejections.ts';
 import { resealOnce } from './inbound/sealContexts.ts';
 import { Worker } from './jobs/worker.ts';

@@ -3,10 +3,19 @@ import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
 import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
 import { speaksFor, userTie } from './partition.ts';
-import { type Contact, emailTie, type People } from './people.ts';
+import { type Contact, emailTie, type People, tiesOf } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
-import { type ApiContribution, ascending, emptyRegisters, factKey, joinApiWrite, type K, laterOf, msOf } from './registers.ts';
+import {
+  type ApiContribution,
+  ascending,
+  emptyRegisters,
+  factKey,
+  joinApiWrite,
+  type K,
+  laterOf,
+  msOf,
+} from './registers.ts';
 import { addressOf, claimOf, type Identity, namespaceOf, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */
@@ -351,10 +360,7 @@ export function changeConsent(
   const persons =
     reason === 'bounce'
       ? []
-      : [
-          ...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id),
-          ...ids,
-        ];
+      : [...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id), ...ids];
   for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
     if (subject === ofAddress('')) continue;
     people.set(
@@ -412,6 +418,7 @@ export function applyDeletion(
   const withheld = groupsOf(all)
     .groups.flatMap(group => group.views)
     .filter(view => view.withheld && view.claims.some(run => addresses.has(run.email)));
+  const ties = views.flatMap(({ identity }) => tiesOf(identity)); // others may come forward at their former addresses
   for (const { identity } of views) people.changeRegisters(identity.id, { ...identity.registers, erased: k });
   for (const { identity } of withheld) people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
   const [focus] = views;
@@ -423,6 +430,7 @@ export function applyDeletion(
       focus.id,
       now,
       views.map(view => view.id),
+      ties,
     ),
   };
 }

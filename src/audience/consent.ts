@@ -70,7 +70,8 @@ export function maySend(consents: Consents, views: View[], email: string | null,
   if (!voters.length || !voters.every(isOut)) return true;
   const arrivals = voters.flatMap(view => view.own?.from ?? []).sort();
   return counting.some(
-    ({ kind, facts: [first] }) => kind === 'address' && first && (!arrivals[0] || timeOf(first.k) < timeOf(arrivals[0])),
+    ({ kind, facts: [first] }) =>
+      kind === 'address' && first && (!arrivals[0] || timeOf(first.k) < timeOf(arrivals[0])),
   );
 }
 

@@ -258,7 +258,8 @@ class Partition {
       view.unit = root;
       this.unitOf.set(view, unit);
       // Who is gone and forgotten keeps no payer from the contact of others.
-      if ((view.kind === 'user' && (view.live || view.runs.length > 0)) || view.kind === 'apiContact') unit.anchor = true;
+      if ((view.kind === 'user' && (view.live || view.runs.length > 0)) || view.kind === 'apiContact')
+        unit.anchor = true;
     }
     for (const unit of byRoot.values()) unit.views.sort((a, b) => ascending(a.id, b.id));
     return [...byRoot.values()];
@@ -273,7 +274,8 @@ class Partition {
     for (const view of this.views) {
       const all = view.kind === 'user' && !view.withheld ? view.runs.filter(run => run.proven !== null) : [];
       if (all.length) former.set(this.root(`#${view.id}`), [...(former.get(this.root(`#${view.id}`)) ?? []), ...all]);
-      const counts = view.kind === 'apiContact' || (view.kind === 'user' && view.live && !view.withheld && isProven(view));
+      const counts =
+        view.kind === 'apiContact' || (view.kind === 'user' && view.live && !view.withheld && isProven(view));
       if (!counts || !view.now) continue;
       const root = this.root(`#${view.id}`);
       claims.set(root, [...(claims.get(root) ?? []), view.now]);

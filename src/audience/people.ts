@@ -184,11 +184,12 @@ export class People {
     for (let value = open.pop(); value !== undefined; value = open.pop()) {
       if (seen.has(value)) continue;
       seen.add(value);
-      for (const id of this.ties.get(value) ?? []) {
-        const identity = this.identities.get(id);
-        if (!identity) continue;
-        all.set(id, identity);
-        if (!whole.has(id) && (isDecisive(identity) || activeTiesOf(identity).includes(value))) expand(identity);
+      const here = [...(this.ties.get(value) ?? [])].flatMap(id => this.identities.get(id) ?? []);
+      // Who was there when somebody was removed, and with whom they are one, decides what is forgotten.
+      const isJudged = here.some(isDecisive);
+      for (const identity of here) {
+        all.set(identity.id, identity);
+        if (!whole.has(identity.id) && (isJudged || activeTiesOf(identity).includes(value))) expand(identity);
       }
     }
     return { all: [...all.values()].sort((a, b) => (a.id < b.id ? -1 : 1)), whole };

@@ -9,8 +9,9 @@ import { DefinitionsCache } from './definitions.ts';
 import { noteMerges } from './merges.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
+import { savePeople } from './savePeople.ts';
 import { knownSalt, requireSalt } from './tombstones.ts';
-import { type Keys, loadPeople, savePeople } from './workingSet.ts';
+import { type Keys, loadPeople } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry

@@ -186,9 +186,10 @@ function findLists(
 function silencedSince(views: View[], at: number): number | null {
   let last: K = '';
   for (const view of views) {
-    if (view.withheld || msOf(view.first) > at) continue;
-    if (view.kind === 'apiContact' && isMade(view)) return null;
-    if (!isPerson(view.identity)) continue;
+    if (view.withheld) continue;
+    // What the API does is dated at the end of its second.
+    if (view.kind === 'apiContact' && isMade(view) && Math.floor(msOf(view.first) / 1000) * 1000 <= at) return null;
+    if (!isPerson(view.identity) || msOf(view.first) > at) continue;
     const { deaths: all, erased } = view.identity.registers;
     const deaths = all.filter(each => each.onDelete !== 'ignore').map(each => each.h);
     if (erased !== '' && view.first <= erased) deaths.push(erased);

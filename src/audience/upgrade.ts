@@ -8,9 +8,10 @@ import { convertRegisters, type FormerRegisters, isFormer } from './formerRegist
 import { tiesOf } from './people.ts';
 import { reconcile } from './reconcile.ts';
 import type { Registers } from './registers.ts';
+import { savePeople } from './savePeople.ts';
 import { hashSubject, requireSalt } from './tombstones.ts';
 import { addressOf, type Identity } from './views.ts';
-import { loadPeople, savePeople } from './workingSet.ts';
+import { loadPeople } from './workingSet.ts';
 
 const PROGRESS = 'peopleUpgrade'; // in `meta`: phase and the last id done
 const DONE = 'done';

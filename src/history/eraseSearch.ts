@@ -4,7 +4,7 @@ import { query, selectAmong } from '../db/sets.ts';
 import type { Store } from '../db/store.ts';
 
 const LOOK_BYTES = 256 * 1024; // of text per look: some ms of the thread
-const LOOK_ROWS = 500;
+const LOOK_ROWS = 200;
 const PIECE = 128 * 1024; // characters of a text that is too large for one look
 const FEW_WORDS = 8; // are looked for one by one: quicker than taking a text apart
 const OVERLAP = 4096; // an address is at most 254 characters, each at most 7 where it is escaped

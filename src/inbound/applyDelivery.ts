@@ -9,7 +9,8 @@ import { type Applied, applyFact, identityOf } from './ingest.ts';
 import { type Claimed, finish } from './leases.ts';
 import type { Live } from './live.ts';
 import { originOf, scopedProvider, seenOf } from './origin.ts';
-import { keysOf, laneOf, outcomeOf, type ReadyFact, whenDue } from './recordDelivery.ts';
+import { whenDue } from './pause.ts';
+import { keysOf, laneOf, outcomeOf, type ReadyFact } from './recordDelivery.ts';
 
 const MAX_FAILURES = 5;
 export const LONGEST_DELAY_MS = 600_000;

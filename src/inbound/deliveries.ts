@@ -8,7 +8,7 @@ import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { chainOf } from './chain.ts';
-import { whenDue } from './recordDelivery.ts';
+import { whenDue } from './pause.ts';
 
 export const STATUSES = [
   'queued',

@@ -9,7 +9,7 @@ import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
-import { holdQueued, releaseHeld } from './recordDelivery.ts';
+import { holdQueued, releaseHeld } from './pause.ts';
 import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;

@@ -129,6 +129,7 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   // there when somebody else was deleted.
   const isLate = before !== undefined && k < (before.registers.facts.at(-1)?.k ?? '');
   const values = before ? (fact.deletion || isLate ? tiesOf(before) : activeTiesOf(before)) : [];
+  if (isLate && fact.email !== null) values.push(emailTie(fact.email));
   const reconciled = reconcile(people, target, now, [], values);
   effects.push(...reconciled.effects);
   if (reconciled.withheld)

@@ -2,7 +2,7 @@ import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import { NEVER } from './recordDelivery.ts';
+import { NEVER } from './pause.ts';
 
 const LEASE_MS = 60_000; // a look-up takes 15 s at most
 const MAX_CRASHES = 3;

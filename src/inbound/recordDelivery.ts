@@ -1,18 +1,16 @@
-import { and, count, eq, lte, sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { People } from '../audience/people.ts';
 import type { Outcome, WriteKind } from '../audience/peopleWriter.ts';
 import { hashSubject } from '../audience/tombstones.ts';
 import type { Keys } from '../audience/workingSet.ts';
-import { type DeliveryStatus, deliveries, type Effect, endpoints, payloads, unprocessed } from '../db/schema.ts';
+import { type DeliveryStatus, deliveries, type Effect, payloads } from '../db/schema.ts';
 import { amongText, amongValue, insertRows, query, selectAmong, tableText } from '../db/sets.ts';
 import { onKey } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { changeOfEvent } from '../events.ts';
 import type { Fact } from '../providers/provider.ts';
 import { type Applied, applyFact, identityOf, type Origin, paymentsOf } from './ingest.ts';
-
-/** Due date of what waits for its endpoint to be resumed: later than any clock. */
-export const NEVER = 8_640_000_000_000_000;
+import { NEVER } from './pause.ts';
 
 export interface NewDelivery {
   id: string;
@@ -290,44 +288,4 @@ async function insertDeliveries(tx: Tx, { rows, paused }: Context): Promise<void
     .filter(row => !row.applied?.erased)
     .map(({ delivery }) => [delivery.id, delivery.body, JSON.stringify(delivery.headers)]);
   await insertRows(tx, 'payloads', ['delivery_id', 'body', 'headers'], bodies);
-}
-
-/** NEVER while the endpoint is paused. Looked up in the transaction: a resume that committed meanwhile must not be missed. */
-export async function whenDue(tx: Tx, endpointId: string): Promise<number> {
-  const [endpoint] = await tx.select({ paused: endpoints.paused }).from(endpoints).where(eq(endpoints.id, endpointId));
-  return endpoint?.paused ? NEVER : 0;
-}
-
-/** Sets aside what is queued for an endpoint: part of pausing it. */
-export async function holdQueued(tx: Tx, endpointId: string): Promise<void> {
-  await tx
-    .update(deliveries)
-    .set({ dueAt: NEVER })
-    .where(
-      and(
-        unprocessed('queued'),
-        eq(deliveries.dueAt, 0),
-        eq(deliveries.leased, false),
-        eq(deliveries.endpointId, endpointId),
-      ),
-    );
-}
-
-/** Makes everything due that a pause set aside: part of resuming an endpoint. */
-export async function releaseHeld(tx: Tx, endpointId: string): Promise<void> {
-  await tx
-    .update(deliveries)
-    .set({ dueAt: 0 })
-    .where(and(unprocessed('queued'), eq(deliveries.dueAt, NEVER), eq(deliveries.endpointId, endpointId)));
-}
-
-/** Deliveries due and not applied yet, counted up to 10,000. */
-export async function backlogOf(tx: Tx, now: number): Promise<number> {
-  const due = tx
-    .select({ id: deliveries.id })
-    .from(deliveries)
-    .where(and(unprocessed('queued'), lte(deliveries.dueAt, now)))
-    .limit(10_000)
-    .as('due');
-  return (await tx.select({ n: count() }).from(due))[0]?.n ?? 0;
 }

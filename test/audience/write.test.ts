@@ -87,7 +87,9 @@ eachBackend('API writes', open => {
       const s = await scene(open);
       const first = await s.api({ email: 'a@x.co', userId: 'u1', firstName: 'One' });
       await s.api({ email: 'b@x.co', userId: 'u1' });
-      const second = await s.api({ email: 'a@x.co', userId: 'u2', firstName: 'Two' }, 'create');
+      const next = { email: 'a@x.co', userId: 'u2', firstName: 'Two' };
+      expect(await failure(s.api(next, 'create'))).toMatchObject({ code: 'conflict' }); // it finds whose it was
+      const second = await s.api(next);
       expect(second).toMatchObject({ created: true });
       expect((await s.api({ email: 'a@x.co', lastName: 'L2' })).contactId).toBe(second.contactId);
       expect((await s.api({ userId: 'u1', lastName: 'L1' })).contactId).toBe(first.contactId);

@@ -1,5 +1,5 @@
 import { Model } from './model.ts';
-import type { DeleteStep, FactStep, LinkStep, ModelContact, ProviderId, Step, WriteStep } from './steps.ts';
+import type { Audience, DeleteStep, FactStep, LinkStep, ModelContact, ProviderId, Step, WriteStep } from './steps.ts';
 
 const START = Date.UTC(2026, 10, 25, 10);
 const PROVIDERS: Record<string, ProviderId> = { cus: 'stripe', pol: 'polar', user: 'clerk', uuid: 'supabase' };
@@ -89,10 +89,22 @@ export function clickLink(second: number, email: string, subscribed = false): Li
   return { kind: 'link', arrivedAt: timeOf(second), email, subscribed };
 }
 
+/** Which implementation the worked examples are about; the core and the model take turns. */
+export type Maker = () => Audience;
+let make: Maker = () => new Model();
+
+export function useAudience(maker: Maker) {
+  make = maker;
+}
+
+export function makeAudience(): Audience {
+  return make();
+}
+
 export function runSteps(steps: Step[]): ModelContact[] {
-  const model = new Model();
-  for (const step of steps) model.take(step);
-  return model.contacts();
+  const audience = make();
+  for (const step of steps) audience.take(step);
+  return audience.contacts() as ModelContact[];
 }
 
 /** The contact that shows an address, or undefined. */

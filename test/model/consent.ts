@@ -63,7 +63,10 @@ export class Minds {
 
   saidYesSince(group: Group, since: number, at: number): boolean {
     const people = group.people.filter(p => p.kind !== 'guest' && p.kind !== 'note' && !p.demoted);
-    const minds = [group.email === null ? null : this.ofEmail(group.email, at), ...people.map(p => this.ofPerson(p, at))];
+    const minds = [
+      group.email === null ? null : this.ofEmail(group.email, at),
+      ...people.map(p => this.ofPerson(p, at)),
+    ];
     return minds.some(mind => mind?.subscribed === true && mind.at > since);
   }
 }

@@ -119,7 +119,8 @@ function chooseSource(group: Group, acts: WriteAct[]): string {
   if (said) return said.step.source!;
   const made = acts.find(act => act.made);
   const first = findEarliest(group, e => e.step.fact.email !== null);
-  if (made && (!first || compareKeys(made.key, first.key) < 0)) return made.step.how === 'import' ? 'CSV import' : 'API';
+  if (made && (!first || compareKeys(made.key, first.key) < 0))
+    return made.step.how === 'import' ? 'CSV import' : 'API';
   return first ? SOURCES[first.entry.step.endpoint.provider]! : '';
 }
 
@@ -165,11 +166,7 @@ export function listActs(group: Group): WriteAct[] {
 }
 
 /** The contact of a group that shows an address. `maySend`: by what its address and people said of mail, at a time. */
-export function showContact(
-  group: Group & { email: string },
-  subscribed: boolean,
-  maySend: MaySend,
-): ModelContact {
+export function showContact(group: Group & { email: string }, subscribed: boolean, maySend: MaySend): ModelContact {
   const acts = listActs(group);
   return {
     email: group.email,

@@ -106,7 +106,8 @@ export class Core implements Audience {
     const rows = new Set(views.flatMap(view => (gone.has(view.id) ? (view.identity.contactId ?? []) : [])));
     const k = keyAfter(all, 'erase', at);
     const ties = [...gone].flatMap(id => tiesOf(people.identities.get(id)!));
-    for (const view of views)
+    const near = groupsOf(people.around(gone, ties).all).groups.flatMap(each => each.views);
+    for (const view of near)
       if (view.withheld && !gone.has(view.id) && view.identity.registers.facts.some(each => emails.has(each.e ?? '')))
         people.changeRegisters(view.id, { ...view.identity.registers, forgot: k });
     for (const id of gone) {
@@ -139,11 +140,15 @@ export class Core implements Audience {
   }
 }
 
+const ADDRESS = /^\S+@\S+$/;
+/** A name that is an address is none: providers' readers see to that. */
+const nameOf = (name: string | null) => (name !== null && ADDRESS.test(name.trim()) ? null : name);
+
 export const factOf = ({ fact, arrivedAt }: FactStep) => ({
   ...fact,
+  firstName: nameOf(fact.firstName),
+  lastName: nameOf(fact.lastName),
   payments: [],
-  ...(fact.deletion && fact.happenedAt === undefined ? {} : {}),
-  ...(fact.happenedAt !== undefined && { happenedAt: fact.happenedAt ?? arrivedAt }),
 });
 
 export function originOf({ endpoint, externalId, settings, arrivedAt }: FactStep): Origin {

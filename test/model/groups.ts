@@ -120,7 +120,9 @@ function describeParty(people: Person[]): Party {
 /** An address that the API set stands until a user of the contact proves another, or the API sets one. */
 function endSupersededClaims(people: Person[]) {
   const rivals = people.filter(p => p.kind === 'api' || (p.kind === 'user' && isAlive(p) && p.current?.proof));
-  const claims = rivals.flatMap(p => (p.current === null ? [] : [{ ...p.current, key: p.current.proof ?? p.current.key }]));
+  const claims = rivals.flatMap(p =>
+    p.current === null ? [] : [{ ...p.current, key: p.current.proof ?? p.current.key }],
+  );
   const proofs = people.flatMap(p => (p.kind === 'user' ? p.stays.filter(stay => stay.proof !== null) : []));
   for (const stay of people.flatMap(p => (p.kind === 'api' ? p.stays.slice(0, -1) : [])))
     for (const { email, proof } of proofs)

@@ -77,7 +77,8 @@ export class Model implements Audience {
     if (byEmail && other && byEmail !== other && byEmail.email === email) return 'refused';
     if (step.how === 'create' && (byEmail || byUserId)) return 'refused';
     // A former address of somebody with a user id of their own: this user takes it over.
-    const isTaken = byEmail !== null && byEmail.email !== email && userId !== undefined && chooseUserId(byEmail) !== null;
+    const isTaken =
+      byEmail !== null && byEmail.email !== email && userId !== undefined && chooseUserId(byEmail) !== null;
     const group = byUserId ?? (isTaken ? null : byEmail);
     if (!group && email === undefined) return 'refused';
     const shown = group?.email ?? email!;
@@ -126,8 +127,7 @@ export class Model implements Audience {
 
   private deleteContact(step: DeleteStep): Answer {
     const timeline = this.buildTimeline();
-    const group =
-      'email' in step.by ? timeline.findByEmail(step.by.email) : timeline.findByUserId(step.by.userId);
+    const group = 'email' in step.by ? timeline.findByEmail(step.by.email) : timeline.findByUserId(step.by.userId);
     if (!group) return 'refused';
     const key = keyOfCall(step.arrivedAt, this.calls);
     const people = group.people.map(p => p.id);
@@ -138,11 +138,11 @@ export class Model implements Audience {
   /** All of the person goes; opt-outs stay, and the ids of who was deleted stay dead. */
   private erase(step: EraseStep): Answer {
     const timeline = this.buildTimeline();
-    const group = timeline.findByEmail(step.email);
+    const group = timeline.findByEmail(step.email, true);
     const showing = new Set(timeline.groups.filter(g => g.email !== null).flatMap(g => g.people.map(p => p.id)));
     const hidden = timeline.people.filter(p => !showing.has(p.id)).map(p => p.id);
     const { ofStep } = identifyPeople(this.facts);
-    const named = new Set(this.facts.filter(f => f.fact.email === step.email).map(ofStep));
+    const named = new Set(this.facts.filter(f => f.fact.email === step.email && !f.fact.deletion).map(ofStep));
     const gone = new Set([...(group?.people.map(p => p.id) ?? []), ...hidden.filter(id => named.has(id))]);
     if (gone.size === 0 && !named.has(guestId(step.email))) return 'refused';
     gone.add(guestId(step.email));
@@ -155,11 +155,10 @@ export class Model implements Audience {
     const isGone = (fact: FactStep) => gone.has(ofStep(fact) ?? '');
     for (const fact of this.facts.filter(isGone)) this.erasedEvents.add(eventOf(fact));
     this.facts = this.facts.filter(fact => !isGone(fact));
-    const isGoneAct = (act: Act) =>
-      act.kind === 'write' && (written.has(act.key.externalId) || gone.has(act.speaker));
+    const isGoneAct = (act: Act) => act.kind === 'write' && (written.has(act.key.externalId) || gone.has(act.speaker));
     this.acts = this.acts
       .filter(act => !isGoneAct(act))
-      .map(act => (act.kind === 'write' ? act : { ...act, people: act.people.filter(id => !gone.has(id)) }));
+      .map(act => (act.kind === 'removal' ? { ...act, people: act.people.filter(id => !gone.has(id)) } : act));
     // Who was withheld from these addresses must not come forward now that their owner is forgotten.
     const { instant } = keyOfCall(step.arrivedAt, this.calls);
     for (const person of timeline.people)

@@ -259,7 +259,7 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
       namespace: '',
       entries: [],
       since: own[0]!.key,
-      first: own[0]!.key,
+      first: { ...own[0]!.key, instant: Math.floor(own[0]!.key.instant / 1_000_000) * 1_000_000 },
       claimed: claims.map(act => act.setsEmail!),
       unit: null,
       death: null,
@@ -279,11 +279,7 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
 }
 
 /** Proven addresses are the user's. An unproven one only if nobody ever proved it, and no contact showed it a minute before. */
-function admitUsers(
-  people: Person[],
-  runsOfUsers: Map<Person, ReturnType<typeof listAddressRuns>>,
-  cuts: Cuts,
-) {
+function admitUsers(people: Person[], runsOfUsers: Map<Person, ReturnType<typeof listAddressRuns>>, cuts: Cuts) {
   const runs = [...runsOfUsers].flatMap(([person, own]) =>
     own.map((run, place) => ({
       person,
@@ -293,7 +289,10 @@ function admitUsers(
     })),
   );
   const parties = new Map(people.map(p => [p, new Set([p])]));
-  for (const same of Map.groupBy(people.flatMap(person => person.ties.map(tie => ({ person, tie }))), t => t.tie).values()) {
+  for (const same of Map.groupBy(
+    people.flatMap(person => person.ties.map(tie => ({ person, tie }))),
+    t => t.tie,
+  ).values()) {
     const party = new Set(same.flatMap(({ person }) => [...parties.get(person)!]));
     for (const person of party) parties.set(person, party);
   }

@@ -1,19 +1,11 @@
 import { Minds } from './consent.ts';
 import { findKeeper, type Group, groupPeople, speaksFor } from './groups.ts';
 import { compareKeys, type Key } from './order.ts';
-import {
-  type Act,
-  type Cuts,
-  type Entry,
-  gatherPeople,
-  happenedKey,
-  type Person,
-  type WriteAct,
-} from './people.ts';
+import { type Act, type Cuts, type Entry, gatherPeople, happenedKey, type Person, type WriteAct } from './people.ts';
 
 /**
- * Lives through everything in the order in which it happened, not in which it arrived. At each instant it asks anew who is
- * one contact with whom, and then what the deletions and removals of that instant mean for these.
+ * Lives through all deletions and removals in the order in which they happened, not in which they arrived. At each it asks anew who is
+ * one contact with whom, and then what it means for these.
  */
 export class Timeline {
   people: Person[] = [];
@@ -32,10 +24,10 @@ export class Timeline {
     this.minds = new Minds(acts.filter(act => act.kind === 'consent'));
     const entries = [...byPerson.values()].flat().toSorted((a, b) => compareKeys(a.key, b.key));
     const deletions = entries.filter(e => e.step.fact.deletion && e.onDelete !== 'ignore');
+    // Only these ask who is with whom at their time.
     const instants = new Set([
-      ...entries.map(e => e.key.instant),
-      ...deletions.map(e => happenedKey(e).instant),
-      ...acts.map(act => act.key.instant),
+      ...deletions.filter(e => e.onDelete === 'delete').map(e => happenedKey(e).instant),
+      ...acts.filter(act => act.kind === 'removal').map(act => act.key.instant),
     ]);
     for (const instant of [...instants].toSorted((a, b) => a - b)) {
       this.observe(instant);
@@ -91,7 +83,8 @@ export class Timeline {
 
   /** Who is withheld from the addresses that a contact holds. */
   listWithheld(group: Group): string[] {
-    const isHeld = (p: Person) => p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
+    const isHeld = (p: Person) =>
+      p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
     const own = group.people.filter(isHeld).flatMap(p => (p.current === null ? [] : [p.current.email]));
     const emails = [...own, ...(group.email === null ? [] : [group.email])];
     const isNear = (p: Person) => p.withheld && p.entries.some(e => emails.includes(e.step.fact.email ?? ''));
