@@ -131,10 +131,14 @@ function findForWrite(people: People, email: string | undefined, userId: string 
   const isOther = byEmail !== null && byEmail.contact.id !== byUser?.id;
   // A former address of somebody with a user id of their own: this user takes it over.
   if (byEmail && isOther && !byEmail.shown && userId !== undefined)
-    return { found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null), byUser, known: true };
+    return {
+      found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null),
+      byUser,
+      known: byEmail.contact,
+    };
   if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
   const found = byUser ?? byEmail?.contact ?? null;
-  return { found, byUser, known: found !== null };
+  return { found, byUser, known: found };
 }
 
 /** The key of what the API does: in one second it is the later, and newer than all that is known here, whatever a provider's clock says. */
@@ -226,7 +230,8 @@ export function applyApiWrite(
   if (email === undefined && userId === undefined) throw invalid('An email or userId is required.');
   checkWrite(people, write);
   const { found, byUser, known } = findForWrite(people, email, userId);
-  if (known && mode === 'create') throw new AppError('conflict', 'Email or userId is already on list');
+  if (known && mode === 'create')
+    throw new AppError('conflict', `Email or userId is already on list: contact ${known.id}`);
   if (!found && mode === 'update') throw missing();
   if (!found && email === undefined) throw invalid(NO_CONTACT);
   const properties = coerceProperties(people, write.properties ?? {});

@@ -275,12 +275,28 @@ export type ApiContribution = Omit<Contribution, 's' | 'was'>;
 export function joinApiWrite(before: Registers, one: ApiContribution): Registers {
   const r = { ...before };
   if (one.k < r.first) r.first = one.k;
-  r.facts = r.facts.map(each => withoutSaidAgain(each, one)).filter(saysSomething);
+  const words = keptWords(r, one);
+  r.facts = r.facts.map(each => withoutSaidAgain(each, one, words)).filter(saysSomething);
   put(r, one);
   return r;
 }
 
-function withoutSaidAgain(old: Contribution, one: ApiContribution): Contribution {
+const MAX_WORDS = 4; // about one list, before the newest
+
+/**
+ * Which earlier words about each list of a write still matter: who is unsubscribed when put on a list is not on it, so that what was
+ * said before counts. The first one is kept, since it may be the one that took off.
+ */
+function keptWords({ facts }: Registers, { lists = {} }: ApiContribution): Map<string, Set<K>> {
+  const kept = new Map<string, Set<K>>();
+  for (const [id, on] of Object.entries(lists)) {
+    const earlier = on ? facts.filter(each => each.lists?.[id] !== undefined).map(each => each.k) : [];
+    kept.set(id, new Set([...earlier.slice(0, 1), ...earlier.slice(1).slice(1 - MAX_WORDS)]));
+  }
+  return kept;
+}
+
+function withoutSaidAgain(old: Contribution, one: ApiContribution, words: Map<string, Set<K>>): Contribution {
   const left = { ...old };
   if (one.e !== undefined && left.e === one.e) {
     if (one.a || !left.a) {
@@ -289,11 +305,11 @@ function withoutSaidAgain(old: Contribution, one: ApiContribution): Contribution
       delete left.p;
     }
   }
-  for (const field of ['f', 'l', 'userId', 'group', 'setSource'] as const)
-    if (one[field] !== undefined) delete left[field];
+  for (const field of ['f', 'l', 'group', 'setSource'] as const) if (one[field] !== undefined) delete left[field];
+  if (left.userId === one.userId) delete left.userId; // the former ones find the contact still
   if (one.c && left.c)
     left.c = Object.fromEntries(Object.entries(left.c).filter(([key]) => !Object.hasOwn(one.c!, key)));
-  if (one.lists && left.lists)
-    left.lists = Object.fromEntries(Object.entries(left.lists).filter(([key]) => !Object.hasOwn(one.lists!, key)));
+  if (left.lists)
+    left.lists = Object.fromEntries(Object.entries(left.lists).filter(([id]) => words.get(id)?.has(old.k) ?? true));
   return left;
 }

@@ -51,7 +51,7 @@ eachBackend('API writes', open => {
       expect(await s.all()).toMatchObject([
         { email: 'ada@x.co', userId: 'u1', firstName: 'Ada', source: 'API', userGroup: '', subscribed: true },
       ]);
-      const again = 'Email or userId is already on list';
+      const again = `Email or userId is already on list: contact ${made.contactId}`;
       expect(await failure(s.api({ email: 'ada@x.co' }, 'create'))).toMatchObject({ code: 'conflict', message: again });
       expect(await failure(s.api({ email: 'b@x.co', userId: 'u1' }, 'create'))).toMatchObject({ code: 'conflict' });
       expect(await s.all()).toHaveLength(1);
