@@ -85,8 +85,11 @@ test('every table of schema.ts and of the database is moved, and of types that a
   expect(moved).toHaveLength(tables.length);
   const { file } = keep(openSqlite(await sqliteFile()));
   const db = new Database(file);
+  // `links` is of release 0.1; the upgrade at start drops it.
   const names = db
-    .query<{ name: string }, []>(`select name from sqlite_master where type = 'table' order by name`)
+    .query<{ name: string }, []>(
+      `select name from sqlite_master where type = 'table' and name <> 'links' order by name`,
+    )
     .all();
   expect(moved).toEqual(names.map(row => row.name));
   const other = db.query<{ type: string }, [string]>(
