@@ -44,13 +44,17 @@ export function tiesOf(identity: Identity): string[] {
 }
 
 /** The values through which others may be one contact with it now: not those it only once showed. */
-export function activeTiesOf(identity: Identity): string[] {
+export const activeTiesOf = (identity: Identity): string[] => tiesWhere(identity, true);
+
+function tiesWhere(identity: Identity, withFormer: boolean): string[] {
   const ties = new Set(idTiesOf(identity));
   const r = identity.registers;
   const address = addressOf(identity.id);
   if (address !== null) ties.add(emailTie(address));
   const view = viewOf(identity, null, '');
-  for (const run of view?.runs ?? []) if (run.to === null || view?.kind !== 'payer') ties.add(emailTie(run.email)); // a user may fall back to a former one
+  // A user may fall back to a former address.
+  const isKept = withFormer && view?.kind !== 'payer';
+  for (const run of view?.runs ?? []) if (run.to === null || isKept) ties.add(emailTie(run.email));
   if (r.carrier !== undefined) ties.add(carrierTie(r.carrier));
   if (r.carries) ties.add(carrierTie(identity.id));
   return [...ties];
@@ -59,6 +63,23 @@ export function activeTiesOf(identity: Identity): string[] {
 /** Whose removal decides what is forgotten: its whole company is needed to judge that. */
 export const isDecisive = ({ registers }: Identity): boolean =>
   registers.deaths.some(each => each.onDelete === 'delete');
+
+/** All that a value ties, as far as it is known. */
+interface Tied {
+  value: string;
+  count: number;
+  /** Somebody there was removed: who was there then, and with whom they are one, decides what is forgotten. */
+  isJudged: boolean;
+}
+
+/**
+ * Whether somebody found by a value is followed further; others only bear witness of an address that they once showed. Where as many
+ * once were as may be tied, those who moved away are not followed: what a webhook costs must not grow with them.
+ */
+export function isFollowed(identity: Identity, { value, count, isJudged }: Tied): boolean {
+  if (count >= MAX_TIED) return isDecisive(identity) || tiesWhere(identity, false).includes(value);
+  return isJudged || activeTiesOf(identity).includes(value);
+}
 
 /**
  * Everything that a batch of writes may touch, in memory: loaded before, saved after. Objects in it are replaced, never changed in
@@ -185,11 +206,10 @@ export class People {
       if (seen.has(value)) continue;
       seen.add(value);
       const here = [...(this.ties.get(value) ?? [])].flatMap(id => this.identities.get(id) ?? []);
-      // Who was there when somebody was removed, and with whom they are one, decides what is forgotten.
-      const isJudged = here.some(isDecisive);
+      const tied = { value, count: here.length, isJudged: here.some(isDecisive) };
       for (const identity of here) {
         all.set(identity.id, identity);
-        if (!whole.has(identity.id) && (isJudged || activeTiesOf(identity).includes(value))) expand(identity);
+        if (!whole.has(identity.id) && isFollowed(identity, tied)) expand(identity);
       }
     }
     return { all: [...all.values()].sort((a, b) => (a.id < b.id ? -1 : 1)), whole };

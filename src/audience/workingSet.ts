@@ -2,7 +2,7 @@ import { selectAmong } from '../db/sets.ts';
 import type { Hold, Tx } from '../db/store.ts';
 import type { ConsentChange } from './consent.ts';
 import { ofPerson } from './consent.ts';
-import { activeTiesOf, type Contact, isDecisive, People, tiesOf } from './people.ts';
+import { activeTiesOf, type Contact, isDecisive, isFollowed, People, tiesOf } from './people.ts';
 import type { Definitions } from './project.ts';
 import type { Registers } from './registers.ts';
 import { hashSubject } from './tombstones.ts';
@@ -142,7 +142,12 @@ async function loadConnected(tx: Tx, people: People, ids: string[], values: stri
       if (!known) next.push(id);
       else if (!found.includes(known)) found.push(known);
     }
-    const more = found.flatMap(identity => leadsOn(identity, wave === 0 && ids.includes(identity.id), namedBy));
+    const judged = found.filter(isDecisive).flatMap(identity => namedBy.get(identity.id) ?? []);
+    const again = judged.flatMap(value => idsOf(people, value)).flatMap(id => people.identities.get(id) ?? []);
+    const more = [...new Set([...found, ...again])].flatMap(identity => {
+      const wanted = wave === 0 && ids.includes(identity.id);
+      return leadsOn(people, identity, wanted, namedBy.get(identity.id));
+    });
     open = { ids: fresh(asked.ids, next), ties: fresh(asked.ties, more) };
   }
 }
@@ -154,12 +159,20 @@ function fresh(asked: Set<string>, values: string[]): string[] {
   return [...new Set(out)];
 }
 
-/** The ties to follow from an identity. One that was reached by an address it only once showed bears witness and leads nowhere. */
-function leadsOn(identity: Identity, wanted: boolean, namedBy: Map<string, string[]>): string[] {
+const idsOf = (people: People, value: string): string[] => [...(people.ties.get(value) ?? [])];
+
+/** The ties to follow from an identity, by the same rule as `People.around`. */
+function leadsOn(people: People, identity: Identity, wanted: boolean, named: string[] | undefined): string[] {
   if (wanted) return tiesOf(identity); // former ones too: a deletion concerns whoever is there
-  const active = activeTiesOf(identity);
-  const named = namedBy.get(identity.id);
-  return !named || isDecisive(identity) || named.some(value => active.includes(value)) ? active : [];
+  const isWitness = named?.every(value => {
+    const ids = idsOf(people, value);
+    const isJudged = ids.some(id => {
+      const known = people.identities.get(id);
+      return known !== undefined && isDecisive(known);
+    });
+    return !isFollowed(identity, { value, count: ids.length, isJudged });
+  });
+  return isWitness ? [] : activeTiesOf(identity);
 }
 
 export const CONTACT_COLUMNS =

@@ -20,7 +20,8 @@ test('activity shows what the API and an import did; a webhook’s own effects t
   await app.upload(`/contacts/import?mailingLists=${list}`, 'email\nada@x.co\nbo@x.co\n');
   await app.drain();
   const all = await summaries(id);
-  expect(all.slice(0, 2).sort()).toEqual(['Joined a mailing list (CSV import)', 'Left a mailing list (API)']);
+  expect(all[0]).toBe('Joined a mailing list (CSV import)');
+  expect(all.slice(1, 3).sort()).toEqual(['Left a mailing list (API)', 'Subscribed again (API)']);
   expect(all).toContain('Unsubscribed (API)');
   expect(all).toContain('Subscribed again (API)');
   const { data } = (await app.api('GET', `/contacts/${id}/activity?perPage=1`)).body;

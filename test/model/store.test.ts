@@ -27,6 +27,7 @@ eachBackend('random histories through the store', open => {
       }
       expect({ seed, contacts: await audience.contacts() }).toEqual({ seed, contacts: core.contacts() });
       expect({ seed, found: await findDifferences(store, steps.at(-1)!.arrivedAt) }).toEqual({ seed, found: [] });
+      await store.close();
     }
   }, 300_000);
 });
