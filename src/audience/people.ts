@@ -44,9 +44,9 @@ export function tiesOf(identity: Identity): string[] {
 }
 
 /** The values through which others may be one contact with it now: not those it only once showed. */
-export const activeTiesOf = (identity: Identity): string[] => tiesWhere(identity, true);
+export const activeTiesOf = (identity: Identity): string[] => collectTies(identity, true);
 
-function tiesWhere(identity: Identity, withFormer: boolean): string[] {
+function collectTies(identity: Identity, withFormer: boolean): string[] {
   const ties = new Set(idTiesOf(identity));
   const r = identity.registers;
   const address = addressOf(identity.id);
@@ -77,7 +77,7 @@ interface Tied {
  * once were as may be tied, those who moved away are not followed: what a webhook costs must not grow with them.
  */
 export function isFollowed(identity: Identity, { value, count, isJudged }: Tied): boolean {
-  if (count >= MAX_TIED) return isDecisive(identity) || tiesWhere(identity, false).includes(value);
+  if (count >= MAX_TIED) return isDecisive(identity) || collectTies(identity, false).includes(value);
   return isJudged || activeTiesOf(identity).includes(value);
 }
 

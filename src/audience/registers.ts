@@ -275,7 +275,7 @@ export type ApiContribution = Omit<Contribution, 's' | 'was'>;
 export function joinApiWrite(before: Registers, one: ApiContribution): Registers {
   const r = { ...before };
   if (one.k < r.first) r.first = one.k;
-  const words = keptWords(r, one);
+  const words = collectWords(r, one);
   r.facts = r.facts.map(each => withoutSaidAgain(each, one, words)).filter(saysSomething);
   put(r, one);
   return r;
@@ -287,7 +287,7 @@ const MAX_WORDS = 4; // about one list, before the newest
  * Which earlier words about each list of a write still matter: who is unsubscribed when put on a list is not on it, so that what was
  * said before counts. The first one is kept, since it may be the one that took off.
  */
-function keptWords({ facts }: Registers, { lists = {} }: ApiContribution): Map<string, Set<K>> {
+function collectWords({ facts }: Registers, { lists = {} }: ApiContribution): Map<string, Set<K>> {
   const kept = new Map<string, Set<K>>();
   for (const [id, on] of Object.entries(lists)) {
     const earlier = on ? facts.filter(each => each.lists?.[id] !== undefined).map(each => each.k) : [];

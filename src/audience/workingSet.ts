@@ -143,7 +143,7 @@ async function loadConnected(tx: Tx, people: People, ids: string[], values: stri
       else if (!found.includes(known)) found.push(known);
     }
     const judged = found.filter(isDecisive).flatMap(identity => namedBy.get(identity.id) ?? []);
-    const again = judged.flatMap(value => idsOf(people, value)).flatMap(id => people.identities.get(id) ?? []);
+    const again = judged.flatMap(value => listTied(people, value)).flatMap(id => people.identities.get(id) ?? []);
     const more = [...new Set([...found, ...again])].flatMap(identity => {
       const wanted = wave === 0 && ids.includes(identity.id);
       return leadsOn(people, identity, wanted, namedBy.get(identity.id));
@@ -159,13 +159,13 @@ function fresh(asked: Set<string>, values: string[]): string[] {
   return [...new Set(out)];
 }
 
-const idsOf = (people: People, value: string): string[] => [...(people.ties.get(value) ?? [])];
+const listTied = (people: People, value: string): string[] => [...(people.ties.get(value) ?? [])];
 
 /** The ties to follow from an identity, by the same rule as `People.around`. */
 function leadsOn(people: People, identity: Identity, wanted: boolean, named: string[] | undefined): string[] {
   if (wanted) return tiesOf(identity); // former ones too: a deletion concerns whoever is there
   const isWitness = named?.every(value => {
-    const ids = idsOf(people, value);
+    const ids = listTied(people, value);
     const isJudged = ids.some(id => {
       const known = people.identities.get(id);
       return known !== undefined && isDecisive(known);
