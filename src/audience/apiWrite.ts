@@ -137,6 +137,13 @@ function findForWrite(people: People, email: string | undefined, userId: string 
       known: byEmail.contact,
     };
   if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
+  // A payer's id that is shown where somebody older pays finds nobody, and still is another contact's.
+  if (
+    byEmail &&
+    !byUser &&
+    [...people.contacts.values()].some(each => !each.parked && each.userId === userId && each.id !== byEmail.contact.id)
+  )
+    throw severalContacts();
   const found = byUser ?? byEmail?.contact ?? null;
   return { found, byUser, known: found };
 }

@@ -16,11 +16,13 @@ function listContacts(audience: Audience): ModelContact[] {
   }));
 }
 
-/** What is to be equal: every answer, and the contacts at three moments and at the end. */
+/** What is to be equal: every answer but that of an erasure, and the contacts at three moments and at the end. */
 function trace(audience: Audience, steps: Step[]): unknown[] {
   const places = [1, 2, 3, 4].map(quarter => Math.ceil((steps.length * quarter) / 4) - 1);
   return steps.map((step, i) => {
-    const answer = audience.take(step);
+    // Whether anything was left to erase is asked of the log, which neither has.
+    const taken = audience.take(step);
+    const answer = step.kind === 'erase' ? 'done' : taken;
     return places.includes(i) ? [answer, listContacts(audience)] : answer;
   });
 }

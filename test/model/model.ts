@@ -75,6 +75,11 @@ export class Model implements Audience {
     const byUserId = userId === undefined ? null : timeline.findByUserId(userId);
     const other = byUserId ?? (userId === undefined ? null : timeline.findParked(userId));
     if (byEmail && other && byEmail !== other && byEmail.email === email) return 'refused';
+    // A payer's id that is shown where somebody older pays finds nobody, and still is another contact's.
+    const isShownElsewhere = (other: Group) =>
+      other.email !== null && other !== byEmail && chooseUserId(other) === userId;
+    const isOther = userId !== undefined && !byUserId && byEmail?.email === email;
+    if (isOther && timeline.groups.some(isShownElsewhere)) return 'refused';
     if (step.how === 'create' && (byEmail || byUserId)) return 'refused';
     // A former address of somebody with a user id of their own: this user takes it over.
     const isTaken =
