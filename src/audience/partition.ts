@@ -22,8 +22,8 @@ interface Unit {
 export const userTie = (namespace: string, userId: string) =>
   namespace === '' ? `user:${userId}` : `user@${namespace}:${userId}`;
 
-/** What makes identities one contact for good: user ids and provider ids. */
-export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
+/** What makes identities one contact for good: user ids and provider ids. `by`: those that were known by then; null: all. */
+export function idTiesOf({ id, provider, registers: r }: Identity, by: K | null = null): string[] {
   const namespace = namespaceOf(provider);
   const ties = [...r.aliases];
   // Of a person whose deletion is all that is known, the id ties nobody.
@@ -31,16 +31,17 @@ export function idTiesOf({ id, provider, registers: r }: Identity): string[] {
   // What the API says of a user names the tie in the id itself: `api:user:42`, `api:user@ns:42`.
   if (r.class === 'api' && addressOf(id) === null) ties.push(id.slice('api:'.length));
   for (const { userId, k } of r.facts)
-    if (userId !== undefined && (r.class !== 'api' || k > r.erased)) ties.push(userTie(namespace, userId));
+    if (userId !== undefined && (r.class !== 'api' || k > r.erased) && (by === null || k <= by))
+      ties.push(userTie(namespace, userId));
   return ties;
 }
 
-/** Splits connected identities into contacts. Depends on the set only. */
-export function partition(views: View[]): Group[] {
+/** Splits connected identities into contacts. Depends on the set only. `by`: as of then; null: now. */
+export function partition(views: View[], by: K | null = null): Group[] {
   const [only] = views;
   if (only && views.length === 1 && (only.kind !== 'user' || only.since === ''))
     return [{ views, email: only.now?.email ?? addressShownAlone(only) }];
-  return new Partition(views).groups();
+  return new Partition(views, by).groups();
 }
 
 /** What the API said of an address alone shows nobody. */
@@ -64,7 +65,10 @@ class Partition {
   /** Addresses that unproven users can't hold. */
   private readonly refusals = new Map<Run, boolean>();
 
-  constructor(private readonly views: View[]) {
+  constructor(
+    private readonly views: View[],
+    private readonly by: K | null,
+  ) {
     this.noteShowings();
   }
 
@@ -115,7 +119,7 @@ class Partition {
     this.parent.clear();
     for (const view of this.views) {
       if (view.withheld) continue;
-      for (const tie of idTiesOf(view.identity)) this.unite(`#${view.id}`, tie);
+      for (const tie of idTiesOf(view.identity, this.by)) this.unite(`#${view.id}`, tie);
     }
   }
 

@@ -32,7 +32,7 @@ export function findRemovals(identities: Identity[]): Removals {
     const { identity, h, onDelete } = deletion;
     if (livesNearby(identity, identities, h, out)) continue;
     const views = viewsAt(identities, h, out);
-    const groups = partition(views);
+    const groups = partition(views, h);
     const group = groups.find(each => each.views.some(view => view.id === identity.id));
     if (!group || group.views.some(isLeft)) continue;
     if (onDelete === 'unsubscribe') continue;

@@ -248,6 +248,8 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
     const ofUser = /^api user(?:@(\S+))? (.*)$/.exec(id);
     const spoken = ofUser ? [`${ofUser[1] ?? ''} ${ofUser[2]}`] : [];
     const set = own.findLast(act => act.setsUserId !== null);
+    // The newest is shown; the former ones find the contact still.
+    const userIds = [...new Set(own.flatMap(act => act.setsUserId ?? []).toReversed())];
     const moves = own.filter(act => act.setsEmail !== null);
     const claims = moves.filter((act, i) => !moves.slice(i + 1).some(later => later.setsEmail === act.setsEmail));
     const isContact = own.some(act => act.made || act.setsEmail !== null);
@@ -267,9 +269,9 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
       current: null,
       withheld: false,
       countsFrom: null,
-      userIds: set ? [set.setsUserId!] : [],
+      userIds,
       demoted: false,
-      ties: [...spoken, ...(set ? [` ${set.setsUserId}`] : [])],
+      ties: [...spoken, ...userIds.map(userId => ` ${userId}`)],
       acts: own,
       made: own.some(act => act.made),
       isAsleep: false,
