@@ -74,7 +74,7 @@ export function findName(views: View[], field: Text): Won<string | null> | null 
 const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
 
 /** Who was forgotten is known since a later fact. */
-const byCounted = (a: View, b: View) =>
+const compareSince = (a: View, b: View) =>
   ascending(a.facts[0]?.k ?? a.first, b.facts[0]?.k ?? b.first) || ascending(a.id, b.id);
 
 interface Ranked extends Won<string | null> {
@@ -125,7 +125,7 @@ function findUserId(views: View[]): string | null {
   const api = newest(counting.filter(view => view.identity.registers.class === 'api'));
   if (api !== null) return api;
   const isLeft = counting.some(view => view.live && view.kind !== 'address' && view.kind !== 'apiAddress');
-  const users = counting.filter(view => view.kind === 'user').sort(byCounted);
+  const users = counting.filter(view => view.kind === 'user').sort(compareSince);
   const [user] = users.filter(view => view.live || !isLeft);
   if (user) return user.identity.registers.personId;
   const gone = isLeft ? users.map(view => view.identity.registers.personId) : [];
