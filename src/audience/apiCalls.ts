@@ -1,17 +1,17 @@
 import {
   type ApplyOptions,
   applyApiWrite,
-  applyConsent,
-  applyDeletion,
-  type By,
   type ContactWrite,
   identityOfAddress,
   identityOfUser,
   type WriteOrigin,
   type Written,
 } from './apiWrite.ts';
+import { applyConsent } from './applyConsent.ts';
+import { applyDeletion } from './applyDeletion.ts';
 import type { ConsentReason } from './consent.ts';
 import { emailOf } from './emails.ts';
+import type { By } from './findContact.ts';
 import { userTie } from './partition.ts';
 import type { Contact } from './people.ts';
 import { emailTie } from './people.ts';

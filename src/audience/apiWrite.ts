@@ -1,11 +1,13 @@
 import type { Scalar } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
-import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
-import { speaksFor, userTie } from './partition.ts';
-import { type Contact, emailTie, type People, tiesOf } from './people.ts';
+import { changeConsent } from './applyConsent.ts';
+import type { ConsentReason } from './consent.ts';
+import { findForWrite, groupOf, missing, NO_CONTACT, severalContacts } from './findContact.ts';
+import { userTie } from './partition.ts';
+import { type Contact, emailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
-import { groupsOf, type Reconciled, reconcile } from './reconcile.ts';
+import { type Reconciled, reconcile } from './reconcile.ts';
 import {
   type ApiContribution,
   ascending,
@@ -16,7 +18,7 @@ import {
   laterOf,
   msOf,
 } from './registers.ts';
-import { addressOf, claimOf, type Identity, namespaceOf, type View } from './views.ts';
+import { addressOf, type Identity, namespaceOf, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */
 export interface ContactWrite {
@@ -49,104 +51,10 @@ const OF_USER = 'api:user:';
 const OF_ADDRESS = 'api:@';
 const MAX_TEXT = 500; // characters, as Loops has it
 const MAX_LISTS = 100;
-export const NO_CONTACT = 'Contact not found.';
-const missing = () => new AppError('notFound', NO_CONTACT);
-const severalContacts = () => invalid('Multiple contacts found for the given criteria');
 
 /** The identity by which the API speaks of a user id of the user's own product, and of an address alone. */
 export const identityOfUser = (userId: string) => OF_USER + userId;
 export const identityOfAddress = (email: string) => OF_ADDRESS + email;
-
-export type By = { email: string } | { userId: string } | { id: string };
-
-/** The contact that shows an address, else the one whose user proved it formerly. `email` in its normal form. */
-export function findByEmail(people: People, email: string): { contact: Contact; shown: boolean } | null {
-  for (const contact of people.contacts.values())
-    if (!contact.parked && contact.email === email) return { contact, shown: true };
-  const id = keepersOf(people, email)[0]?.identity.contactId;
-  const contact = people.contacts.get(id ?? '');
-  return contact && !contact.parked ? { contact, shown: false } : null;
-}
-
-/** Whoever proved an address last, parked ones too, with all who are one contact with them; that one first. */
-export function keepersOf(people: People, email: string): View[] {
-  const { all } = people.around([], [emailTie(email)]);
-  const { groups } = groupsOf(all);
-  let last: { view: View; claim: K } | null = null;
-  for (const view of groups.flatMap(group => group.views)) {
-    if (view.kind !== 'user' && view.kind !== 'apiContact') continue;
-    for (const run of view.runs)
-      if (run.email === email && run.proven !== null && (!last || claimOf(run) > last.claim))
-        last = { view, claim: claimOf(run) };
-  }
-  const keeper = last?.view;
-  const group = keeper && groups.find(each => each.views.includes(keeper));
-  return group ? [keeper, ...group.views.filter(view => view !== keeper)] : [];
-}
-
-/** The contact of a user id of the user's own product. A payer's external id finds nobody whose address the payer typed. */
-export function findByUserId(people: People, userId: string): Contact | null {
-  for (const id of [...(people.ties.get(userTie('', userId)) ?? [])].sort()) {
-    const contact = people.contacts.get(people.identities.get(id)?.contactId ?? '');
-    if (!contact || contact.parked) continue;
-    const views = groupOf(people, contact);
-    const own = views.find(view => view.id === id);
-    if (
-      own &&
-      speaksFor(
-        views.filter(view => view.unit === own.unit),
-        views,
-      )
-    )
-      return contact;
-  }
-  return null;
-}
-
-export function findContact(people: People, by: By): Contact | null {
-  if ('id' in by) {
-    const contact = people.contacts.get(by.id) ?? people.contacts.get(people.merged.get(by.id) ?? '');
-    return contact && !contact.parked ? contact : null;
-  }
-  return 'email' in by ? (findByEmail(people, by.email)?.contact ?? null) : findByUserId(people, by.userId);
-}
-
-/** Whether a user id is of somebody who once proved an address, and has none now. */
-function isParked(people: People, userId: string): boolean {
-  const ids = people.ties.get(userTie('', userId));
-  if (!ids?.size) return false;
-  const { groups } = groupsOf(people.around(ids).all);
-  return groups.some(
-    ({ email, views }) =>
-      email === null &&
-      views.some(view => ids.has(view.id)) &&
-      views.some(view => view.kind === 'apiContact' || view.runs.some(run => run.proven !== null)),
-  );
-}
-
-/** @throws AppError invalid when address and user id are of two contacts */
-function findForWrite(people: People, email: string | undefined, userId: string | undefined) {
-  const byEmail = email === undefined ? null : findByEmail(people, email);
-  const byUser = userId === undefined ? null : findByUserId(people, userId);
-  const isOther = byEmail !== null && byEmail.contact.id !== byUser?.id;
-  // A former address of somebody with a user id of their own: this user takes it over.
-  if (byEmail && isOther && !byEmail.shown && userId !== undefined)
-    return {
-      found: byUser ?? (byEmail.contact.userId === null ? byEmail.contact : null),
-      byUser,
-      known: byEmail.contact,
-    };
-  if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
-  // A payer's id that is shown where somebody older pays finds nobody, and still is another contact's.
-  if (
-    byEmail &&
-    !byUser &&
-    [...people.contacts.values()].some(each => !each.parked && each.userId === userId && each.id !== byEmail.contact.id)
-  )
-    throw severalContacts();
-  const found = byUser ?? byEmail?.contact ?? null;
-  return { found, byUser, known: found };
-}
 
 /** The key of what the API does: in one second it is the later, and newer than all that is known here, whatever a provider's clock says. */
 export function keyAfter(identities: Iterable<Identity>, key: string, now: number): K {
@@ -162,14 +70,6 @@ export function keyAfter(identities: Iterable<Identity>, key: string, now: numbe
 }
 
 const TURN = 6; // digits: which write of its second
-
-/** The views of the group that a contact's row belongs to. */
-function groupOf(people: People, contact: Contact): View[] {
-  const members = [...people.identities.values()].filter(each => each.contactId === contact.id);
-  const { all } = people.around(members.map(each => each.id));
-  const group = groupsOf(all).groups.find(each => each.views.some(view => view.identity.contactId === contact.id));
-  return group?.views ?? [];
-}
 
 interface Speaking {
   views: View[];
@@ -337,112 +237,4 @@ function joinAlias(people: People, speaker: string, alias: string): void {
   const own = people.identities.get(speaker);
   if (own && !own.registers.aliases.includes(tie))
     people.changeRegisters(speaker, { ...own.registers, aliases: [...own.registers.aliases, tie].sort() });
-}
-
-interface Consent {
-  views: View[];
-  /** The address shown, and the one named in the write or the link. */
-  email: string;
-  named?: string | undefined;
-  subscribed: boolean;
-  reason: ConsentReason;
-  /** Further persons it is said of. */
-  ids?: string[];
-}
-
-/** Whether another contact shows an address: nobody silences others by typing it. */
-function isElsewhere(people: People, email: string, views: View[]): boolean {
-  const ids = new Set(views.map(view => view.identity.contactId));
-  for (const contact of people.contacts.values())
-    if (!contact.parked && contact.email === email && !ids.has(contact.id)) return true;
-  return false;
-}
-
-/** Notes a change of mind: of the address shown, the one named and the persons; a no also of the present own addresses of the members. */
-export function changeConsent(
-  people: People,
-  { views, email, named, subscribed, reason, ids = [] }: Consent,
-  now: number,
-): void {
-  const addresses = new Set([email, ...(named === undefined ? [] : [named])]);
-  if (!subscribed && reason !== 'bounce')
-    for (const { kind, now: own, withheld } of views)
-      if (own && !withheld && (kind === 'user' || kind === 'payer') && !isElsewhere(people, own.email, views))
-        addresses.add(own.email);
-  const persons =
-    reason === 'bounce'
-      ? []
-      : [...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id), ...ids];
-  for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
-    if (subject === ofAddress('')) continue;
-    people.set(
-      people.consents,
-      subject,
-      withChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }),
-    );
-  }
-}
-
-/**
- * Subscribes or unsubscribes an address: by a link in a mail that went there, a bounce, a complaint. It acts on the address, and on the
- * contact that shows or keeps it. Null: nobody does, and the address is remembered.
- */
-export function applyConsent(
-  people: People,
-  email: string,
-  subscribed: boolean,
-  reason: ConsentReason,
-  now: number,
-): Reconciled | null {
-  const found = findByEmail(people, email);
-  const kept = found?.shown ? groupOf(people, found.contact) : keepersOf(people, email);
-  // A yes reaches beyond its own address only the contact that shows it.
-  const views = found?.shown || !subscribed ? kept : [];
-  const shown = views.length > 0 ? (found?.contact.email ?? email) : email;
-  changeConsent(people, { views, email: shown, named: email, subscribed, reason }, now);
-  const [focus] = views;
-  return focus
-    ? reconcile(
-        people,
-        focus.id,
-        now,
-        views.map(view => view.id),
-      )
-    : null;
-}
-
-/** Deletes a contact: whoever is known behind it is dead for good, and nothing of it is shown again. @throws AppError notFound */
-export function applyDeletion(
-  people: People,
-  by: By,
-  { key }: WriteOrigin,
-  now: number,
-): { contact: Contact; done: Reconciled } {
-  const contact = findContact(people, by);
-  if (!contact) throw missing();
-  const views = groupOf(people, contact);
-  const { all } = people.around(
-    views.map(view => view.id),
-    [emailTie(contact.email)],
-  );
-  const k = keyAfter(all, key, now);
-  const addresses = new Set([contact.email, ...views.flatMap(view => view.now?.email ?? [])]);
-  const withheld = groupsOf(all)
-    .groups.flatMap(group => group.views)
-    .filter(view => view.withheld && view.claims.some(run => addresses.has(run.email)));
-  const ties = views.flatMap(({ identity }) => tiesOf(identity)); // others may come forward at their former addresses
-  for (const { identity } of views) people.changeRegisters(identity.id, { ...identity.registers, erased: k });
-  for (const { identity } of withheld) people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
-  const [focus] = views;
-  if (!focus) throw new Error('a contact of nobody');
-  return {
-    contact,
-    done: reconcile(
-      people,
-      focus.id,
-      now,
-      views.map(view => view.id),
-      ties,
-    ),
-  };
 }

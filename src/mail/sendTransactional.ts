@@ -1,6 +1,6 @@
 import { keysOfWrite, writingCall } from '../audience/apiCalls.ts';
-import { findByEmail } from '../audience/apiWrite.ts';
 import { emailOf } from '../audience/emails.ts';
+import { findByEmail } from '../audience/findContact.ts';
 import { callPeople, outcomeFrom } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';

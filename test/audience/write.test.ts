@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { consentCall, deletingCall, writingCall } from '../../src/audience/apiCalls.ts';
-import type { By, ContactWrite } from '../../src/audience/apiWrite.ts';
+import type { ContactWrite } from '../../src/audience/apiWrite.ts';
+import type { By } from '../../src/audience/findContact.ts';
 import { callPeople } from '../../src/audience/personCall.ts';
 import type { ContactChange } from '../../src/changes.ts';
 import { lists } from '../../src/db/schema.ts';

@@ -1,12 +1,8 @@
-import {
-  applyApiWrite,
-  applyConsent,
-  applyDeletion,
-  findByEmail,
-  keepersOf,
-  keyAfter,
-} from '../../src/audience/apiWrite.ts';
+import { applyApiWrite, keyAfter } from '../../src/audience/apiWrite.ts';
+import { applyConsent } from '../../src/audience/applyConsent.ts';
+import { applyDeletion } from '../../src/audience/applyDeletion.ts';
 import type { PropertyType } from '../../src/audience/coerce.ts';
+import { findByEmail, keepersOf } from '../../src/audience/findContact.ts';
 import { emailTie, People, tiesOf } from '../../src/audience/people.ts';
 import { groupsOf, reconcile } from '../../src/audience/reconcile.ts';
 import { addressOf, type View } from '../../src/audience/views.ts';
