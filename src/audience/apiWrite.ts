@@ -175,7 +175,7 @@ export function applyApiWrite(
         named: email,
         subscribed: write.subscribed,
         reason,
-        ids: set === undefined ? [] : [speaker],
+        ids: [...(set === undefined ? [] : [speaker]), ...(options.aliases ?? [])],
       },
       now,
     );

@@ -218,7 +218,7 @@ async function loadConsents(tx: Tx, people: People, keys: Keys[], salt: string):
     for (const id of ids) if (!id.includes(':#')) ask(ofPerson(id));
   }
   for (const identity of people.identities.values()) {
-    if (addressOf(identity.id) === null) ask(ofPerson(identity.id));
+    if (addressOf(identity.id) === null || identity.registers.class === 'api') ask(ofPerson(identity.id));
     for (const tie of tiesOf(identity)) if (tie.startsWith('email:')) ask(tie);
   }
   const rows = await selectAmong(tx, 'select subject, changes from consents where subject', [...subjects.keys()]);
