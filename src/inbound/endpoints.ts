@@ -4,12 +4,13 @@ import { type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts'
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newEndpointId, newId, randomText } from '../id.ts';
+import { enqueue } from '../jobs/queue.ts';
 import { plainName } from '../plainName.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
-import { holdQueued, releaseHeld } from './pause.ts';
+import { holdQueued, RELEASE_HELD_JOB, releaseHeld } from './pause.ts';
 import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
@@ -193,7 +194,10 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
   if (patch.paused !== undefined) set.paused = patch.paused;
   await tx.update(endpoints).set(set).where(eq(endpoints.id, id));
   if (patch.paused === true && !row.paused) await holdQueued(tx, id);
-  if (patch.paused === false && row.paused) await releaseHeld(tx, id);
+  if (patch.paused === false && row.paused) {
+    await releaseHeld(tx, id);
+    await enqueue(tx, RELEASE_HELD_JOB, { endpointId: id }, deps.now);
+  }
   return { ...row, ...set };
 }
 

@@ -1,4 +1,5 @@
 import { and, count, eq, lte } from 'drizzle-orm';
+import type { WriteKind } from '../audience/peopleWriter.ts';
 import { deliveries, endpoints, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 
@@ -33,6 +34,27 @@ export async function releaseHeld(tx: Tx, endpointId: string): Promise<void> {
     .set({ dueAt: 0 })
     .where(and(unprocessed('queued'), eq(deliveries.dueAt, NEVER), eq(deliveries.endpointId, endpointId)));
 }
+
+export const RELEASE_HELD_JOB = 'endpoints.release';
+
+/** Held by whoever sets deliveries of a paused endpoint aside, so that a resume can wait for those under way. */
+export const pauseKey = (endpointId: string) => `pause:${endpointId}`;
+
+/**
+ * The same again after a resume was committed: a delivery that came at that moment, at another instance perhaps, was set aside by what
+ * that instance had read before.
+ */
+export const releasing: WriteKind<string, string[]> = {
+  async load(_tx, endpointIds, _salt, hold) {
+    await hold(endpointIds.map(pauseKey));
+    return [...new Set(endpointIds)];
+  },
+  keys: () => null,
+  apply: () => null,
+  async save(tx, endpointIds) {
+    for (const id of endpointIds) if ((await whenDue(tx, id)) === 0) await releaseHeld(tx, id);
+  },
+};
 
 /** Deliveries due and not applied yet, counted up to 10,000. */
 export async function backlogOf(tx: Tx, now: number): Promise<number> {

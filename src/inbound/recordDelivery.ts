@@ -10,7 +10,7 @@ import type { Tx } from '../db/store.ts';
 import { changeOfEvent } from '../events.ts';
 import type { Fact } from '../providers/provider.ts';
 import { type Applied, applyFact, identityOf, type Origin, paymentsOf } from './ingest.ts';
-import { NEVER } from './pause.ts';
+import { NEVER, pauseKey } from './pause.ts';
 
 export interface NewDelivery {
   id: string;
@@ -138,6 +138,7 @@ export const receiving: WriteKind<Received, Context> = {
       if (groups.length) await loadNewest(tx, context, endpointId, [...new Set(groups)]);
     }
     const maybePaused = [...new Set(writes.filter(each => each.delivery.paused).map(each => each.delivery.endpointId))];
+    await hold(maybePaused.map(pauseKey));
     for (const [id, paused] of await selectAmong(tx, 'select id, paused from endpoints where id', maybePaused))
       if (Number(paused)) context.paused.add(id as string);
     return context;

@@ -8,6 +8,7 @@ import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
 import { mergeStep } from '../history/merge.ts';
 import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
+import { RELEASE_HELD_JOB, releasing } from '../inbound/pause.ts';
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
@@ -18,6 +19,10 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
+  [RELEASE_HELD_JOB]: async ({ people }, payload) => {
+    await people.write(releasing, (payload as { endpointId: string }).endpointId); // written here only
+    return async () => null;
+  },
   [ERASE_JOB]: eraseStep,
   [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
   [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),

@@ -149,7 +149,7 @@ describe.skipIf(!withPostgres)('opening PostgreSQL', () => {
     const name = await database();
     expect(await refusal(url(name, {}, { sslmode: 'hush' }))).toContain('sslmode must be one of');
     expect(await refusal(url(name, {}, { pool: '0' }))).toContain('pool must be');
-    expect(await refusal(url(name, {}, { pool: '1' }))).toContain('pool must be a whole number from 2 to 200');
+    expect(await refusal(url(name, {}, { pool: '1' }))).toContain('pool must be a whole number from 3 to 200');
     expect(await refusal(url(name, {}, { statement_timeout: '5s' }))).toContain('statement_timeout must be');
     expect(await refusal(url(name, {}, { sslrootcert: '/nowhere/hush' }))).toContain('sslrootcert');
     expect(await refusal(url(name, {}, { hushed: '1' }))).toContain('parameter of the URL');
