@@ -26,8 +26,8 @@ const marked = () => Object.assign(new Error('MARKED select * from secrets at /s
 
 describe('whatever throws on the way of a webhook, the answer is flat and the next one goes through', () => {
   const seams: [string, number, (id: string) => () => void][] = [
-    ['writing fails in a way nobody thought of', 500, () => swap(app.app.ctx.store, 'write', failing(marked()))],
-    ['the store is away', 503, () => swap(app.app.ctx.store, 'write', failing(new StoreUnavailable('MARKED')))],
+    ['writing fails in a way nobody thought of', 500, () => swap(app.app.ctx.store, 'writePeople', failing(marked()))],
+    ['the store is away', 503, () => swap(app.app.ctx.store, 'writePeople', failing(new StoreUnavailable('MARKED')))],
     ['reading endpoints fails', 500, () => swap(app.app.ctx.live, 'get', failing(marked()))],
     ['reading the version fails', 503, () => swap(app.app.ctx.live, 'get', failing(new StoreUnavailable('MARKED')))],
     ['waking the worker fails', 200, () => swap(app.app.ctx, 'wake', () => { throw marked(); })],
