@@ -70,8 +70,9 @@ export class PeopleLane {
     if (!keys.length) return;
     const byLock = new Map(keys.map(key => [lockOf(key), key]));
     const locks = [...byLock.keys()].sort();
+    // The lock's answer is never null. Nothing may be added that is false by itself: PostgreSQL would not ask for the lock then.
     const text = patient
-      ? 'select k from unnest($1::bigint[]) k where pg_advisory_xact_lock(k) is null and false'
+      ? 'select k from unnest($1::bigint[]) k where pg_advisory_xact_lock(k) is null'
       : 'select k from unnest($1::bigint[]) k where not pg_try_advisory_xact_lock(k)';
     const missed = (await this.run(text, [amongValue(this.tx, locks)], true)).map(
       row => byLock.get(String(row[0])) ?? '',
