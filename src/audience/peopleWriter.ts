@@ -11,7 +11,7 @@ import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
 import { savePeople } from './savePeople.ts';
 import { knownSalt, requireSalt } from './tombstones.ts';
-import { type Keys, loadPeople } from './workingSet.ts';
+import { type Keys, loadPeople, type WorkingSet } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -26,6 +26,8 @@ export interface Outcome {
   events: NewEvent[];
   /** Identities whose waiting deliveries are due. */
   known: string[];
+  /** Its own delivery waits for somebody. */
+  waits?: boolean;
   /** What listeners did about it is added here before `save`. */
   effects: Effect[];
 }
@@ -36,8 +38,8 @@ export interface WriteKind<W, C> {
   load(tx: Tx, writes: W[], salt: string, hold: Hold): Promise<C>;
   /** What keeps a person's writes together: the person's id or address. */
   lane?(write: W): string;
-  /** Whom a write is about; null: nobody, `apply` needs no people. `context` is null before anything was loaded. */
-  keys(write: W, context: C | null): (Keys & { lists?: string[] }) | null;
+  /** Whom a write is about; null: nobody, `apply` needs no people. */
+  keys(write: W): (Keys & { lists?: string[] }) | null;
   /** Synchronous and without effects but on `people` and `context`; it may run again. @throws AppError when the write is refused */
   apply(people: People, write: W, context: C, now: number): Outcome | null;
   /** Writes the caller's own rows. */
@@ -187,7 +189,7 @@ export class PeopleWriter {
   private delay(items: Item[], { keys }: Held): void {
     const missed = new Set(keys);
     const names = (item: Item) => {
-      const { ids = [], ties = [] } = item.kind.keys(item.write, null) ?? {};
+      const { ids = [], ties = [] } = item.kind.keys(item.write) ?? {};
       return ids.some(id => missed.has(`id:${id}`)) || ties.some(tie => missed.has(`tie:${tie}`));
     };
     const held = items.filter(names);
@@ -204,24 +206,7 @@ export class PeopleWriter {
     const salt = this.salt ?? (await requireSalt(tx));
     this.salt = salt;
     const kinds = Map.groupBy(items, item => item.kind);
-    const contexts = new Map<unknown, unknown>();
-    for (const [kind, of] of kinds) {
-      contexts.set(
-        kind,
-        await kind.load(
-          tx,
-          of.map(item => item.write),
-          salt,
-          hold,
-        ),
-      );
-    }
-    const keys = items.flatMap(item => item.kind.keys(item.write, contexts.get(item.kind)) ?? []);
-    const definitions = await this.definitions.read(
-      tx,
-      keys.flatMap(each => each.lists ?? []),
-    );
-    const set = await loadPeople(tx, keys, definitions, salt, hold);
+    const { contexts, set } = await this.load(tx, items, kinds, salt, hold);
     const done: Done[] = [];
     for (const item of items) {
       set.people.begin();
@@ -252,9 +237,32 @@ export class PeopleWriter {
       if (told.length) due = true;
     }
     for (const [kind] of kinds) await kind.save(tx, contexts.get(kind), now);
-    // Only now: one that waits may have come in this very batch, before the one that makes its person known.
-    if (await releaseWaiting(tx, [...new Set(outcomes.flatMap(each => each.known))], now)) due = true;
+    if (await releaseWaiting(tx, listReleased(outcomes, set), now)) due = true;
     this.definitions.noteProperties(set.people.newProperties);
     return { done, due };
   }
+
+  /** The people of a batch and the callers' own rows, at once: whom a write is about is known without a database. */
+  private async load(tx: Tx, items: Item[], kinds: Map<Item['kind'], Item[]>, salt: string, hold: Hold) {
+    const keys = items.flatMap(item => item.kind.keys(item.write) ?? []);
+    const lists = keys.flatMap(each => each.lists ?? []);
+    const definitions = await this.definitions.read(tx, lists);
+    const contexts = new Map<unknown, unknown>();
+    const loadContext = async (kind: Item['kind'], of: Item[]) => {
+      const writes = of.map(item => item.write);
+      contexts.set(kind, await kind.load(tx, writes, salt, hold));
+    };
+    const [set] = await Promise.all([
+      loadPeople(tx, keys, definitions, salt, hold),
+      ...[...kinds].map(([kind, of]) => loadContext(kind, of)),
+    ]);
+    return { contexts, set };
+  }
+}
+
+/** Whose deliveries may wait no longer. One that waits may have come in this very batch, before the one that makes its person known. */
+function listReleased(outcomes: Outcome[], { waiting }: WorkingSet): string[] {
+  const known = new Set(outcomes.flatMap(each => each.known));
+  if (outcomes.some(each => each.waits)) return [...known];
+  return [...known].filter(id => !waiting.asked.has(id) || waiting.found.has(id));
 }

@@ -31,8 +31,8 @@ const calling: WriteKind<PersonCall<unknown>, Context> = {
   lane: ({ keys }) => keys.ids?.[0] ?? keys.ties?.[0] ?? '',
   async load(tx, calls, _salt, hold) {
     const hashes = calls.flatMap(({ idempotency }) => (idempotency ? [hashIdempotencyKey(idempotency)] : []));
-    await hold(hashes.map(each => `idem:${each}`));
-    return { used: await usedIdempotencyKeys(tx, hashes), fresh: [], done: [] };
+    const [, used] = await Promise.all([hold(hashes.map(each => `idem:${each}`)), usedIdempotencyKeys(tx, hashes)]);
+    return { used, fresh: [], done: [] };
   },
   keys: call => call.keys,
   apply(people, call, context, now) {

@@ -39,6 +39,13 @@ export interface WorkingSet {
   people: People;
   loaded: Loaded;
   salt: string;
+  waiting: Waiting;
+}
+
+/** Which of the ids that were asked about have deliveries that wait for them. */
+export interface Waiting {
+  asked: Set<string>;
+  found: Set<string>;
 }
 
 const identityOf = (row: unknown[]): Identity => ({
@@ -77,30 +84,26 @@ export async function loadPeople(
 ): Promise<WorkingSet> {
   const people = new People(definitions);
   const all = (kind: keyof Keys) => [...new Set(keys.flatMap(each => each[kind] ?? []))];
-  const payments = all('payments');
-  const wanted = new Set(all('ids'));
-  if (payments.length) {
-    const [, rows] = await Promise.all([
-      hold(payments.map(value => `pay:${value}`)),
-      selectAmong(tx, 'select value, identity_id from payments where value', payments),
-    ]);
-    for (const [value, id] of rows) {
-      people.payments.set(value as string, id as string);
-      wanted.add(id as string);
-    }
-  }
-  await loadContactMembers(tx, people, all('contacts'), wanted);
-  await loadConnected(tx, people, [...wanted], all('ties'), hold);
-  const ids = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
-  await Promise.all([
-    loadContacts(tx, people, [...ids]),
-    loadConsents(tx, people, keys, salt),
-    loadTombstones(tx, people, keys, salt),
+  const ids = all('ids');
+  const subjects = new Map<string, string>(); // hash → subject
+  // All that the keys name goes out at once; only what it leads to has to wait for it.
+  const [, , erased, waiting] = await Promise.all([
+    loadConnected(tx, people, ids, all('ties'), loadLeads(tx, people, all('payments'), all('contacts'), hold), hold),
+    loadConsents(tx, people, subjectsOfKeys(keys), subjects, salt),
+    loadTombstones(tx, keys, salt),
+    loadWaiting(tx, ids),
     loadEffectKeys(tx, people, all('effects')),
+  ]);
+  noteTombstones(people, keys, erased);
+  const contactIds = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
+  await Promise.all([
+    loadContacts(tx, people, [...contactIds]),
+    loadConsents(tx, people, subjectsOfPeople(people), subjects, salt),
   ]);
   return {
     people,
     salt,
+    waiting,
     loaded: {
       identities: new Map(people.identities),
       ties: new Map(people.ties),
@@ -112,29 +115,50 @@ export async function loadPeople(
   };
 }
 
-async function loadContactMembers(tx: Tx, people: People, contacts: string[], wanted: Set<string>): Promise<void> {
-  if (!contacts.length) return;
+/** The identities that payments and contacts lead to. */
+async function loadLeads(tx: Tx, people: People, payments: string[], contacts: string[], hold: Hold) {
+  const [, rows, members] = await Promise.all([
+    hold(payments.map(value => `pay:${value}`)),
+    selectAmong(tx, 'select value, identity_id from payments where value', payments),
+    loadContactMembers(tx, people, contacts),
+  ]);
+  for (const [value, id] of rows) people.payments.set(value as string, id as string);
+  return [...members, ...rows.map(([, id]) => id as string)];
+}
+
+async function loadContactMembers(tx: Tx, people: People, contacts: string[]): Promise<string[]> {
+  if (!contacts.length) return [];
   const merged = await selectAmong(tx, 'select from_id, to_id from merged_contacts where from_id', contacts);
   for (const [from, to] of merged) people.merged.set(from as string, to as string);
   const ids = [...new Set([...contacts, ...people.merged.values()])];
-  for (const [id] of await selectAmong(tx, 'select id from identities where contact_id', ids)) wanted.add(id as string);
+  return (await selectAmong(tx, 'select id from identities where contact_id', ids)).map(([id]) => id as string);
 }
 
 /** Identities and ties in waves: those asked for, those they lead to, and so on until nothing new is named. */
-async function loadConnected(tx: Tx, people: People, ids: string[], values: string[], hold: Hold): Promise<void> {
+async function loadConnected(
+  tx: Tx,
+  people: People,
+  ids: string[],
+  values: string[],
+  leads: Promise<string[]>,
+  hold: Hold,
+): Promise<void> {
+  const wanted = new Set(ids);
   const asked = { ids: new Set<string>(), ties: new Set<string>() };
   const namedBy = new Map<string, string[]>(); // identity → the values that led to it
   let open = { ids: fresh(asked.ids, ids), ties: fresh(asked.ties, values) };
-  for (let wave = 0; (open.ids.length || open.ties.length) && wave < MAX_WAVES; wave++) {
+  for (let wave = 0; wave === 0 || ((open.ids.length || open.ties.length) && wave < MAX_WAVES); wave++) {
     for (const value of open.ties) people.ties.set(value, new Set());
-    const [, rows, tied] = await Promise.all([
+    const [led, , rows, tied] = await Promise.all([
+      wave === 0 ? leads : [],
       hold([...open.ids.map(idKey), ...open.ties.map(tieKey)]),
       selectAmong(tx, `select ${IDENTITY} from identities where id`, open.ids),
       selectAmong(tx, 'select value, identity_id from ties where value', open.ties),
     ]);
     const found = rows.map(identityOf);
     for (const identity of found) people.identities.set(identity.id, identity);
-    const next: string[] = [];
+    for (const id of led) wanted.add(id);
+    const next = [...led];
     for (const [value, id] of tied as [string, string][]) {
       people.ties.get(value)?.add(id);
       namedBy.set(id, [...(namedBy.get(id) ?? []), value]);
@@ -145,8 +169,7 @@ async function loadConnected(tx: Tx, people: People, ids: string[], values: stri
     const judged = found.filter(isDecisive).flatMap(identity => namedBy.get(identity.id) ?? []);
     const again = judged.flatMap(value => listTied(people, value)).flatMap(id => people.identities.get(id) ?? []);
     const more = [...new Set([...found, ...again])].flatMap(identity => {
-      const wanted = wave === 0 && ids.includes(identity.id);
-      return leadsOn(people, identity, wanted, namedBy.get(identity.id));
+      return leadsOn(people, identity, wanted.has(identity.id), namedBy.get(identity.id));
     });
     open = { ids: fresh(asked.ids, next), ties: fresh(asked.ties, more) };
   }
@@ -209,31 +232,70 @@ async function loadContacts(tx: Tx, people: People, ids: string[]): Promise<void
   for (const contact of people.contacts.values()) contact.lists.sort();
 }
 
-/** The consent of every address and person that a contact of these may show or have. */
-async function loadConsents(tx: Tx, people: People, keys: Keys[], salt: string): Promise<void> {
-  const subjects = new Map<string, string>(); // hash → subject
-  const ask = (subject: string) => subjects.set(hashSubject(salt, subject), subject);
+/** Every address and person whose consent a write with these keys may read. */
+function subjectsOfKeys(keys: Keys[]): string[] {
+  const subjects: string[] = [];
   for (const { ids = [], ties = [] } of keys) {
-    for (const tie of ties) if (tie.startsWith('email:')) ask(tie);
-    for (const id of ids) if (!id.includes(':#')) ask(ofPerson(id));
+    for (const tie of ties) if (tie.startsWith('email:')) subjects.push(tie);
+    for (const id of ids) if (!id.includes(':#')) subjects.push(ofPerson(id));
   }
-  for (const identity of people.identities.values()) {
-    if (addressOf(identity.id) === null || identity.registers.class === 'api') ask(ofPerson(identity.id));
-    for (const tie of tiesOf(identity)) if (tie.startsWith('email:')) ask(tie);
-  }
-  const rows = await selectAmong(tx, 'select subject, changes from consents where subject', [...subjects.keys()]);
-  for (const [hash, changes] of rows)
-    people.consents.set(subjects.get(hash as string) ?? '', JSON.parse(changes as string) as ConsentChange[]);
+  return subjects;
 }
 
-async function loadTombstones(tx: Tx, people: People, keys: Keys[], salt: string): Promise<void> {
-  const values = new Map<string, string>();
+/** Every address and person whose consent a contact of these may show or have. */
+function subjectsOfPeople(people: People): string[] {
+  const subjects: string[] = [];
+  for (const identity of people.identities.values()) {
+    if (addressOf(identity.id) === null || identity.registers.class === 'api') subjects.push(ofPerson(identity.id));
+    for (const tie of tiesOf(identity)) if (tie.startsWith('email:')) subjects.push(tie);
+  }
+  return subjects;
+}
+
+/** `asked`: hash → subject, of those that were loaded before. */
+async function loadConsents(
+  tx: Tx,
+  people: People,
+  subjects: string[],
+  asked: Map<string, string>,
+  salt: string,
+): Promise<void> {
+  const known = new Set(asked.values());
+  const hashes: string[] = [];
+  for (const subject of new Set(subjects)) {
+    if (known.has(subject)) continue;
+    const hash = hashSubject(salt, subject);
+    asked.set(hash, subject);
+    hashes.push(hash);
+  }
+  for (const [hash, changes] of await selectAmong(tx, 'select subject, changes from consents where subject', hashes))
+    people.consents.set(asked.get(hash as string) ?? '', JSON.parse(changes as string) as ConsentChange[]);
+}
+
+/** Value → when it was erased, ms. */
+async function loadTombstones(tx: Tx, keys: Keys[], salt: string): Promise<Map<string, number>> {
+  const asked = new Map<string, string>(); // hash → value
+  for (const { ids = [], ties = [] } of keys)
+    for (const value of [...ids, ...ties]) asked.set(hashSubject(salt, value), value);
+  const rows = await selectAmong(tx, 'select hash, erased_at from tombstones where hash', [...asked.keys()]);
+  return new Map(rows.map(([hash, at]) => [asked.get(hash as string) ?? '', Number(at)]));
+}
+
+function noteTombstones(people: People, keys: Keys[], erased: Map<string, number>): void {
+  if (!erased.size) return;
   for (const { ids = [], ties = [] } of keys) {
     if (ids.length && ids.every(id => people.identities.has(id))) continue; // who is known was not erased
-    for (const value of [...ids, ...ties]) values.set(hashSubject(salt, value), value);
+    for (const value of [...ids, ...ties]) {
+      const at = erased.get(value);
+      if (at !== undefined) people.tombstones.set(value, at);
+    }
   }
-  const rows = await selectAmong(tx, 'select hash, erased_at from tombstones where hash', [...values.keys()]);
-  for (const [hash, at] of rows) people.tombstones.set(values.get(hash as string) ?? '', Number(at));
+}
+
+async function loadWaiting(tx: Tx, ids: string[]): Promise<Waiting> {
+  const text = "select distinct identity_id from deliveries where status = 'waiting' and identity_id";
+  const rows = await selectAmong(tx, text, ids);
+  return { asked: new Set(ids), found: new Set(rows.map(([id]) => id as string)) };
 }
 
 async function loadEffectKeys(tx: Tx, people: People, keys: string[]): Promise<void> {

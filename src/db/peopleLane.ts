@@ -1,11 +1,17 @@
 import type { ReservedSQL, SQL } from 'bun';
-import { amongValue } from './sets.ts';
 import { Held, type Hold, type Tx } from './store.ts';
 import { encodeAll, numbered, over } from './wire.ts';
 
 type Rows = unknown[][];
 
 const BLOCKING_MS = 1000; // how long one that lost again and again waits for its locks
+
+/** Locks that were asked for in one step, and the statements that were given after them. */
+interface Gathered {
+  keys: string[];
+  statements: (() => void)[];
+  taken: Promise<void>;
+}
 
 /** 64 bits of a key, as PostgreSQL's advisory locks have them. */
 const lockOf = (key: string): string => BigInt.asIntN(64, Bun.hash(key) as bigint).toString();
@@ -19,6 +25,7 @@ export class PeopleLane {
   private connection: ReservedSQL | null = null;
   private failed: unknown = null;
   private pending: Promise<unknown>[] = [];
+  private gathered: Gathered | null = null;
   private readonly tx: Tx;
 
   constructor(private readonly pool: SQL) {
@@ -33,6 +40,7 @@ export class PeopleLane {
     const connection = await this.connect();
     this.failed = null;
     this.pending = [];
+    this.gathered = null;
     try {
       this.later('begin isolation level read committed', []);
       if (patient) this.later(`set local lock_timeout = ${BLOCKING_MS}`, []);
@@ -65,22 +73,42 @@ export class PeopleLane {
     return connection;
   }
 
-  /** Sent with what follows, which sees what was committed before the locks were given. @throws Held */
-  private async hold(keys: string[], patient: boolean): Promise<void> {
-    if (!keys.length) return;
+  /**
+   * All that is asked for in one step goes as one statement, and what is read in that step goes with it: it sees what was committed before
+   * the locks were given, and costs no round trip of its own. @throws Held
+   */
+  private hold(keys: string[], patient: boolean): Promise<void> {
+    if (!keys.length) return Promise.resolve();
+    this.gathered ??= this.gatherLocks(patient);
+    this.gathered.keys.push(...keys);
+    return this.gathered.taken;
+  }
+
+  private gatherLocks(patient: boolean): Gathered {
+    const gathered: Gathered = { keys: [], statements: [], taken: Promise.resolve() };
+    gathered.taken = gathered.taken.then(() => this.takeLocks(gathered, patient));
+    return gathered;
+  }
+
+  private async takeLocks({ keys, statements }: Gathered, patient: boolean): Promise<void> {
+    this.gathered = null;
     const byLock = new Map(keys.map(key => [lockOf(key), key]));
-    const locks = [...byLock.keys()].sort();
     // The lock's answer is never null. Nothing may be added that is false by itself: PostgreSQL would not ask for the lock then.
     const text = patient
       ? 'select k from unnest($1::bigint[]) k where pg_advisory_xact_lock(k) is null'
       : 'select k from unnest($1::bigint[]) k where not pg_try_advisory_xact_lock(k)';
-    const missed = (await this.run(text, [amongValue(this.tx, locks)], true)).map(
-      row => byLock.get(String(row[0])) ?? '',
-    );
+    const answer = this.ask(text, [`{${[...byLock.keys()].sort().join(',')}}`]);
+    for (const send of statements) send();
+    const missed = (await answer).map(row => byLock.get(String(row[0])) ?? '');
     if (missed.length) throw new Held(missed);
   }
 
   private run(text: string, params: unknown[], rows: boolean): Rows | Promise<Rows> {
+    const { gathered } = this;
+    if (gathered)
+      return new Promise<Rows>((resolve, reject) => {
+        gathered.statements.push(() => this.ask(text, params).then(resolve, reject));
+      });
     if (rows) return this.ask(text, params);
     this.later(text, params);
     return [];

@@ -105,6 +105,7 @@ export const outcomeOf = (result: unknown, { origin }: ReadyFact, applied: Appli
   events: applied.event ? [applied.event] : [],
   known: applied.known,
   effects: applied.effects,
+  waits: applied.status === 'waiting',
 });
 
 /**
@@ -123,20 +124,12 @@ export const receiving: WriteKind<Received, Context> = {
       repeats: new Map(),
       again: [],
     };
-    await hold(writes.map(({ delivery: d }) => `dlv:${d.endpointId} ${d.dedupe?.group ?? d.externalId}`));
-    for (const [endpointId, of] of Map.groupBy(writes, write => write.delivery.endpointId)) {
-      const ids = [...new Set(of.map(write => write.delivery.externalId))];
-      const rows = await query(
-        tx,
-        `select id, status, external_id from deliveries where endpoint_id = ? and external_id ${amongText(tx)}`,
-        [endpointId, amongValue(tx, ids)],
-      );
-      for (const row of rows) context.byExternalId.set(keyOf(endpointId, row[2] as string), earlierOf(row));
-      const groups = of.flatMap(({ delivery: d }) =>
-        d.dedupe && !d.dedupe.once ? [hashSubject(salt, d.dedupe.group)] : [],
-      );
-      if (groups.length) await loadNewest(tx, context, endpointId, [...new Set(groups)]);
-    }
+    await Promise.all([
+      hold(writes.map(({ delivery: d }) => `dlv:${d.endpointId} ${d.dedupe?.group ?? d.externalId}`)),
+      ...[...Map.groupBy(writes, write => write.delivery.endpointId)].map(([endpointId, of]) =>
+        loadEarlier(tx, context, endpointId, of),
+      ),
+    ]);
     const maybePaused = [...new Set(writes.filter(each => each.delivery.paused).map(each => each.delivery.endpointId))];
     await hold(maybePaused.map(pauseKey));
     for (const [id, paused] of await selectAmong(tx, 'select id, paused from endpoints where id', maybePaused))
@@ -191,14 +184,28 @@ const earlierOf = ([id, status, externalId]: unknown[]): Earlier => ({
   externalId: externalId as string,
 });
 
+async function loadEarlier(tx: Tx, context: Context, endpointId: string, writes: Received[]): Promise<void> {
+  const ids = [...new Set(writes.map(write => write.delivery.externalId))];
+  const groups = writes.flatMap(({ delivery: d }) =>
+    d.dedupe && !d.dedupe.once ? [hashSubject(context.salt, d.dedupe.group)] : [],
+  );
+  const text = `select id, status, external_id from deliveries where endpoint_id = ? and external_id ${amongText(tx)}`;
+  const [rows] = await Promise.all([
+    query(tx, text, [endpointId, amongValue(tx, ids)]),
+    groups.length > 0 && loadNewest(tx, context, endpointId, [...new Set(groups)]),
+  ]);
+  for (const row of rows) context.byExternalId.set(keyOf(endpointId, row[2] as string), earlierOf(row));
+}
+
 async function loadNewest(tx: Tx, context: Context, endpointId: string, groups: string[]): Promise<void> {
   const newest = (rest: string) =>
     `select d.id, d.status, d.external_id, d.dedupe_group from ${tableText(tx)} g join deliveries d on d.id = (select id from (select id, status from deliveries where endpoint_id = ? and dedupe_group = g.value order by id desc limit 20) as newest ${rest} order by id desc limit 1)`;
-  for (const rest of ['', "where status <> 'ignored'"]) {
-    for (const row of await query(tx, newest(rest), [amongValue(tx, groups), endpointId])) {
-      const key = keyOf(endpointId, row[3] as string);
-      context.newest.set(key, [...(context.newest.get(key) ?? []), earlierOf(row)]);
-    }
+  const found = await Promise.all(
+    ['', "where status <> 'ignored'"].map(rest => query(tx, newest(rest), [amongValue(tx, groups), endpointId])),
+  );
+  for (const row of found.flat()) {
+    const key = keyOf(endpointId, row[3] as string);
+    context.newest.set(key, [...(context.newest.get(key) ?? []), earlierOf(row)]);
   }
 }
 
