@@ -24,7 +24,7 @@ const MAX_CACHED = 5000;
 
 /** Endpoints as of the newest commit, cached until this process or another one changes something. */
 export class LiveEndpoints {
-  private cache = new Map<string, Live>();
+  private cache = new Map<string, Promise<Live | null>>();
   private version = -1;
   private checkedAt = -Infinity;
 
@@ -34,7 +34,7 @@ export class LiveEndpoints {
     private readonly log: Log,
   ) {}
 
-  /** A new map, so that a load that began before the change can't store what it read. */
+  /** A new map, so that what began to load before the change is not taken for what is there after it. */
   invalidate(): void {
     this.cache = new Map();
   }
@@ -47,15 +47,20 @@ export class LiveEndpoints {
       if (version !== this.version) this.invalidate();
       this.version = version;
     }
-    const cached = this.cache.get(id);
-    if (cached) return cached;
-    const generation = this.cache;
-    const live = await this.load(id);
-    if (live && generation === this.cache) {
-      if (this.cache.size >= MAX_CACHED) this.cache.clear();
-      this.cache.set(id, live);
-    }
-    return live;
+    return this.cache.get(id) ?? this.remember(id);
+  }
+
+  /** One look-up for all that ask meanwhile: in a burst each would ask for itself. An endpoint that is not there is not remembered. */
+  private remember(id: string): Promise<Live | null> {
+    const { cache } = this;
+    if (cache.size >= MAX_CACHED) cache.clear();
+    const loading = this.load(id);
+    const forget = () => {
+      if (cache.get(id) === loading) cache.delete(id);
+    };
+    cache.set(id, loading);
+    loading.then(live => live ?? forget(), forget);
+    return loading;
   }
 
   /** Every endpoint of a provider: to name the one whose secret a refused delivery was signed with. */
