@@ -89,7 +89,7 @@ export async function loadPeople(
   // All that the keys name goes out at once; only what it leads to has to wait for it.
   const [, , erased, waiting] = await Promise.all([
     loadConnected(tx, people, ids, all('ties'), loadLeads(tx, people, all('payments'), all('contacts'), hold), hold),
-    loadConsents(tx, people, subjectsOfKeys(keys), subjects, salt),
+    loadConsents(tx, people, listKeySubjects(keys), subjects, salt),
     loadTombstones(tx, keys, salt),
     loadWaiting(tx, ids),
     loadEffectKeys(tx, people, all('effects')),
@@ -98,7 +98,7 @@ export async function loadPeople(
   const contactIds = new Set([...people.identities.values()].flatMap(each => each.contactId ?? []));
   await Promise.all([
     loadContacts(tx, people, [...contactIds]),
-    loadConsents(tx, people, subjectsOfPeople(people), subjects, salt),
+    loadConsents(tx, people, listPeopleSubjects(people), subjects, salt),
   ]);
   return {
     people,
@@ -233,7 +233,7 @@ async function loadContacts(tx: Tx, people: People, ids: string[]): Promise<void
 }
 
 /** Every address and person whose consent a write with these keys may read. */
-function subjectsOfKeys(keys: Keys[]): string[] {
+function listKeySubjects(keys: Keys[]): string[] {
   const subjects: string[] = [];
   for (const { ids = [], ties = [] } of keys) {
     for (const tie of ties) if (tie.startsWith('email:')) subjects.push(tie);
@@ -243,7 +243,7 @@ function subjectsOfKeys(keys: Keys[]): string[] {
 }
 
 /** Every address and person whose consent a contact of these may show or have. */
-function subjectsOfPeople(people: People): string[] {
+function listPeopleSubjects(people: People): string[] {
   const subjects: string[] = [];
   for (const identity of people.identities.values()) {
     if (addressOf(identity.id) === null || identity.registers.class === 'api') subjects.push(ofPerson(identity.id));

@@ -85,7 +85,7 @@ async function insertJson(tx: Tx, table: string, columns: string[], rows: unknow
     length = 0;
   };
   for (const row of rows) {
-    const part = jsonOf(columns, row);
+    const part = writeJson(columns, row);
     if (length + part.length > MOST_CHARACTERS) await send();
     parts.push(part);
     length += part.length;
@@ -96,7 +96,7 @@ async function insertJson(tx: Tx, table: string, columns: string[], rows: unknow
 /** What PostgreSQL's text can't hold: NUL, and half of a surrogate pair. */
 const UNSTORABLE = /\\u(?:0000|d[89a-f])/;
 
-function jsonOf(columns: string[], row: unknown[]): string {
+function writeJson(columns: string[], row: unknown[]): string {
   const values: Record<string, unknown> = {};
   for (let i = 0; i < columns.length; i++) values[columns[i]!] = row[i];
   const json = JSON.stringify(values);
