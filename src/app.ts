@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
 import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
+import { takeTurn } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
@@ -262,6 +263,7 @@ async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
 async function firstKey(config: Config, store: Store, now: number): Promise<string | null> {
   if (config.apiKey !== null) return null;
   return store.write(async tx => {
+    await takeTurn(tx, 'first key');
     const [any] = await tx.select({ id: keys.id }).from(keys).limit(1);
     return any ? null : (await createKey(tx, 'first key', now)).key;
   });

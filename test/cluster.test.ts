@@ -80,6 +80,7 @@ describe.skipIf(!withPostgres)('three instances of the binary on one PostgreSQL'
     binary();
     postgres = await Postgres.start(['max_connections=60']); // with fsync
     await postgres.query('postgres', 'create database cluster');
+    await postgres.query('postgres', 'create database frozen');
     await postgres.query('postgres', 'create database roles');
   }, 240_000);
   afterAll(() => postgres?.remove());
@@ -119,6 +120,44 @@ describe.skipIf(!withPostgres)('three instances of the binary on one PostgreSQL'
     expect(codes).toEqual([0, 0, 0]);
     expect(sent.events.length).toBeGreaterThan(500);
   }, 240_000);
+  test('an instance that stands still holds up nobody but whom it holds, and those for a moment', async () => {
+    const cluster = await Cluster.start(postgres, 'frozen', SEED);
+    const endpoint = (await cluster.api(1, 'POST', '/endpoints', { provider: 'stripe', secret: SECRET })).body.id;
+    let running = true;
+    let n = 0;
+    const others: number[] = [];
+    const odd: unknown[] = [];
+    const timed = async (at: number, work: () => Promise<{ status: number }>) => {
+      const begin = performance.now();
+      const { status } = await work().catch(error => ({ status: String(error) }));
+      if (at > 0) others.push(performance.now() - begin);
+      if (at > 0 && status !== 200 && status !== 201) odd.push(status);
+    };
+    const sides = Array.from({ length: 24 }, async (_, side) => {
+      const at = side % 3;
+      while (running) {
+        const customer = { id: `cus_f${n}`, email: `f${n++}@example.com` };
+        await timed(at, () => cluster.send(endpoint, 'customer.created', customer, at));
+        if (side < 6) await timed(at, () => cluster.api(at, 'POST', '/lists', { name: `list ${n++}` }));
+      }
+    });
+    const { pid } = cluster.instances[0]!;
+    for (let i = 0; i < 4; i++) {
+      await Bun.sleep(300 + i * 70);
+      process.kill(pid, 'SIGSTOP');
+      await Bun.sleep(2000);
+      process.kill(pid, 'SIGCONT');
+    }
+    running = false;
+    await Promise.all(sides);
+    expect(await Promise.all(cluster.instances.map(instance => instance.stop()))).toEqual([0, 0, 0]);
+    const slowest = Math.max(...others);
+    console.log(
+      `cluster: ${others.length} answers beside one that stood still, the slowest after ${slowest.toFixed(0)} ms`,
+    );
+    expect(odd).toEqual([]);
+    expect(slowest).toBeLessThan(1500);
+  }, 60_000);
   test('INLET_ROLE=web takes and applies but leaves queued work; worker works and answers /health only', async () => {
     const cluster = await Cluster.start(postgres, 'roles', SEED);
     const made = { provider: 'stripe', secret: SECRET, events: SETTINGS };

@@ -1,5 +1,6 @@
 import { count, gt, inArray } from 'drizzle-orm';
 import { suppressionRemovals, suppressions } from '../db/schema.ts';
+import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
@@ -77,6 +78,7 @@ export async function suppressionOf(tx: Tx, by: By, now: number) {
 /** Lets mail reach the contact's address again. @throws AppError notFound; invalid when it is not suppressed or the quota is used up */
 export async function unsuppress(tx: Tx, by: By, now: number) {
   const { email } = await known(tx, by);
+  await takeTurn(tx, 'suppression removals');
   const quota = await quotaAt(tx, now);
   const gone = await tx
     .delete(suppressions)

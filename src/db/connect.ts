@@ -53,8 +53,6 @@ export function connectionOf(databaseUrl: string): Connection {
 
 const LOCK_MS = 10_000;
 const MARGIN_MS = 5000;
-/** Other databases that speak the protocol, and neither need nor have the lock by which instances write in turns. */
-const NO_TURNS = /CockroachDB|Yugabyte/i;
 
 /** A pool to a server that answers, and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
 export async function connect(databaseUrl: string): Promise<Server> {
@@ -76,15 +74,15 @@ export async function connect(databaseUrl: string): Promise<Server> {
     });
   const sql = open();
   try {
-    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding, version() as version`);
+    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding`);
     if (server.encoding !== 'UTF8')
       throw new AppError(
         'conflict',
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
-    const turns = !NO_TURNS.test(server.version);
     const lanes = pool > 5 ? 2 : 1;
-    return { sql, open, turns, lanes, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
+    const writers = Math.max(1, Math.min(4, Math.floor(pool / 2) - 1));
+    return { sql, open, lanes, writers, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close();
     throw refusal(error);
@@ -118,7 +116,7 @@ function whyNot(code: string): string {
   return "can't be reached or does not answer. Check host, port and that it runs.";
 }
 
-/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one writes, one or two more write about people. @throws AppError */
+/** Connects, and migrates unless it runs beside servers. `pool` connections in all: one or two write about people, one to four the rest. @throws AppError */
 export async function openPostgres(databaseUrl: string, watch?: Watch, migrate = true): Promise<PostgresStore> {
   const server = await connect(databaseUrl);
   try {

@@ -1,24 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
-import { Lane } from './lane.ts';
-import { PeopleLane } from './peopleLane.ts';
 import { type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
 import { encodeAll, numbered, over } from './wire.ts';
+import { WriteLane } from './writeLane.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
-const MAX_BATCH = 32; // writes that share a transaction
-const MAX_UNDER_WAY = 2; // transactions: one that the server answers, one that is made
-const WORTH = 16; // writes that are worth a transaction while another one is under way
-const MAX_TRIES = 12; // of one write that loses to concurrent ones
+const MAX_TRIES = 16; // of one write that loses to concurrent ones
+const MAX_STOOD_STILL = 2; // of one that the server ended because this process stood still in the middle of it
 const VERSION_MS = 400; // other instances' changes are looked for this often
-
-interface Waiting {
-  /** How often it was tried; after the first time by itself. */
-  tries: number;
-  fn(tx: Tx): Promise<unknown>;
-  resolve(value: unknown): void;
-  reject(error: unknown): void;
-}
 
 /** SQLSTATE, or Bun's code of a connection that failed; '' for an error of our own. */
 export function postgresCode(error: unknown): string {
@@ -29,10 +18,12 @@ export function postgresCode(error: unknown): string {
   return '';
 }
 
-/** Lost to a concurrent transaction, to a wait for its locks, or ended for standing still: nothing of it is kept and it may run again (PostgreSQL manual, 13.5). */
-export const LOST = /^(40001|40P01|CR000|25P03|55P03)$/;
-/** Also a key that somebody made a moment before, a wait for locks that was too long, and a transaction that the server ended for standing still. */
-const LOST_BY_PEOPLE = /^(40001|40P01|23505|55P03|25P03|53200)$/;
+/**
+ * Lost to a concurrent transaction, to a wait for a lock, to a key that somebody made a moment before, or ended for standing still:
+ * nothing of it is kept and it may run again (PostgreSQL manual, 13.5).
+ */
+export const LOST = /^(40001|40P01|23505|55P03|25P03|53200)$/;
+const STOOD_STILL = '25P03';
 /** The server can't be reached, is shutting down, is a standby, is full, or took too long. */
 const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55000|55P03|XX)/;
 /** Codes of Node and OpenSSL for connections that can't be made. */
@@ -58,10 +49,10 @@ export interface Server {
   sql: SQL;
   /** Another pool to the same place. */
   open(): SQL;
-  /** Whether instances write in turns (lane.ts). */
-  turns: boolean;
   /** Connections for writes about people. */
   lanes: number;
+  /** Connections for all other writes. */
+  writers: number;
   /** ms after which the server is taken for dead, whatever it was asked. */
   deadlineMs: number;
 }
@@ -77,13 +68,14 @@ export class PostgresStore implements Store {
   private readonly inside = new AsyncLocalStorage<true>();
   private readonly readTx: Tx;
   private pool: SQL;
-  private lane: Lane;
-  private peopleLanes: PeopleLane[];
-  private waiting: Waiting[] = [];
-  private working: Promise<void> | null = null;
+  private peopleLanes: WriteLane[] = [];
+  /** The connections of `write`, those of them that are free, and who waits for one. */
+  private writers = new Set<WriteLane>();
+  private free: WriteLane[] = [];
+  private readonly waiting: ((lane: WriteLane) => void)[] = [];
+  private readonly open = new Set<Promise<unknown>>();
   private closed = false;
   private trouble = false;
-  private wake: (() => void) | null = null;
 
   constructor(
     private readonly server: Server,
@@ -91,37 +83,43 @@ export class PostgresStore implements Store {
   ) {
     this.pool = server.sql;
     this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
-    this.lane = new Lane(server.sql, server);
-    this.peopleLanes = this.makeLanes();
+    this.makeLanes();
   }
 
   get lanes(): number {
     return this.server.lanes;
   }
 
-  private makeLanes(): PeopleLane[] {
-    return Array.from({ length: this.server.lanes }, () => new PeopleLane(this.pool));
+  private makeLanes(): void {
+    const make = (length: number) => Array.from({ length }, () => new WriteLane(this.pool));
+    this.peopleLanes = make(this.server.lanes);
+    this.writers = new Set(make(this.server.writers));
+    this.free = [];
+    for (const lane of this.writers) this.release(lane);
   }
 
-  /** Lost to others or to a slow moment: nothing of it is kept and it may run again. */
-  async writePeople<T>(lane: number, fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T> {
-    if (this.closed) throw new StoreUnavailable('the database is closing');
-    const mine = this.peopleLanes[lane % this.server.lanes]!;
-    for (let tries = 0; ; tries++) {
-      try {
-        const value = await this.within(this.inside.run(true, () => mine.transact(fn, patient)));
-        this.report(null);
-        return value;
-      } catch (error) {
-        const failure = failureOf(error);
-        if (LOST_BY_PEOPLE.test(postgresCode(error)) && tries < MAX_TRIES) {
-          await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
-          continue;
-        }
-        if (failure instanceof StoreUnavailable) this.report(failure);
-        throw failure;
-      }
-    }
+  writePeople<T>(lane: number, fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T> {
+    if (this.closed) return Promise.reject(new StoreUnavailable('the database is closing'));
+    return this.perform(() => {
+      const mine = this.peopleLanes[lane % this.server.lanes]!;
+      return this.within(this.inside.run(true, () => mine.transact('read committed', fn, patient)));
+    });
+  }
+
+  write<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
+    if (this.inside.getStore()) return Promise.reject(new Error('write inside write: pass the outer tx on instead'));
+    if (this.closed) return Promise.reject(new StoreUnavailable('the database is closing'));
+    if (this.open.size >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
+    const work: Promise<T> = this.perform(() =>
+      this.lend(lane => this.within(this.inside.run(true, () => lane.transact('repeatable read', fn)))),
+    );
+    const done = work.then(
+      () => {},
+      () => {},
+    );
+    this.open.add(done);
+    done.then(() => this.open.delete(done));
+    return work;
   }
 
   private async ask(text: string, params: unknown[]): Promise<unknown[][]> {
@@ -144,17 +142,6 @@ export class PostgresStore implements Store {
     }
   }
 
-  write<T>(fn: (tx: Tx) => Promise<T>): Promise<T> {
-    if (this.inside.getStore()) return Promise.reject(new Error('write inside write: pass the outer tx on instead'));
-    if (this.closed) return Promise.reject(new StoreUnavailable('the database is closing'));
-    if (this.waiting.length >= MAX_WAITING) return Promise.reject(new StoreUnavailable('too many writes are waiting'));
-    return new Promise<T>((resolve, reject) => {
-      this.waiting.push({ tries: 0, fn, resolve: value => resolve(value as T), reject });
-      this.working ??= this.work();
-      if (this.waiting.length >= WORTH) this.wake?.();
-    });
-  }
-
   /** Other instances write too: what is cached of the database is read again after this long. */
   async version(): Promise<number> {
     return Math.floor(performance.now() / VERSION_MS);
@@ -162,64 +149,48 @@ export class PostgresStore implements Store {
 
   async close(): Promise<void> {
     this.closed = true;
-    while (this.working) await this.working;
-    this.lane.drop();
-    for (const lane of this.peopleLanes) lane.drop();
+    while (this.open.size) await Promise.all(this.open);
+    for (const lane of [...this.writers, ...this.peopleLanes]) lane.drop();
     await this.pool.close();
   }
 
-  /** The next transaction is made while the server still answers the one before, when enough wait for it. */
-  private async work(): Promise<void> {
-    const underWay = new Set<Promise<void>>();
-    while (this.waiting.length || underWay.size) {
-      await new Promise(resolve => setImmediate(resolve));
-      const full = underWay.size >= MAX_UNDER_WAY;
-      if (underWay.size && (full || this.waiting.length < WORTH)) {
-        await Promise.race(full ? underWay : [...underWay, this.more()]);
-        continue;
-      }
-      const batch = this.waiting.splice(0, this.waiting[0]?.tries ? 1 : MAX_BATCH);
-      const { promise: sent, resolve } = Promise.withResolvers<void>();
-      const done: Promise<void> = this.inside
-        .run(true, () => this.commit(batch, resolve))
-        .finally(() => underWay.delete(done));
-      underWay.add(done);
-      await Promise.race([sent, done]);
-    }
-    this.working = null; // in the same step as the look above: no write may come between
-  }
-
-  private more(): Promise<void> {
-    return new Promise(resolve => {
-      this.wake = resolve;
-    });
-  }
-
-  /** Together; where something went wrong with one of them they wait again, to be tried one by one. */
-  private async commit(batch: Waiting[], sent: () => void): Promise<void> {
+  /** The next free one of the connections that write. */
+  private async lend<T>(use: (lane: WriteLane) => Promise<T>): Promise<T> {
+    const lane = this.free.pop() ?? (await new Promise<WriteLane>(resolve => this.waiting.push(resolve)));
     try {
-      const fns = batch.map(write => write.fn);
-      const values = await this.within(this.lane.transact(fns, sent));
-      this.report(null);
-      for (const [i, write] of batch.entries()) write.resolve(values[i]);
-    } catch (error) {
-      await this.fail(batch, error);
+      return await use(lane);
+    } finally {
+      this.release(lane);
     }
   }
 
-  private async fail(batch: Waiting[], error: unknown): Promise<void> {
-    const lost = LOST.test(postgresCode(error));
-    const tries = batch[0]?.tries ?? 0;
-    const failure =
-      lost && tries >= MAX_TRIES ? new StoreUnavailable('too many concurrent changes', error) : failureOf(error);
-    if (failure instanceof StoreUnavailable) this.report(failure);
-    else if (lost || batch.length > 1) {
-      if (tries) await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
-      for (const write of batch) write.tries++;
-      this.waiting.unshift(...batch);
-      return;
+  private release(lane: WriteLane): void {
+    if (!this.writers.has(lane)) return; // given up, with its pool
+    const next = this.waiting.shift();
+    if (next) next(lane);
+    else this.free.push(lane);
+  }
+
+  /** One transaction, again where it lost to others. A connection is free for somebody else meanwhile. */
+  private async perform<T>(transact: () => Promise<T>): Promise<T> {
+    for (let tries = 0; ; tries++) {
+      try {
+        const value = await transact();
+        this.report(null);
+        return value;
+      } catch (error) {
+        const code = postgresCode(error);
+        const lost = LOST.test(code);
+        if (lost && tries < (code === STOOD_STILL ? MAX_STOOD_STILL : MAX_TRIES)) {
+          await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
+          continue;
+        }
+        const failure =
+          lost && code !== '23505' ? new StoreUnavailable('too many concurrent changes', error) : failureOf(error);
+        if (failure instanceof StoreUnavailable) this.report(failure);
+        throw failure;
+      }
     }
-    for (const write of batch) write.reject(failure);
   }
 
   /**
@@ -232,8 +203,7 @@ export class PostgresStore implements Store {
     const timer = setTimeout(() => {
       if (this.pool === pool && !this.closed) {
         this.pool = this.server.open();
-        this.lane = new Lane(this.pool, this.server);
-        this.peopleLanes = this.makeLanes();
+        this.makeLanes();
         pool.close({ timeout: 0 }).catch(() => {});
       }
       reject(new StoreUnavailable('the database server did not answer in time'));

@@ -1,5 +1,6 @@
 import { type Placeholder, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
+import { meta } from './schema.ts';
 import { dialects, type Tx } from './store.ts';
 
 export const isPostgres = (tx: Tx): boolean => dialects.get(tx) === 'postgres';
@@ -11,6 +12,19 @@ export const isPostgres = (tx: Tx): boolean => dialects.get(tx) === 'postgres';
 export function leasing(tx: Tx, limit: number | Placeholder): number {
   const skip: SQL = sql`${limit} for update skip locked`;
   return (isPostgres(tx) ? skip : limit) as number; // drizzle renders what it is given
+}
+
+/**
+ * Of transactions that take a turn at the same thing at the same time, on PostgreSQL all but one run again, after that one: for what is
+ * decided by counting, or by the absence of a row.
+ */
+export async function takeTurn(tx: Tx, thing: string): Promise<void> {
+  const turn = { key: `turn:${thing}`, value: '' };
+  if (isPostgres(tx))
+    await tx
+      .insert(meta)
+      .values(turn)
+      .onConflictDoUpdate({ target: onKey(meta.key), set: turn });
 }
 
 /** The conflict target of an upsert: SQLite takes a column with its table's name, PostgreSQL only without. */

@@ -6,8 +6,9 @@ import type * as schema from './schema.ts';
 export type Tx = SqliteRemoteDatabase<typeof schema>;
 
 /**
- * The whole port to a database. `read` sees committed state. `write` runs `fn` in one serialisable transaction and resolves
- * after the commit is on disk; `fn` may run again, so it touches only `tx`.
+ * The whole port to a database. `read` sees committed state. `write` runs `fn` in one transaction that sees one moment, and resolves
+ * after the commit is on disk; `fn` may run again, so it touches only `tx`. Of two that change the same row the later one runs again.
+ * Two that only read what the other one changes do not notice each other on PostgreSQL: `takeTurn` (sql.ts) is for those.
  */
 export interface Store {
   readonly kind: 'sqlite' | 'postgres';

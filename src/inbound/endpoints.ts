@@ -10,7 +10,7 @@ import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
-import { holdQueued, RELEASE_HELD_JOB, releaseHeld } from './pause.ts';
+import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld } from './pause.ts';
 import { apiKeyContext, secretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
@@ -193,7 +193,8 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
   if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
   if (patch.paused !== undefined) set.paused = patch.paused;
   await tx.update(endpoints).set(set).where(eq(endpoints.id, id));
-  if (patch.paused === true && !row.paused) await holdQueued(tx, id);
+  if (patch.paused === true && !row.paused && (await holdQueued(tx, id)))
+    await enqueue(tx, HOLD_QUEUED_JOB, { endpointId: id }, deps.now);
   if (patch.paused === false && row.paused) {
     await releaseHeld(tx, id);
     await enqueue(tx, RELEASE_HELD_JOB, { endpointId: id }, deps.now);

@@ -1,6 +1,6 @@
 import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
+import { leasing, takeTurn } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { NEVER } from './pause.ts';
 
@@ -34,7 +34,9 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
   ];
   const suspect = due.find(row => row.crashes > 0);
   const fresh = due.filter(row => row.crashes === 0).slice(0, limit);
-  const chosen = suspect && !(await suspectUnderWay(tx)) ? [suspect] : fresh;
+  const goesAlone = suspect !== undefined && !(await suspectUnderWay(tx));
+  if (goesAlone) await takeTurn(tx, 'suspect delivery');
+  const chosen = goesAlone ? [suspect] : fresh;
   if (!chosen.length) return [];
   return tx
     .update(deliveries)

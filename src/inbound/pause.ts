@@ -1,6 +1,7 @@
-import { and, count, eq, lte } from 'drizzle-orm';
+import { and, count, eq, inArray, lte } from 'drizzle-orm';
 import type { WriteKind } from '../audience/peopleWriter.ts';
 import { deliveries, endpoints, unprocessed } from '../db/schema.ts';
+import { leasing } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 
 /** Due date of what waits for its endpoint to be resumed: later than any clock. */
@@ -12,29 +13,36 @@ export async function whenDue(tx: Tx, endpointId: string): Promise<number> {
   return endpoint?.paused ? NEVER : 0;
 }
 
-/** Sets aside what is queued for an endpoint: part of pausing it. */
-export async function holdQueued(tx: Tx, endpointId: string): Promise<void> {
-  await tx
-    .update(deliveries)
-    .set({ dueAt: NEVER })
+const AT_ONCE = 500; // deliveries per write
+
+/** Gives some queued deliveries of an endpoint another due date; true when there may be more of them. */
+async function moveQueued(tx: Tx, endpointId: string, from: number, to: number): Promise<boolean> {
+  const some = await tx
+    .select({ id: deliveries.id })
+    .from(deliveries)
     .where(
       and(
         unprocessed('queued'),
-        eq(deliveries.dueAt, 0),
+        eq(deliveries.dueAt, from),
         eq(deliveries.leased, false),
         eq(deliveries.endpointId, endpointId),
       ),
-    );
+    )
+    .limit(leasing(tx, AT_ONCE));
+  const ids = some.map(row => row.id);
+  if (ids.length) await tx.update(deliveries).set({ dueAt: to }).where(inArray(deliveries.id, ids));
+  return ids.length === AT_ONCE;
 }
 
-/** Makes everything due that a pause set aside: part of resuming an endpoint. */
-export async function releaseHeld(tx: Tx, endpointId: string): Promise<void> {
-  await tx
-    .update(deliveries)
-    .set({ dueAt: 0 })
-    .where(and(unprocessed('queued'), eq(deliveries.dueAt, NEVER), eq(deliveries.endpointId, endpointId)));
-}
+/** Sets aside some of what is queued for an endpoint, unless it is not paused any more. True when there may be more. */
+export const holdQueued = async (tx: Tx, endpointId: string): Promise<boolean> =>
+  (await whenDue(tx, endpointId)) === NEVER && (await moveQueued(tx, endpointId, 0, NEVER));
 
+/** Makes some due that a pause set aside, unless the endpoint is paused again. True when there may be more. */
+export const releaseHeld = async (tx: Tx, endpointId: string): Promise<boolean> =>
+  (await whenDue(tx, endpointId)) === 0 && (await moveQueued(tx, endpointId, NEVER, 0));
+
+export const HOLD_QUEUED_JOB = 'endpoints.hold';
 export const RELEASE_HELD_JOB = 'endpoints.release';
 
 /** Held by whoever sets deliveries of a paused endpoint aside, so that a resume can wait for those under way. */
@@ -52,7 +60,7 @@ export const releasing: WriteKind<string, string[]> = {
   keys: () => null,
   apply: () => null,
   async save(tx, endpointIds) {
-    for (const id of endpointIds) if ((await whenDue(tx, id)) === 0) await releaseHeld(tx, id);
+    for (const id of endpointIds) await releaseHeld(tx, id);
   },
 };
 

@@ -8,20 +8,23 @@ import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
 import { mergeStep } from '../history/merge.ts';
 import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
-import { RELEASE_HELD_JOB, releasing } from '../inbound/pause.ts';
+import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld, releasing } from '../inbound/pause.ts';
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
 export type Step = (tx: Tx) => Promise<unknown>;
+
+const endpointOf = (payload: unknown) => (payload as { endpointId: string }).endpointId; // written by endpoints.ts only
 
 /** Job kind → the step to write, after whatever it had to read or fetch. */
 export const kinds: Record<string, (ctx: Context, payload: unknown, now: number) => Promise<Step>> = {
   'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
+  [HOLD_QUEUED_JOB]: async (_, payload) => async tx => ((await holdQueued(tx, endpointOf(payload))) ? payload : null),
   [RELEASE_HELD_JOB]: async ({ people }, payload) => {
-    await people.write(releasing, (payload as { endpointId: string }).endpointId); // written here only
-    return async () => null;
+    await people.write(releasing, endpointOf(payload));
+    return async tx => ((await releaseHeld(tx, endpointOf(payload))) ? payload : null);
   },
   [ERASE_JOB]: eraseStep,
   [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),

@@ -20,6 +20,7 @@ import {
   retryJob,
   setBackJobs,
 } from './queue.ts';
+import { reconcileAll } from './reconcile.ts';
 
 const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
@@ -230,13 +231,25 @@ export class Worker {
     }
     if (at - this.lastMinute < MINUTE_MS) return;
     this.lastMinute = at;
-    if (!this.alone) await this.ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
-    await retain(this.ctx);
-    await retainCalls(this.ctx);
-    await retainRuns(this.ctx);
-    await retainMails(this.ctx);
-    const before = this.now() - this.ctx.config.retentionDays * DAY_MS;
-    await pruneImports(this.ctx.store, before, this.now());
-    await this.ctx.store.write(tx => pruneJobs(tx, before, MAX_PRUNED));
+    const { ctx } = this;
+    const before = this.now() - ctx.config.retentionDays * DAY_MS;
+    await this.attempt(async () => {
+      if (!this.alone) await ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
+    });
+    await this.attempt(() => reconcileAll(ctx.store, this.now()));
+    for (const clean of [retain, retainCalls, retainRuns, retainMails]) await this.attempt(() => clean(ctx));
+    await this.attempt(() => pruneImports(ctx.store, before, this.now()));
+    await this.attempt(() => ctx.store.write(tx => pruneJobs(tx, before, MAX_PRUNED)));
+    this.wake();
+  }
+
+  /** What comes round each minute: one that fails keeps none of the others from their turn. */
+  private async attempt(task: () => Promise<unknown>): Promise<void> {
+    try {
+      await task();
+    } catch (error) {
+      if (error instanceof StoreUnavailable) throw error;
+      this.ctx.log.error({ err: error }, 'what is done every minute failed in part; it is tried again in a minute');
+    }
   }
 }

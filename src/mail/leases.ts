@@ -1,6 +1,6 @@
 import { and, count, eq, gt, gte, inArray, lt, lte, ne, type SQL, sql } from 'drizzle-orm';
 import { mails } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
+import { leasing, takeTurn } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { MailRow } from './mails.ts';
 
@@ -63,7 +63,9 @@ async function chooseDue(tx: Tx, now: number, limit: number) {
     .from(mails)
     .where(and(SENDING, gte(mails.crashes, SUSPECT)))
     .limit(1);
-  return underWay ? oldest(lt(mails.crashes, SUSPECT)) : [suspect];
+  if (underWay) return oldest(lt(mails.crashes, SUSPECT));
+  await takeTurn(tx, 'suspect mail');
+  return [suspect];
 }
 
 /**
@@ -79,6 +81,7 @@ export async function claimMails(
 ): Promise<Claim> {
   const due = await chooseDue(tx, now, limit);
   const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
+  if (limited) await takeTurn(tx, 'mails of an hour');
   let room = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
   const go: string[] = [];
   const over: string[] = [];

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { and, count, desc, eq, inArray } from 'drizzle-orm';
 import { webhookCalls, webhookSubscriptions } from '../db/schema.ts';
+import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
@@ -38,6 +39,7 @@ export interface NewSubscription {
 
 /** Makes a subscription; its secret is shown this once. @throws AppError conflict when there are too many */
 export async function createSubscription(tx: Tx, deps: Deps, input: NewSubscription) {
+  await takeTurn(tx, 'subscriptions');
   const [row] = await tx.select({ n: count() }).from(webhookSubscriptions);
   if (Number(row?.n) >= MAX_SUBSCRIPTIONS)
     throw new AppError(

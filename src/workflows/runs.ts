@@ -156,17 +156,18 @@ export interface EndRuns {
   nodeIds: string[] | null;
   reason: string;
   at: number;
-  /** Ids above this are of later runs. */
-  upTo: string;
+  /** Ids above this are of later runs; null: all there are. */
+  upTo: string | null;
 }
 
 /** One step of `workflows.end`; null when nothing is left. */
 export async function endSome(tx: Tx, what: EndRuns): Promise<EndRuns | null> {
   const at = what.nodeIds === null ? undefined : inArray(runs.nodeId, what.nodeIds);
+  const earlier = what.upTo === null ? undefined : lte(runs.id, what.upTo);
   const some = await tx
     .select({ id: runs.id })
     .from(runs)
-    .where(and(eq(runs.workflowId, what.workflowId), isNull(runs.endedAt), lte(runs.id, what.upTo), at))
+    .where(and(eq(runs.workflowId, what.workflowId), isNull(runs.endedAt), earlier, at))
     .limit(CHUNK);
   const ids = some.map(row => row.id);
   if (ids.length)

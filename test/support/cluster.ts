@@ -182,8 +182,8 @@ export class Cluster {
     return { status: answer.status, body: await answer.json() };
   }
 
-  /** One event to the first instance. */
-  send(endpointId: string, type: string, object: Record<string, unknown>) {
-    return this.signed(0, endpointId, this.event(type, { object: 'thing', ...object }, Math.floor(Date.now() / 1000)));
+  /** One event to one instance, the first unless another is named. */
+  send(endpointId: string, type: string, object: Record<string, unknown>, at = 0) {
+    return this.signed(at, endpointId, this.event(type, { object: 'thing', ...object }, Math.floor(Date.now() / 1000)));
   }
 }

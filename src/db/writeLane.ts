@@ -17,11 +17,18 @@ interface Gathered {
 const lockOf = (key: string): string => BigInt.asIntN(64, Bun.hash(key) as bigint).toString();
 
 /**
- * One connection for writes about people. Each node of a person (identity, address, user id, delivery key) is held by an advisory lock
- * until the commit; a lock that somebody else holds is not waited for, so nobody waits behind an instance that stands still. There is no
- * lock of all. With the locks held, plain `read committed` sees the last commit of whoever had them before.
+ * What a transaction sees. `read committed`: each statement what is committed by then; for writes that hold what they read. `repeatable
+ * read`: one moment, and PostgreSQL ends whoever wants to change a row that somebody else changed since (40001), so that no change is
+ * lost and nothing has to be locked.
  */
-export class PeopleLane {
+export type Isolation = 'read committed' | 'repeatable read';
+
+/**
+ * One connection that writes. There is no lock of all. Writes about people hold each node of a person (identity, address, user id,
+ * delivery key) by an advisory lock until the commit; a lock that somebody else holds is not waited for, so nobody waits behind an
+ * instance that stands still. With the locks held, plain `read committed` sees the last commit of whoever had them before.
+ */
+export class WriteLane {
   private connection: ReservedSQL | null = null;
   private failed: unknown = null;
   private pending: Promise<unknown>[] = [];
@@ -33,16 +40,16 @@ export class PeopleLane {
   }
 
   /**
-   * Runs `fn` in one transaction. `patient`: wait for locks instead of giving up, for one write that lost many times.
+   * Runs `fn` in one transaction. `patient`: wait for held nodes instead of giving up, for one write that lost many times.
    * @throws Held, or what the server or `fn` threw; nothing was kept then
    */
-  async transact<T>(fn: (tx: Tx, hold: Hold) => Promise<T>, patient: boolean): Promise<T> {
+  async transact<T>(isolation: Isolation, fn: (tx: Tx, hold: Hold) => Promise<T>, patient = false): Promise<T> {
     const connection = await this.connect();
     this.failed = null;
     this.pending = [];
     this.gathered = null;
     try {
-      this.later('begin isolation level read committed', []);
+      this.later(`begin isolation level ${isolation}`, []);
       if (patient) this.later(`set local lock_timeout = ${BLOCKING_MS}`, []);
       const value = await fn(this.tx, keys => this.hold(keys, patient));
       await Promise.all(this.pending);
