@@ -1,4 +1,4 @@
-import { ascending, type K, msOf } from './registers.ts';
+import { ascending, type K, readMicros } from './registers.ts';
 import type { Run } from './timeline.ts';
 import { addressOf, claimOf, type Identity, isProven, namespaceOf, type View } from './views.ts';
 
@@ -8,7 +8,7 @@ export interface Group {
   email: string | null;
 }
 
-const GRACE_MS = 60_000; // an app may make its customer a moment before the user who signs up
+const GRACE = 60_000_000; // µs: an app may make its customer a moment before the user who signs up
 
 /** Everything known that may be one unit: it is one contact by id, for good. */
 interface Unit {
@@ -22,8 +22,11 @@ interface Unit {
 export const userTie = (namespace: string, userId: string) =>
   namespace === '' ? `user:${userId}` : `user@${namespace}:${userId}`;
 
-/** What makes identities one contact for good: user ids and provider ids. `by`: those that were known by then; null: all. */
-export function idTiesOf({ id, provider, registers: r }: Identity, by: K | null = null): string[] {
+/**
+ * What makes identities one contact for good: user ids and provider ids. `by`: those that were known by then; null: all. `since`: what
+ * the API said by then is forgotten.
+ */
+export function idTiesOf({ id, provider, registers: r }: Identity, by: K | null = null, since = r.erased): string[] {
   const namespace = namespaceOf(provider);
   const ties = [...r.aliases];
   // Of a person whose deletion is all that is known, the id ties nobody.
@@ -31,7 +34,7 @@ export function idTiesOf({ id, provider, registers: r }: Identity, by: K | null 
   // What the API says of a user names the tie in the id itself: `api:user:42`, `api:user@ns:42`.
   if (r.class === 'api' && addressOf(id) === null) ties.push(id.slice('api:'.length));
   for (const { userId, k } of r.facts)
-    if (userId !== undefined && (r.class !== 'api' || k > r.erased) && (by === null || k <= by))
+    if (userId !== undefined && (r.class !== 'api' || k > since) && (by === null || k <= by))
       ties.push(userTie(namespace, userId));
   return ties;
 }
@@ -119,7 +122,7 @@ class Partition {
     this.parent.clear();
     for (const view of this.views) {
       if (view.withheld) continue;
-      for (const tie of idTiesOf(view.identity, this.by)) this.unite(`#${view.id}`, tie);
+      for (const tie of idTiesOf(view.identity, this.by, view.since)) this.unite(`#${view.id}`, tie);
     }
   }
 
@@ -146,10 +149,10 @@ class Partition {
     const others = (this.showings.get(run.email) ?? []).filter(
       each => each.view !== view && this.root(`#${each.view.id}`) !== this.root(`#${view.id}`),
     );
-    const limit = msOf(run.from) - GRACE_MS;
+    const limit = readMicros(run.from) - GRACE;
     return others.some(({ view: other, run: theirs }) => {
       if (theirs.proven !== null) return true;
-      if (msOf(theirs.from) >= limit) return false;
+      if (readMicros(theirs.from) >= limit) return false;
       return other.kind !== 'user' || !this.isRefused(other, theirs);
     });
   }
@@ -181,16 +184,9 @@ class Partition {
       this.unite(x, y);
       users.set(this.root(x), scopes);
     };
-    for (const all of this.showings.values()) {
-      if (all.length < 2) continue;
+    for (const all of this.findShared()) {
       const present = all
-        .filter(
-          ({ view, run }) =>
-            run.proven !== null &&
-            (view.kind === 'user' || view.kind === 'apiContact') &&
-            view.now === run &&
-            (view.live || !this.hasLiveAddress(view)),
-        )
+        .filter(({ view }) => view.live || !this.hasLiveAddress(view))
         .sort((a, b) => Number(b.view.live) - Number(a.view.live) || byClaim(a.view, b.view));
       const together: Showing[] = [];
       for (const each of present) {
@@ -199,6 +195,20 @@ class Partition {
         together.push(each);
       }
     }
+  }
+
+  /** Addresses that several show now with a proof. Of two ties that exclude one another the one that came about first counts. */
+  private findShared(): Showing[][] {
+    const shared: { since: K; all: Showing[] }[] = [];
+    for (const showings of this.showings.values()) {
+      const all = showings.filter(
+        ({ view, run }) =>
+          run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact') && view.now === run,
+      );
+      const since = all.map(({ run }) => claimOf(run)).sort(ascending)[1];
+      if (since !== undefined) shared.push({ since, all });
+    }
+    return shared.sort((a, b) => ascending(a.since, b.since)).map(({ all }) => all);
   }
 
   /** Users of different providers, both with a proof; one who is gone only with whom it was together. */
@@ -213,8 +223,9 @@ class Partition {
   private wereTogether(gone: View, winner: Unit): boolean {
     const all = this.showings.get(gone.now?.email ?? '') ?? [];
     const mine = all.find(({ view, run }) => view === gone && run === gone.now && run.proven !== null);
-    if (!mine || winner.views.some(view => view.kind === 'user' && view.identity.provider === gone.identity.provider))
-      return false;
+    const scopes = new Set(this.unitOf.get(gone)?.views.map(view => this.scopeOf(view)));
+    scopes.delete(null);
+    if (!mine || winner.views.some(view => scopes.has(this.scopeOf(view)))) return false;
     return all.some(
       each =>
         winner.views.includes(each.view) && each.run === each.view.now && each.run.proven !== null && meet(mine, each),

@@ -19,6 +19,8 @@ export function factKey(at: number, micros: number, rank: Rank | 9, externalId: 
 export const timeOf = (k: K): string => k.slice(0, TIME);
 /** The time of a key, ms since 1970. */
 export const msOf = (k: K): number => Number(k.slice(0, TIME - 3));
+/** The same in µs. */
+export const readMicros = (k: K): number => Number(k.slice(0, TIME));
 export const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 export const laterOf = (a: K, b: K): K => (a > b ? a : b);
 

@@ -34,7 +34,7 @@ export class Minds {
     let last = this.changes(act => act.people.includes(person.id), at).reduce<Mind | null>(laterMind, null);
     for (const stay of person.stays) {
       const from = Math.floor(stay.key.instant / 1000);
-      const until = Math.floor(stay.until / 1000);
+      const until = Math.floor(stay.until.instant / 1000);
       if (from > at) continue;
       const before = this.ofEmail(stay.email, from);
       if (before?.subscribed === false) last = laterMind(last, { subscribed: false, at: from });

@@ -1,4 +1,4 @@
-import { compareKeys, type Key } from './order.ts';
+import { compareKeys, FOREVER, type Key } from './order.ts';
 import type { Person, Stay } from './people.ts';
 
 /** One contact, or a group that is parked: `email` null. */
@@ -68,7 +68,10 @@ function uniteProvers(people: Person[], listParty: (p: Person) => Person[], unit
   const isOwner = (p: Person) => p.kind === 'user' || p.kind === 'api';
   const provers = people.filter(p => isOwner(p) && p.current?.proof);
   const shows = (p: Person) => isAlive(p) && p.current !== null;
-  for (const same of Map.groupBy(provers, p => p.current!.email).values()) {
+  const tiedSince = (same: Person[]) => same.map(p => p.current!.proof!).toSorted(compareKeys)[1] ?? FOREVER;
+  // Of two ties that exclude one another the one that came about first counts.
+  const shared = [...Map.groupBy(provers, p => p.current!.email).values()];
+  for (const same of shared.toSorted((a, b) => compareKeys(tiedSince(a), tiedSince(b)))) {
     const together: Person[] = [];
     const present = same
       .filter(p => isAlive(p) || !listParty(p).some(other => other !== p && shows(other)))
@@ -104,8 +107,8 @@ function isGoneBy(user: Person, key: Key): boolean {
 
 /** Both show one address at one time. */
 function meets(a: Stay, b: Stay): boolean {
-  const from = (stay: Stay) => (stay.proof ?? stay.key).instant;
-  return a.email === b.email && from(a) < b.until && from(b) < a.until;
+  const isBefore = (x: Stay, y: Stay) => compareKeys(x.proof ?? x.key, y.until) < 0;
+  return a.email === b.email && isBefore(a, b) && isBefore(b, a);
 }
 
 function describeParty(people: Person[]): Party {
@@ -117,6 +120,8 @@ function describeParty(people: Person[]): Party {
   };
 }
 
+const earlierKey = (a: Key, b: Key) => (compareKeys(a, b) < 0 ? a : b);
+
 /** An address that the API set stands until a user of the contact proves another, or the API sets one. */
 function endSupersededClaims(people: Person[]) {
   const rivals = people.filter(p => p.kind === 'api' || (p.kind === 'user' && isAlive(p) && p.current?.proof));
@@ -126,12 +131,12 @@ function endSupersededClaims(people: Person[]) {
   const proofs = people.flatMap(p => (p.kind === 'user' ? p.stays.filter(stay => stay.proof !== null) : []));
   for (const stay of people.flatMap(p => (p.kind === 'api' ? p.stays.slice(0, -1) : [])))
     for (const { email, proof } of proofs)
-      if (email !== stay.email && compareKeys(proof!, stay.key) > 0) stay.until = Math.min(stay.until, proof!.instant);
+      if (email !== stay.email && compareKeys(proof!, stay.key) > 0) stay.until = earlierKey(stay.until, proof!);
   for (const contact of people.filter(p => p.kind === 'api' && p.current !== null)) {
     const { current } = contact;
     const newer = claims.filter(c => c.email !== current!.email && compareKeys(c.key, current!.key) > 0);
     if (newer.length === 0) continue;
-    current!.until = Math.min(...newer.map(c => c.key.instant));
+    current!.until = newer.map(c => c.key).reduce(earlierKey);
     contact.current = null;
   }
 }
@@ -257,10 +262,15 @@ function listProvers(parties: Party[], email: string): { party: Party; stay: Sta
 function findMover(payers: Party, owners: Party[]): Party | null {
   const current = findPayerAddress(payers);
   if (current === null) return null;
-  const claims = owners.flatMap(listProposals).filter(p => p.level === 4 && p.email === current.email);
-  const holder = claims.toSorted(compareProposals)[0]?.party;
+  const holder = findHolder(owners, current.email);
   if (holder) return listProposals(holder)[0]?.email === current.email ? null : holder;
   return listProvers(owners, current.email).find(p => meets(p.stay, current))?.party ?? null;
+}
+
+/** Whose proven address it is now, wherever their contact is. */
+function findHolder(owners: Party[], email: string): Party | null {
+  const claims = owners.flatMap(listProposals).filter(p => p.level === 4 && p.email === email);
+  return claims.toSorted(compareProposals)[0]?.party ?? null;
 }
 
 function findPayerAddress(payers: Party): Stay | null {
@@ -299,14 +309,16 @@ export function groupPeople(everybody: Person[]): Group[] {
     else parked.push({ email: null, people: party.people });
   }
   const whole = [...groups.values(), ...parked];
+  const findHome = (party?: Party | null) => whole.find(g => party?.people.some(p => g.people.includes(p)));
   const addressOnly = everybody.filter(p => p.kind === 'guest' || (p.demoted && !p.withheld));
   for (const [email, guests] of Map.groupBy(addressOnly, p => p.current?.email)) {
     if (email === undefined) continue;
     const prover = listProvers(owners, email)[0]?.party;
     const home =
       groups.get(email) ??
+      findHome(findHolder(owners, email)) ??
       whole.find(g => g.people.some(p => p.kind === 'payer' && p.current?.email === email && isStayer(p, owners))) ??
-      whole.find(g => prover?.people.some(p => g.people.includes(p)));
+      findHome(prover);
     if (home) home.people.push(...guests);
     else whole.push({ email, people: [...guests] });
   }
@@ -315,7 +327,7 @@ export function groupPeople(everybody: Person[]): Group[] {
     const email = note.id.slice('api @'.length);
     const { carrier } = note.acts.at(-1)!;
     const [follows] = carrier === null ? listProvers(owners, email).map(p => p.party) : [partyOf(carrier)];
-    const home = whole.find(g => g.email === email) ?? whole.find(g => follows?.people.some(p => g.people.includes(p)));
+    const home = whole.find(g => g.email === email) ?? findHome(findHolder(owners, email)) ?? findHome(follows);
     note.isAsleep = carrier !== null && home !== undefined && home.email !== email && !speaksFor(follows!.people, home);
     home?.people.push(note);
   }

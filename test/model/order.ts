@@ -9,6 +9,9 @@ export interface Key {
   endpoint: string;
 }
 
+/** Later than anything that happens. */
+export const FOREVER: Key = { instant: Number.MAX_SAFE_INTEGER, rank: 0, externalId: '', endpoint: '' };
+
 export function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

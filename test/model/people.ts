@@ -1,4 +1,4 @@
-import { type Claim, compareKeys, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
+import { type Claim, compareKeys, FOREVER, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
 import type { FactStep, Scalar, WriteStep } from './steps.ts';
 
 /** Bounded: so many persons of one provider and namespace are tied by one address or user id. */
@@ -40,7 +40,8 @@ export interface Stay {
   email: string;
   key: Key;
   proof: Key | null;
-  until: number;
+  /** What ended it; `FOREVER`: nothing. */
+  until: Key;
 }
 
 /** `api`: a contact that the API made, or set an address of; `note`: what it said of somebody it merely found. */
@@ -165,7 +166,7 @@ function listAddressRuns(entries: Entry[]) {
 }
 
 function closeStays(stays: Omit<Stay, 'until'>[]): Stay[] {
-  return stays.map((stay, i) => ({ ...stay, until: stays[i + 1]?.key.instant ?? Number.POSITIVE_INFINITY }));
+  return stays.map((stay, i) => ({ ...stay, until: stays[i + 1]?.key ?? FOREVER }));
 }
 
 /** The deletion that ends it, as far as it has happened by then; `key` is its place among the facts of the row. */
@@ -315,9 +316,9 @@ function admitUsers(people: Person[], runsOfUsers: Map<Person, ReturnType<typeof
       !shown.some(s => !isSame(s.person, person) && s.email === run.value && s.instant < start - MINUTE) &&
       start > (cuts.forgotten.get(person.id) ?? -1);
     if (mayHold) shown.push({ person, email: run.value, instant: start });
-    if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: 0 });
+    if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: FOREVER });
     else if (proof !== null && proof.instant > (cuts.forgotten.get(person.id) ?? -1))
-      person.stays.push({ email: run.value, key: proof, proof, until: 0 });
+      person.stays.push({ email: run.value, key: proof, proof, until: FOREVER });
   }
   for (const [person, own] of runsOfUsers) {
     person.stays = closeStays(person.stays);
