@@ -1,4 +1,5 @@
 import { eq } from 'drizzle-orm';
+import { contactBy } from '../audience/contacts.ts';
 import { isSuppressed } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
 import { contacts, type mails } from '../db/schema.ts';
@@ -23,8 +24,10 @@ export function contactValues({ properties, ...fields }: typeof contacts.$inferS
 }
 
 async function lookUp(tx: Tx, row: MailRow, now: number) {
-  const by = row.contactId === null ? eq(contacts.email, row.recipient) : eq(contacts.id, row.contactId);
-  const [contact] = await tx.select().from(contacts).where(by);
+  const [shown] =
+    row.contactId === null ? await tx.select().from(contacts).where(eq(contacts.email, row.recipient)) : [];
+  // Its contact may have become one with another, whose history is yet to be moved.
+  const contact = row.contactId === null ? shown : await contactBy(tx, { id: row.contactId });
   const to = row.transactional ? row.recipient : (contact?.email ?? row.recipient); // where the person is now
   const limited = !row.transactional && !row.forced && row.contactId !== null;
   const most = limited ? (await mailSettings(tx)).maxPerContactPerDay : null;

@@ -1,5 +1,6 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import { normalEmail } from '../audience/emails.ts';
+import { idsOfContact } from '../audience/merges.ts';
 import type { Search } from '../db/scan.ts';
 import { type MailData, type MailState, mails } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -86,13 +87,14 @@ export interface MailFilter {
   email?: string | undefined;
 }
 
-export function mailSearch({ state, contactId, email }: MailFilter): Search {
+/** The filter as a search. The id of a contact finds what was sent to all that are one with it. */
+export async function searchMails(tx: Tx, { state, contactId, email }: MailFilter): Promise<Search> {
   // The first half lets a database use the partial index: a bound value proves nothing to it.
   const open = sql`(${mails.state} <> 'sent' and ${mails.state} = ${state})`;
   const ofState = state === undefined ? undefined : state === 'sent' ? eq(mails.state, state) : open;
   const where = and(
     ofState,
-    contactId === undefined ? undefined : eq(mails.contactId, contactId),
+    contactId === undefined ? undefined : inArray(mails.contactId, await idsOfContact(tx, contactId)),
     email === undefined ? undefined : eq(mails.recipient, normalEmail(email)),
   );
   const indexed = contactId !== undefined || email !== undefined || (state !== undefined && state !== 'sent');

@@ -1,5 +1,6 @@
-import { eq, or } from 'drizzle-orm';
+import { eq, inArray, or } from 'drizzle-orm';
 import { viewList } from '../audience/lists.ts';
+import { idsOfContact } from '../audience/merges.ts';
 import type { Context } from '../context.ts';
 import { contacts, lists, runs, transactionals, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -37,12 +38,13 @@ export async function tellOfMail(ctx: Context, tx: Tx, told: Told, row: MailRow,
   if (!(await ctx.subscribed.wants(tx, name))) return;
   const source = await sourceOf(tx, row);
   if (!source) return;
-  const by = or(eq(contacts.id, row.contactId ?? ''), eq(contacts.email, row.recipient));
+  const known = row.contactId === null ? [] : await idsOfContact(tx, row.contactId);
+  const by = or(inArray(contacts.id, known), eq(contacts.email, row.recipient));
   const found = await tx
     .select({ id: contacts.id, email: contacts.email, userId: contacts.userId })
     .from(contacts)
     .where(by);
-  const contact = found.find(each => each.id === row.contactId) ?? found[0];
+  const contact = found.find(each => known.includes(each.id)) ?? found[0];
   const who = contact ?? { id: row.contactId ?? '', email: row.recipient, userId: null };
   const email = { id: row.id, emailMessageId: row.emailMessageId, subject: row.subject ?? '' };
   const { loopName: _, transactionalName: __, ...ids } = source.members;

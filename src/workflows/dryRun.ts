@@ -1,6 +1,5 @@
-import { eq } from 'drizzle-orm';
-import { normalEmail } from '../audience/emails.ts';
-import { contacts, type Scalar } from '../db/schema.ts';
+import { contactBy } from '../audience/contacts.ts';
+import type { Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import type { Person } from './conditions.ts';
@@ -27,8 +26,7 @@ export interface DryRun {
 async function personFor(tx: Tx, { contactId, email, eventProperties = {} }: DryRun): Promise<Person> {
   if (contactId === undefined && email === undefined) return { ...SAMPLE, eventProperties };
   if (contactId !== undefined && email !== undefined) throw invalid('Give contactId or email, not both.');
-  const by = contactId === undefined ? eq(contacts.email, normalEmail(email ?? '')) : eq(contacts.id, contactId);
-  const [row] = await tx.select({ id: contacts.id }).from(contacts).where(by);
+  const row = await contactBy(tx, contactId === undefined ? { email: email ?? '' } : { id: contactId });
   const person = row && (await personOf(tx, row.id, eventProperties));
   if (!person) throw notFound('Contact');
   return person;

@@ -1,4 +1,5 @@
 import { and, asc, eq, inArray } from 'drizzle-orm';
+import { idsOfContact } from '../audience/merges.ts';
 import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -11,11 +12,12 @@ export interface RunFilter {
   contactId?: string | undefined;
 }
 
-export function runSearch({ workflowId, status, contactId }: RunFilter): Search {
+/** The filter as a search. The id of a contact finds the runs of all that are one with it. */
+export async function searchRuns(tx: Tx, { workflowId, status, contactId }: RunFilter): Promise<Search> {
   const where = and(
     eq(runs.workflowId, workflowId),
     status === undefined ? undefined : inStatus(status),
-    contactId === undefined ? undefined : eq(runs.contactId, contactId),
+    contactId === undefined ? undefined : inArray(runs.contactId, await idsOfContact(tx, contactId)),
   );
   return { where, narrow: contactId === undefined ? undefined : where };
 }

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { mails } from '../../src/db/schema.ts';
 import { insertRows } from '../../src/db/sets.ts';
 import { newId } from '../../src/id.ts';
+import { prepare } from '../../src/mail/letter.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 
 const MANY = 3000; // deliveries of the one that becomes part of the other
@@ -99,4 +101,44 @@ test('the id of one that became part of another leads on, however often', async 
   for (const id of ids) expect((await app.api('GET', `/contacts/${id}`)).body.id).toBe(ids[0]);
   await app.drain();
   for (const id of ids) expect(await totalOf(`/deliveries?contactId=${id}`)).toBe(6);
+});
+
+test('mails and runs of one that became part of another are found by both ids, and its mails still go out', async () => {
+  const { ctx } = app.app;
+  for (const [id, email] of [
+    ['cus_1', 'one@x.co'],
+    ['cus_2', 'two@x.co'],
+  ])
+    await app.post(stripe, 'stripe', stripeEvent('customer.created', { id, email }));
+  const ids = [await idOf('one@x.co'), await idOf('two@x.co')];
+  const emailMessageId = (await app.api('POST', '/email-messages', { subject: 'For {{ contact.email }}', html: 'x' }))
+    .body.id;
+  const workflow = (await app.api('POST', '/workflows', { name: 'w' })).body.id;
+  const nodes = {
+    t: { typeName: 'EventTrigger', eventName: 'paid', reEligible: true, nextNodeIds: ['m'] },
+    m: { typeName: 'SendEmailAction', emailMessageId, nextNodeIds: ['x'] },
+    x: { typeName: 'ExitAction', nextNodeIds: [] },
+  };
+  const graph = { expectedRevisionId: null, rootNodeId: 't', nodes };
+  expect((await app.api('PUT', `/workflows/${workflow}/graph`, graph)).status).toBe(200);
+  await app.api('POST', `/workflows/${workflow}/start`);
+  await app.api('POST', '/events/send', { email: 'two@x.co', eventName: 'paid' });
+  const moved = stripeEvent('customer.updated', { id: 'cus_2', email: 'one@x.co' });
+  moved.created += 5;
+  await app.post(stripe, 'stripe', moved);
+  const look = async () => {
+    for (const id of ids) {
+      expect(await totalOf(`/mails?contactId=${id}`)).toBe(1);
+      expect(await totalOf(`/workflows/${workflow}/runs?contactId=${id}`)).toBe(1);
+      const way = await app.api('POST', `/workflows/${workflow}/dry-run`, { contactId: id });
+      expect(way.status).toBe(200);
+      const rendered = await app.api('POST', `/email-messages/${emailMessageId}/render`, { contactId: id });
+      expect(rendered.body.subject).toBe('For one@x.co');
+    }
+  };
+  await look();
+  const [row] = await ctx.store.read(tx => tx.select().from(mails));
+  expect(await prepare(ctx, row!, Date.now())).toMatchObject({ letter: { to: 'one@x.co' } });
+  await app.drain();
+  await look();
 });

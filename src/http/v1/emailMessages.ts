@@ -1,7 +1,6 @@
-import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { emailOf, normalEmail } from '../../audience/emails.ts';
-import { contacts } from '../../db/schema.ts';
+import { contactBy } from '../../audience/contacts.ts';
+import { emailOf } from '../../audience/emails.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
@@ -35,8 +34,7 @@ async function valuesOf(tx: Tx, given: Sample, publicUrl: string): Promise<Value
   let contact: Record<string, unknown> = SAMPLE;
   if (given.contactId !== undefined || given.email !== undefined) {
     const { contactId, email = '' } = given;
-    const by = contactId === undefined ? eq(contacts.email, normalEmail(email)) : eq(contacts.id, contactId);
-    const [row] = await tx.select().from(contacts).where(by);
+    const row = await contactBy(tx, contactId === undefined ? { email } : { id: contactId });
     if (!row) throw notFound('Contact');
     contact = contactValues(row);
   }

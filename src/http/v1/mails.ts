@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Context } from '../../context.ts';
 import { COUNTED } from '../../db/scan.ts';
 import { mails } from '../../db/schema.ts';
-import { countMails, getMail, mailSearch, retryMail, viewMail, viewMails } from '../../mail/mails.ts';
+import { countMails, getMail, retryMail, searchMails, viewMail, viewMails } from '../../mail/mails.ts';
 import { mailSettings, setMailSettings } from '../../mail/settings.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
@@ -54,7 +54,8 @@ export const mailRoutes: Route[] = [
     answer: pageWith(example.mail),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
-      return page(ctx.store, mails, mailSearch(filter), request, ids => ctx.store.read(tx => viewMails(tx, ids)));
+      const search = await ctx.store.read(tx => searchMails(tx, filter));
+      return page(ctx.store, mails, search, request, ids => ctx.store.read(tx => viewMails(tx, ids)));
     },
   }),
   route('GET', `${PATH}/:id`, {

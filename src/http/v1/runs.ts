@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { runs } from '../../db/schema.ts';
 import { countsOf } from '../../workflows/counts.ts';
-import { getRun, runSearch, viewRuns } from '../../workflows/runViews.ts';
+import { getRun, searchRuns, viewRuns } from '../../workflows/runViews.ts';
 import { workflowById } from '../../workflows/workflows.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
@@ -25,9 +25,11 @@ export const runRoutes: Route[] = [
     answer: pageWith(example.run),
     handle: async ({ ctx, params, query: { perPage, cursor, ...filters } }) => {
       const workflowId = params.id ?? '';
-      await ctx.store.read(tx => workflowById(tx, workflowId));
+      const search = await ctx.store.read(async tx => {
+        await workflowById(tx, workflowId);
+        return searchRuns(tx, { workflowId, ...filters });
+      });
       const url = `${ctx.config.publicUrl}/api/v1/workflows/${workflowId}/runs`;
-      const search = runSearch({ workflowId, ...filters });
       return page(ctx.store, runs, search, { perPage, cursor, url, filters }, ids =>
         ctx.store.read(tx => viewRuns(tx, ids)),
       );
