@@ -95,7 +95,9 @@ export class Core implements Audience {
         : undefined;
     const hidden = groups.filter(each => each.email === null).flatMap(each => each.views.filter(names));
     const gone = new Set([...(group ?? []), ...hidden].map(view => view.id));
-    for (const view of groups.flatMap(each => each.views)) if (addressOf(view.id) === email) gone.add(view.id);
+    // What the API said of an address goes with whoever it was about.
+    for (const { id, kind, identity } of groups.flatMap(each => each.views))
+      if (addressOf(id) === email && (kind === 'address' || identity.contactId === null)) gone.add(id);
     if (gone.size === 0) throw notFound('Contact');
     const views = groups.flatMap(each => each.views);
     const emails = new Set([email, ...views.flatMap(v => (gone.has(v.id) ? v.runs.map(run => run.email) : []))]);
@@ -108,7 +110,9 @@ export class Core implements Audience {
         people.changeRegisters(view.id, { ...view.identity.registers, forgot: k });
     for (const id of gone) {
       for (const event of this.events.get(id) ?? []) this.erased.add(event);
-      if (people.identities.get(id)?.registers.deaths.length || people.identities.get(id)?.registers.erased)
+      const identity = people.identities.get(id);
+      // An address alone is nobody who could be dead.
+      if (addressOf(id) === null && (identity?.registers.deaths.length || identity?.registers.erased))
         this.dead.add(id);
       people.removeIdentity(id);
     }

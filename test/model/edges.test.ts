@@ -3,6 +3,7 @@ import {
   findShown,
   listShown,
   type Maker,
+  removeContact,
   runSteps,
   tellFact,
   tellUnproven,
@@ -12,6 +13,7 @@ import {
 } from './build.ts';
 import { Core } from './core.ts';
 import { Model } from './model.ts';
+import type { Step } from './steps.ts';
 
 const AUDIENCES: [string, Maker][] = [
   ['model', () => new Model()],
@@ -78,6 +80,43 @@ for (const [name, maker] of AUDIENCES)
         { email: 'a@example.com', userId: 'user_7', firstName: 'Ada' },
         { email: 'b@example.com', userId: 'uuid_5', firstName: null, lastName: null },
       ]);
+    });
+
+    test('who was removed over the API was dead from then on, whenever the provider deletes them', () => {
+      const lists = ['tips'];
+      const steps = [
+        tellFact(0, 'uuid_1', 'c@example.com', { type: 'created' }),
+        removeContact(10, { email: 'c@example.com' }),
+        tellFact(25, 'pol_6', 'f@example.com', { type: 'created', fact: { userId: 'uuid_1' } }),
+        tellFact(20, 'cus_10', null, { type: 'deleted', arrives: 30 }),
+        tellFact(0, 'uuid_1', null, {
+          type: 'deleted',
+          arrives: 40,
+          fact: { happenedAt: timeOf(40) },
+          settings: { onDelete: 'delete' },
+        }),
+        // Nobody of those known by then was left when this list was named.
+        tellFact(20, 'cus_10', 'f@example.com', { arrives: 50, settings: { lists } }),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'f@example.com', lists: [] }]);
+    });
+
+    test('an address that was removed and erased may buy again', () => {
+      const buy = (second: number) => tellFact(second, 'guest', 'g@example.com');
+      const erase: Step = { kind: 'erase', arrivedAt: timeOf(20), email: 'g@example.com' };
+      const steps = [buy(0), removeContact(10, { email: 'g@example.com' }), erase, buy(30)];
+      expect(listShown(steps)).toEqual(['g@example.com']);
+    });
+
+    test('erasing an address takes nothing from the contact of a payer whom the API spoke of by it', () => {
+      const fact = { userId: 'user_3' };
+      const steps: Step[] = [
+        tellFact(0, 'pol_8', 'd@example.com', { type: 'created', fact, settings: { properties: { plan: 'free' } } }),
+        writeContact(10, 'update', { email: 'd@example.com', properties: { plan: null } }),
+        tellFact(20, 'user_3', 'e@example.com', { type: 'created' }),
+        { kind: 'erase', arrivedAt: timeOf(30), email: 'd@example.com' },
+      ];
+      expect(findShown(steps, 'e@example.com')?.properties).toEqual({});
     });
 
     test('a user id that the API gave a contact is forgotten with it, also by a deletion at the provider', () => {

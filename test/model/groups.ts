@@ -1,4 +1,4 @@
-import { compareKeys, FOREVER, type Key } from './order.ts';
+import { compareKeys, earlierKey, FOREVER, type Key } from './order.ts';
 import type { Person, Stay } from './people.ts';
 
 /** One contact, or a group that is parked: `email` null. */
@@ -119,8 +119,6 @@ function describeParty(people: Person[]): Party {
     hasOwner: people.some(p => (p.kind === 'user' && (isAlive(p) || p.current !== null)) || p.kind === 'api'),
   };
 }
-
-const earlierKey = (a: Key, b: Key) => (compareKeys(a, b) < 0 ? a : b);
 
 /** An address that the API set stands until a user of the contact proves another, or the API sets one. */
 function endSupersededClaims(people: Person[]) {

@@ -25,6 +25,10 @@ export function compareKeys(a: Key, b: Key): number {
   );
 }
 
+export function earlierKey(a: Key, b: Key): Key {
+  return compareKeys(a, b) < 0 ? a : b;
+}
+
 export function keyOfFact(step: FactStep): Key {
   const { at, micros, rank } = step.fact;
   return { instant: at * 1000 + micros, rank, externalId: step.externalId, endpoint: step.endpoint.id };

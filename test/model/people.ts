@@ -1,4 +1,4 @@
-import { type Claim, compareKeys, FOREVER, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
+import { type Claim, compareKeys, earlierKey, FOREVER, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
 import type { FactStep, Scalar, WriteStep } from './steps.ts';
 
 /** Bounded: so many persons of one provider and namespace are tied by one address or user id. */
@@ -181,7 +181,7 @@ export function findDeath(entries: Entry[], asOf: number): { key: Key; happened:
 function earlierDeath(a: { key: Key; happened: Key } | null, dead: Key | null) {
   const b = dead && { key: dead, happened: dead };
   if (a === null || b === null) return a ?? b;
-  return compareKeys(a.key, b.key) < 0 ? a : b;
+  return { key: earlierKey(a.key, b.key), happened: earlierKey(a.happened, b.happened) };
 }
 
 export function happenedKey(entry: Entry): Key {
