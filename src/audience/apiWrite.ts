@@ -13,6 +13,7 @@ import {
   ascending,
   emptyRegisters,
   factKey,
+  findLatest,
   joinApiWrite,
   type K,
   laterOf,
@@ -59,10 +60,7 @@ export const identityOfAddress = (email: string) => OF_ADDRESS + email;
 /** The key of what the API does: in one second it is the later, and newer than all that is known here, whatever a provider's clock says. */
 export function keyAfter(identities: Iterable<Identity>, key: string, now: number): K {
   let newest: K = '';
-  for (const { registers: r } of identities) {
-    newest = laterOf(newest, laterOf(r.facts.at(-1)?.k ?? '', r.erased));
-    for (const death of r.deaths) newest = laterOf(newest, laterOf(death.h, death.k));
-  }
+  for (const { registers } of identities) newest = laterOf(newest, findLatest(registers));
   const second = Math.floor(Math.max(now, newest === '' ? 0 : msOf(newest)) / 1000);
   const at = factKey(second * 1000 + 999, 999, 9, '', '').trimEnd();
   const turn = newest.startsWith(at) ? Number(newest.slice(at.length, at.length + TURN)) + 1 : 0;
@@ -165,9 +163,10 @@ export function applyApiWrite(
   if (write.mailingLists && Object.keys(write.mailingLists).length) one.lists = write.mailingLists;
   joinSpeaker(people, speaker, one, found ? views : []);
   for (const alias of options.aliases ?? []) joinAlias(people, speaker, alias);
+  const asked: string[] = [];
   if (write.subscribed !== undefined) {
     const reason = options.reason ?? 'api';
-    changeConsent(
+    const ties = changeConsent(
       people,
       {
         views,
@@ -179,12 +178,14 @@ export function applyApiWrite(
       },
       now,
     );
+    asked.push(...ties);
   }
   const written = reconcile(
     people,
     speaker,
     now,
     views.map(view => view.id),
+    asked,
   );
   if (written.contactId === null || written.email === null) throw new Error('a write left no contact');
   const own = written.effects.filter(effect => effect.contactId === undefined);

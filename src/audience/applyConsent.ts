@@ -1,6 +1,6 @@
 import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
 import { findByEmail, groupOf, keepersOf } from './findContact.ts';
-import type { People } from './people.ts';
+import { emailTie, type People } from './people.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
 import type { View } from './views.ts';
 
@@ -23,12 +23,15 @@ function isElsewhere(people: People, email: string, views: View[]): boolean {
   return false;
 }
 
-/** Notes a change of mind: of the address shown, the one named and the persons; a no also of the present own addresses of the members. */
+/**
+ * Notes a change of mind: of the address shown, the one named and the persons; a no also of the present own addresses of the members.
+ * Returns the ties of these addresses: whoever shows one is to be looked at anew, in whichever contact they are.
+ */
 export function changeConsent(
   people: People,
   { views, email, named, subscribed, reason, ids = [] }: Consent,
   now: number,
-): void {
+): string[] {
   const addresses = new Set([email, ...(named === undefined ? [] : [named])]);
   if (!subscribed && reason !== 'bounce')
     for (const { kind, now: own, withheld } of views)
@@ -46,11 +49,12 @@ export function changeConsent(
       withChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }),
     );
   }
+  return [...addresses].map(emailTie);
 }
 
 /**
  * Subscribes or unsubscribes an address: by a link in a mail that went there, a bounce, a complaint. It acts on the address, and on the
- * contact that shows or keeps it. Null: nobody does, and the address is remembered.
+ * contact that shows or keeps it. Null: nobody is known by it, and the address is remembered.
  */
 export function applyConsent(
   people: People,
@@ -64,14 +68,8 @@ export function applyConsent(
   // A yes reaches beyond its own address only the contact that shows it.
   const views = found?.shown || !subscribed ? kept : [];
   const shown = views.length > 0 ? (found?.contact.email ?? email) : email;
-  changeConsent(people, { views, email: shown, named: email, subscribed, reason }, now);
-  const [focus] = views;
-  return focus
-    ? reconcile(
-        people,
-        focus.id,
-        now,
-        views.map(view => view.id),
-      )
-    : null;
+  const ties = changeConsent(people, { views, email: shown, named: email, subscribed, reason }, now);
+  const ids = views.map(view => view.id);
+  const focus = ids[0] ?? [...(people.ties.get(emailTie(email)) ?? [])].sort()[0];
+  return focus === undefined ? null : reconcile(people, focus, now, ids, ties);
 }

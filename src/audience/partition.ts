@@ -79,7 +79,8 @@ class Partition {
     this.showings.clear();
     for (const view of this.views)
       for (const run of view.runs) {
-        if (run.from <= view.since && !(view.live && run.proven !== null && run.proven > view.since)) continue;
+        // Of somebody live who was forgotten the proof still keeps others from the address.
+        if (run.from <= view.since && !(view.live && run.proven !== null)) continue;
         const known = this.showings.get(run.email);
         if (known) known.push({ view, run });
         else this.showings.set(run.email, [{ view, run }]);
@@ -225,7 +226,8 @@ class Partition {
     const mine = all.find(({ view, run }) => view === gone && run === gone.now && run.proven !== null);
     const scopes = new Set(this.unitOf.get(gone)?.views.map(view => this.scopeOf(view)));
     scopes.delete(null);
-    if (!mine || winner.views.some(view => scopes.has(this.scopeOf(view)))) return false;
+    const company = [winner, ...this.units.filter(unit => this.attached.get(unit) === winner)];
+    if (!mine || company.some(unit => unit.views.some(view => scopes.has(this.scopeOf(view))))) return false;
     return all.some(
       each =>
         winner.views.includes(each.view) && each.run === each.view.now && each.run.proven !== null && meet(mine, each),

@@ -3,7 +3,7 @@ import type { PropertyType } from './coerce.ts';
 import type { ConsentChange } from './consent.ts';
 import { idTiesOf } from './partition.ts';
 import type { Definitions } from './project.ts';
-import type { Registers } from './registers.ts';
+import { deathOf, type Registers } from './registers.ts';
 import { addressOf, type Identity, viewOf } from './views.ts';
 
 /** A contact's row. Parked: its user lost the address to somebody else; kept with its history, not listed, not mailed. */
@@ -73,12 +73,13 @@ interface Tied {
 }
 
 /**
- * Whether somebody found by a value is followed further; others only bear witness of an address that they once showed. Where as many
+ * Whether somebody found by a value is followed further; others only bear witness of an address that they once showed. Who is dead may
+ * have been forgotten with the company that they were in then. Where as many
  * once were as may be tied, those who moved away are not followed: what a webhook costs must not grow with them.
  */
 export function isFollowed(identity: Identity, { value, count, isJudged }: Tied): boolean {
   if (count >= MAX_TIED) return isDecisive(identity) || collectTies(identity, false).includes(value);
-  return isJudged || activeTiesOf(identity).includes(value);
+  return isJudged || deathOf(identity.registers) !== null || activeTiesOf(identity).includes(value);
 }
 
 /**

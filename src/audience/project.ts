@@ -73,9 +73,9 @@ export function findName(views: View[], field: Text): Won<string | null> | null 
 
 const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
 
-/** Who was forgotten is known since a later fact. */
+/** Who was forgotten is known since a later fact, and last where there is none. */
 const compareSince = (a: View, b: View) =>
-  ascending(a.facts[0]?.k ?? a.first, b.facts[0]?.k ?? b.first) || ascending(a.id, b.id);
+  ascending(a.facts[0]?.k ?? '~', b.facts[0]?.k ?? '~') || ascending(a.first, b.first) || ascending(a.id, b.id);
 
 interface Ranked extends Won<string | null> {
   rank: number;

@@ -125,6 +125,11 @@ export function deathOf(r: Registers): K | null {
   return died;
 }
 
+/** The latest that is known of an identity: a fact, a deletion or a removal; empty: nothing. */
+export function findLatest({ facts, deaths, erased, forgot = '' }: Registers): K {
+  return [facts.at(-1)?.k ?? '', erased, forgot, ...deaths.flatMap(({ k, h }) => [k, h])].reduce(laterOf);
+}
+
 /** Joins one fact into the registers of its identity (or of its address); the same key again replaces. Returns new registers. */
 export function joinFact(before: Registers, j: Joining): Registers {
   const r = { ...before };
@@ -300,15 +305,8 @@ function collectWords({ facts }: Registers, { lists = {} }: ApiContribution): Ma
 
 function withoutSaidAgain(old: Contribution, one: ApiContribution, words: Map<string, Set<K>>): Contribution {
   const left = { ...old };
-  if (one.e !== undefined && left.e === one.e) {
-    if (one.a || !left.a) {
-      delete left.e;
-      delete left.a;
-      delete left.p;
-    }
-  }
+  if (one.e !== undefined && left.e === one.e && !left.a) delete left.e; // one that was set tells who was left at a deletion
   for (const field of ['f', 'l', 'group', 'setSource'] as const) if (one[field] !== undefined) delete left[field];
-  if (left.userId === one.userId) delete left.userId; // the former ones find the contact still
   if (one.c && left.c)
     left.c = Object.fromEntries(Object.entries(left.c).filter(([key]) => !Object.hasOwn(one.c!, key)));
   if (left.lists)

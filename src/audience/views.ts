@@ -78,6 +78,12 @@ export function diedBy(r: Registers, until: K | null): K | null {
 /** Runs that began before something was forgotten do not count. */
 const runsSince = (runs: Run[], since: K): Run[] => runs.filter(run => run.from > since);
 
+/** Of each address that the API set the last time counts. */
+function lastSet(facts: Contribution[]): Contribution[] {
+  const set = facts.filter(each => each.a === 1);
+  return set.filter((one, i) => !set.slice(i + 1).some(later => later.e === one.e));
+}
+
 /** `forgotten`: whatever was said by then is not shown again. `until`: the past as it was then. Null: nothing was known of it. */
 export function viewOf(identity: Identity, until: K | null, forgotten: K): View | null {
   const { registers: r } = identity;
@@ -90,7 +96,7 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
   const kind = kindOf(identity, facts);
   const address = addressOf(identity.id);
   let runs: Run[];
-  if (kind === 'apiContact') runs = runsOf(facts.filter(each => each.a === 1));
+  if (kind === 'apiContact') runs = runsOf(lastSet(facts));
   else if (kind === 'apiAddress') runs = [];
   else if (kind === 'address') {
     const [oldest] = facts;

@@ -1,7 +1,15 @@
 import { coerce, typeOfValue } from '../audience/coerce.ts';
 import { activeTiesOf, emailTie, type People, tiesOf } from '../audience/people.ts';
 import { reconcile } from '../audience/reconcile.ts';
-import { emptyRegisters, factKey, type IdentityClass, type Joining, joinFact, type K } from '../audience/registers.ts';
+import {
+  emptyRegisters,
+  factKey,
+  findLatest,
+  type IdentityClass,
+  type Joining,
+  joinFact,
+  type K,
+} from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { ContactChange } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
@@ -147,7 +155,7 @@ function prepareJoining(
  * former addresses; what comes late may tell who was there when somebody else was deleted.
  */
 function listTiesBefore(before: Identity | undefined, fact: Fact, k: K): string[] {
-  const isLate = before !== undefined && k < (before.registers.facts.at(-1)?.k ?? '');
+  const isLate = before !== undefined && k < findLatest(before.registers);
   const values = before ? (fact.deletion || isLate ? tiesOf(before) : activeTiesOf(before)) : [];
   return isLate && fact.email !== null ? [...values, emailTie(fact.email)] : values;
 }

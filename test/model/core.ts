@@ -5,6 +5,7 @@ import type { PropertyType } from '../../src/audience/coerce.ts';
 import { findByEmail, keepersOf } from '../../src/audience/findContact.ts';
 import { emailTie, People, tiesOf } from '../../src/audience/people.ts';
 import { groupsOf, reconcile } from '../../src/audience/reconcile.ts';
+import { deathOf } from '../../src/audience/registers.ts';
 import { addressOf, type View } from '../../src/audience/views.ts';
 import { AppError, notFound } from '../../src/errors.ts';
 import { applyFact, identityOf, type Origin } from '../../src/inbound/ingest.ts';
@@ -112,7 +113,7 @@ export class Core implements Audience {
       for (const event of this.events.get(id) ?? []) this.erased.add(event);
       const identity = people.identities.get(id);
       // An address alone is nobody who could be dead.
-      if (addressOf(id) === null && (identity?.registers.deaths.length || identity?.registers.erased))
+      if (addressOf(id) === null && identity && (deathOf(identity.registers) !== null || identity.registers.erased))
         this.dead.add(id);
       people.removeIdentity(id);
     }

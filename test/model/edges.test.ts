@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import {
+  clickLink,
   findShown,
   listShown,
   type Maker,
@@ -117,6 +118,59 @@ for (const [name, maker] of AUDIENCES)
         { kind: 'erase', arrivedAt: timeOf(30), email: 'd@example.com' },
       ];
       expect(findShown(steps, 'e@example.com')?.properties).toEqual({});
+    });
+
+    test('an API write in the second of a removal counts: it is the later', () => {
+      const steps = [
+        writeContact(0, 'create', { email: 'a@example.com' }),
+        removeContact(10, { email: 'a@example.com' }),
+        writeContact(10, 'create', { email: 'a@example.com', firstName: 'Ada' }),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'a@example.com', firstName: 'Ada' }]);
+    });
+
+    test('a yes by the link of a former address reaches the payer who still shows it', () => {
+      const steps = [
+        clickLink(0, 'f@example.com'),
+        tellFact(10, 'user_1', 'f@example.com', { type: 'created' }),
+        tellFact(20, 'pol_2', 'f@example.com', { type: 'created' }),
+        tellUnproven(100, 'user_1', 'a@example.com'),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'a@example.com', subscribed: false }]);
+      expect(runSteps([...steps, clickLink(200, 'f@example.com', true)])).toMatchObject([{ subscribed: true }]);
+    });
+
+    test('a no by the link of a former address is not of the address that its user lost to another', () => {
+      const steps = [
+        tellFact(0, 'uuid_3', 'c@example.com', { type: 'created' }),
+        tellFact(10, 'uuid_3', 'e@example.com'),
+        tellFact(20, 'uuid_1', 'e@example.com', { type: 'created' }),
+        writeContact(30, 'update', { userId: 'uuid_1', email: 'a@example.com' }),
+        clickLink(40, 'c@example.com'),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'a@example.com', subscribed: true }]);
+    });
+
+    test('who was left at a deletion is not forgotten because the API sets the address once more', () => {
+      const steps = [
+        writeContact(0, 'create', { email: 'a@example.com' }),
+        tellFact(10, 'cus_8', 'a@example.com', { fact: { firstName: 'Dora' } }),
+        tellFact(20, 'cus_8', null, { type: 'deleted', settings: { onDelete: 'delete' } }),
+        writeContact(30, 'update', { email: 'a@example.com', userId: 'uuid_1' }),
+        tellFact(40, 'uuid_1', 'e@example.com', { type: 'created' }),
+        writeContact(50, 'update', { userId: 'uuid_1', email: 'a@example.com' }),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'a@example.com', firstName: 'Dora' }]);
+    });
+
+    test('who is gone goes with whom they shared the address, also to where the API moves them', () => {
+      const steps = [
+        tellFact(0, 'user_1', 'a@example.com', { type: 'created' }),
+        tellFact(10, 'uuid_2', 'a@example.com', { type: 'created', fact: { firstName: 'Old' } }),
+        tellFact(20, 'uuid_2', null, { type: 'deleted', fact: { happenedAt: timeOf(20) } }),
+        writeContact(30, 'update', { userId: 'user_1', email: 'c@example.com' }),
+      ];
+      expect(runSteps(steps)).toMatchObject([{ email: 'c@example.com', userId: 'user_1', firstName: 'Old' }]);
     });
 
     test('a user id that the API gave a contact is forgotten with it, also by a deletion at the provider', () => {

@@ -95,6 +95,16 @@ function compareClaims(a: Person, b: Person): number {
   return named(a) - named(b) || (named(a) ? compareKeys(x, y) : compareKeys(y, x));
 }
 
+/** Whether the address that a living user shows is another's by a newer proof, wherever that one's contact is. */
+export function hasLostAddress(person: Person, people: Person[]): boolean {
+  if (person.kind !== 'user' || !isAlive(person)) return false;
+  const [holder] = people
+    .filter(p => (p.kind === 'user' || p.kind === 'api') && isAlive(p) && !p.demoted && p.current?.proof)
+    .filter(p => p.current!.email === person.current?.email)
+    .toSorted(compareClaims);
+  return holder !== undefined && holder.unit !== person.unit;
+}
+
 /** Whether both had the address proven at one time. */
 function wereTogether(a: Person, b: Person): boolean {
   const isIn = (p: Person, other: Person) => p.death === null || compareKeys(other.current!.proof!, p.death) < 0;
@@ -215,8 +225,10 @@ function placeOwners(parties: Party[]): Map<string, Party[]> {
   const wishes = new Map(parties.map(party => [party, listProposals(party)]));
   // A proven address is its newest prover's, wherever their contact is.
   const proven = [...wishes.values()].flat().filter(p => p.level === 4);
+  const holders = new Map<string, Party>();
   for (const [email, claims] of Map.groupBy(proven, p => p.email)) {
     const holder = claims.toSorted(compareProposals)[0]!;
+    holders.set(email, holder.party);
     for (const [party, list] of wishes)
       wishes.set(
         party,
@@ -241,8 +253,21 @@ function placeOwners(parties: Party[]): Map<string, Party[]> {
         together.map(p => p.party),
       );
     }
-    if (isStable) return placed;
+    if (isStable) return followHolders(placed, holders);
   }
+}
+
+/** Who is gone is with whom they shared the address, wherever that contact is now. */
+function followHolders(placed: Map<string, Party[]>, holders: Map<string, Party>): Map<string, Party[]> {
+  for (const [email, parties] of [...placed]) {
+    const holder = holders.get(email);
+    if (holder === undefined || parties.includes(holder)) continue;
+    const home = [...placed.values()].find(each => each.includes(holder));
+    if (!home) continue;
+    home.push(...parties);
+    placed.delete(email);
+  }
+  return placed;
 }
 
 /** Proofs of an address, by whom, newest first. */

@@ -25,7 +25,7 @@ export class Model implements Audience {
   private calls = 0;
   private readonly erasedEvents = new Set<string>();
   private readonly erasedDead = new Set<string>();
-  private readonly forgotten = new Map<string, number>();
+  private readonly forgotten = new Map<string, Key>();
 
   take(step: Step): Answer {
     this.calls++;
@@ -166,10 +166,10 @@ export class Model implements Audience {
       .filter(act => !isGoneAct(act))
       .map(act => (act.kind === 'removal' ? { ...act, people: act.people.filter(id => !gone.has(id)) } : act));
     // Who was withheld from these addresses must not come forward now that their owner is forgotten.
-    const { instant } = keyOfCall(step.arrivedAt, this.calls);
+    const key = keyOfCall(step.arrivedAt, this.calls);
     for (const person of timeline.people)
       if (person.withheld && !gone.has(person.id) && person.entries.some(e => emails.has(e.step.fact.email)))
-        this.forgotten.set(person.id, instant);
+        this.forgotten.set(person.id, key);
     return 'done';
   }
 }

@@ -25,6 +25,11 @@ export function compareKeys(a: Key, b: Key): number {
   );
 }
 
+/** After a cut, or there is none. */
+export function isAfter(key: Key, cut: Key | undefined): boolean {
+  return cut === undefined || compareKeys(key, cut) > 0;
+}
+
 export function earlierKey(a: Key, b: Key): Key {
   return compareKeys(a, b) < 0 ? a : b;
 }

@@ -1,4 +1,14 @@
-import { type Claim, compareKeys, earlierKey, FOREVER, groupRuns, type Key, keyOfFact, orderClaims } from './order.ts';
+import {
+  type Claim,
+  compareKeys,
+  earlierKey,
+  FOREVER,
+  groupRuns,
+  isAfter,
+  type Key,
+  keyOfFact,
+  orderClaims,
+} from './order.ts';
 import type { FactStep, Scalar, WriteStep } from './steps.ts';
 
 /** Bounded: so many persons of one provider and namespace are tied by one address or user id. */
@@ -87,9 +97,9 @@ export interface Person {
 
 export interface Cuts {
   /** Removed contacts: nothing up to this instant is shown again. */
-  removed: Map<string, number>;
+  removed: Map<string, Key>;
   /** Withheld from the addresses of a removed contact. */
-  forgotten: Map<string, number>;
+  forgotten: Map<string, Key>;
   /** Of contacts removed through the API: dead for good. */
   dead: Map<string, Key>;
 }
@@ -204,8 +214,8 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
     const death = earlierDeath(findDeath(known, asOf), cuts.dead.get(id) ?? null);
     const spoken = known.filter(e => !e.step.fact.deletion && e.key.instant <= asOf);
     const alive = spoken.filter(e => death === null || compareKeys(e.key, death.key) < 0);
-    const uncut = alive.filter(e => e.key.instant > (cuts.removed.get(id) ?? -1));
-    const entries = uncut.filter(e => e.key.instant > (cuts.forgotten.get(id) ?? -1));
+    const uncut = alive.filter(e => isAfter(e.key, cuts.removed.get(id)));
+    const entries = uncut.filter(e => isAfter(e.key, cuts.forgotten.get(id)));
     const { provider, namespace } = all[0]!.step.endpoint;
     const userIds = new Set(spoken.flatMap(e => (e.step.fact.userId === null ? [] : [e.step.fact.userId])));
     const person: Person = {
@@ -237,7 +247,7 @@ export function gatherPeople(byPerson: Map<string, Entry[]>, acts: WriteAct[], c
     if (person.kind === 'user') runsOfUsers.set(person, runs);
     else person.stays = closeStays(runs.map(r => ({ email: r.value, key: r.key, proof: null })));
   }
-  people.push(...gatherSpeakers(acts.filter(act => act.key.instant > (cuts.removed.get(act.speaker) ?? -1))));
+  people.push(...gatherSpeakers(acts.filter(act => isAfter(act.key, cuts.removed.get(act.speaker)))));
   admitUsers(people, runsOfUsers, cuts);
   for (const person of people) person.current = person.stays.at(-1) ?? null;
   demoteFurther(people);
@@ -248,7 +258,7 @@ function gatherSpeakers(acts: WriteAct[]): Person[] {
   return [...Map.groupBy(acts, act => act.speaker)].map(([id, own]) => {
     const ofUser = /^api user(?:@(\S+))? (.*)$/.exec(id);
     const spoken = ofUser ? [`${ofUser[1] ?? ''} ${ofUser[2]}`] : [];
-    const set = own.findLast(act => act.setsUserId !== null);
+    const set = own.find(act => act.setsUserId !== null);
     // The newest is shown; the former ones find the contact still.
     const userIds = [...new Set(own.flatMap(act => act.setsUserId ?? []).toReversed())];
     const moves = own.filter(act => act.setsEmail !== null);
@@ -300,9 +310,11 @@ function admitUsers(people: Person[], runsOfUsers: Map<Person, ReturnType<typeof
     for (const person of party) parties.set(person, party);
   }
   const isSame = (other: Person, person: Person) => parties.get(person)!.has(other);
+  const isGone = (person: Person, key: Key) => person.death !== null && !isAfter(key, cuts.forgotten.get(person.id));
   const isProvenByAnother = (person: Person, email: string) =>
-    runs.some(r => !isSame(r.person, person) && r.proof !== null && r.run.value === email) ||
-    people.some(p => p.kind === 'api' && !isSame(p, person) && p.stays.some(stay => stay.email === email));
+    runs.some(
+      r => !isSame(r.person, person) && r.proof !== null && r.run.value === email && !isGone(r.person, r.proof),
+    ) || people.some(p => p.kind === 'api' && !isSame(p, person) && p.stays.some(stay => stay.email === email));
   const shown = people
     .filter(p => p.kind !== 'user')
     .flatMap(person => person.stays.map(stay => ({ person, email: stay.email, instant: stay.key.instant })));
@@ -314,16 +326,15 @@ function admitUsers(people: Person[], runsOfUsers: Map<Person, ReturnType<typeof
     const mayHold =
       !isProvenByAnother(person, run.value) &&
       !shown.some(s => !isSame(s.person, person) && s.email === run.value && s.instant < start - MINUTE) &&
-      start > (cuts.forgotten.get(person.id) ?? -1);
+      isAfter(run.key, cuts.forgotten.get(person.id));
     if (mayHold) shown.push({ person, email: run.value, instant: start });
     if (mayHold) person.stays.push({ email: run.value, key: run.key, proof, until: FOREVER });
-    else if (proof !== null && proof.instant > (cuts.forgotten.get(person.id) ?? -1))
+    else if (proof !== null && isAfter(proof, cuts.forgotten.get(person.id)))
       person.stays.push({ email: run.value, key: proof, proof, until: FOREVER });
   }
   for (const [person, own] of runsOfUsers) {
     person.stays = closeStays(person.stays);
-    const isForgotten = (key: Key) => person.death !== null && key.instant <= (cuts.forgotten.get(person.id) ?? -1);
-    person.withheld = person.stays.length === 0 && own.some(run => !isForgotten(run.key));
+    person.withheld = person.stays.length === 0 && own.some(run => !isGone(person, run.key));
     if (person.stays.length > 0 && own[0]!.key !== person.stays[0]!.key) person.countsFrom = person.stays[0]!.key;
   }
 }

@@ -1,5 +1,5 @@
 import { Minds } from './consent.ts';
-import { findKeeper, type Group, groupPeople, speaksFor } from './groups.ts';
+import { findKeeper, type Group, groupPeople, hasLostAddress, isAlive, speaksFor } from './groups.ts';
 import { compareKeys, type Key } from './order.ts';
 import { type Act, type Cuts, type Entry, gatherPeople, happenedKey, type Person, type WriteAct } from './people.ts';
 
@@ -17,7 +17,7 @@ export class Timeline {
   constructor(
     private readonly byPerson: Map<string, Entry[]>,
     acts: Act[],
-    forgotten: Map<string, number>,
+    forgotten: Map<string, Key>,
   ) {
     this.cuts = { removed: new Map(), forgotten: new Map(forgotten), dead: new Map() };
     this.writes = acts.filter(act => act.kind === 'write');
@@ -76,15 +76,18 @@ export class Timeline {
   /** The present own addresses of a contact's people, except where they are another contact's: nobody silences others by typing. */
   listOwnEmails(group: Group): string[] {
     const own = group.people.flatMap(p =>
-      (p.kind === 'user' || p.kind === 'payer') && p.current !== null ? [p.current.email] : [],
+      (p.kind === 'user' || p.kind === 'payer') && p.current !== null && !hasLostAddress(p, this.people)
+        ? [p.current.email]
+        : [],
     );
-    return own.filter(email => !this.groups.some(g => g !== group && g.email === email));
+    const isElsewhere = (email: string) => this.groups.some(g => g !== group && g.email === email);
+    return own.filter(email => !isElsewhere(email));
   }
 
   /** Who is withheld from the addresses that a contact holds. */
   listWithheld(group: Group): string[] {
     const isHeld = (p: Person) =>
-      p.kind === 'payer' || !this.groups.some(g => g !== group && g.email === p.current?.email);
+      p.kind === 'payer' || !isAlive(p) || !this.groups.some(g => g !== group && g.email === p.current?.email);
     const own = group.people.filter(isHeld).flatMap(p => (p.current === null ? [] : [p.current.email]));
     const emails = [...own, ...(group.email === null ? [] : [group.email])];
     const isNear = (p: Person) => p.withheld && p.entries.some(e => emails.includes(e.step.fact.email ?? ''));
@@ -113,7 +116,7 @@ export class Timeline {
     const id = [...this.byPerson].find(([, entries]) => entries.includes(deletion))![0];
     const group = this.findGroup(id);
     if (deletion.onDelete === 'delete' && this.people.some(p => p.id === id && p.withheld))
-      this.cuts.forgotten.set(id, happenedKey(deletion).instant);
+      this.cuts.forgotten.set(id, happenedKey(deletion));
     const person = group?.people.find(p => p.id === id);
     if (!group || !person || person.demoted || deletion.onDelete !== 'delete') return;
     const happened = happenedKey(deletion);
@@ -126,23 +129,23 @@ export class Timeline {
     this.forget(
       group.people.map(p => p.id),
       this.listWithheld(group),
-      happened.instant,
+      happened,
     );
     this.observe(happened.instant);
   }
 
   private applyAct(act: Act) {
     if (act.kind !== 'removal') return;
-    this.forget(act.people, act.withheld, act.key.instant);
+    this.forget(act.people, act.withheld, act.key);
     const persons = this.people.filter(p => p.kind === 'user' || p.kind === 'payer').map(p => p.id);
     for (const id of act.people) if (persons.includes(id) && !this.cuts.dead.has(id)) this.cuts.dead.set(id, act.key);
     this.observe(act.key.instant);
   }
 
   /** Removal forgets: nothing known before is shown again, and who was withheld from the addresses counts only from a new claim. */
-  private forget(ids: string[], withheld: string[], instant: number) {
-    for (const id of ids) this.cuts.removed.set(id, instant);
-    for (const id of withheld) this.cuts.forgotten.set(id, instant);
+  private forget(ids: string[], withheld: string[], key: Key) {
+    for (const id of ids) this.cuts.removed.set(id, key);
+    for (const id of withheld) this.cuts.forgotten.set(id, key);
   }
 
   /** After a deletion with nobody left of those known by then: until a new identity appears, or somebody says yes. */
