@@ -5,7 +5,7 @@ import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { Auth } from './auth.ts';
-import { readBody } from './body.ts';
+import { BUSY, type Unread, useBody } from './body.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
@@ -106,9 +106,9 @@ export function createHttp(ctx: Context): Http {
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
     if (ctx.config.role === 'worker' && url.pathname !== '/health') return json(503, NOT_HERE);
     const hook = HOOK.exec(url.pathname);
-    if (hook && request.method === 'POST') return receive(hook[1] ?? '', request);
+    if (hook && request.method === 'POST') return receive(hook[1] ?? '', request, peer);
     const link = UNSUBSCRIBE.exec(url.pathname);
-    if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '');
+    if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '', peer);
     if (HOOK_AND_SLASH.test(url.pathname)) return json(404, { success: false, message: NO_SLASH });
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     const instead = notOffered(url.pathname);
@@ -211,7 +211,24 @@ async function answered(
 
 async function answer(ctx: Context, each: Route, request: Request, params: Record<string, string>): Promise<Response> {
   if (!Object.entries(params).every(isParam)) throw new AppError('notFound', 'No such id.');
-  const body = each.body ? jsonBody(await bytesOf(request)) : undefined;
+  if (!each.body) return perform(ctx, each, request, params, undefined);
+  const encoding = request.headers.get('content-encoding');
+  if (encoding !== null && encoding.toLowerCase() !== 'identity')
+    throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
+  const sender = { to: request.headers.get(KEY_ID) ?? '', peer: null }; // an API key's holder is no stranger
+  return useBody(request, MAX_API_BODY, sender, async body => {
+    if (typeof body === 'string') throw refuseUnread(body);
+    return perform(ctx, each, request, params, jsonBody(body));
+  });
+}
+
+async function perform(
+  ctx: Context,
+  each: Route,
+  request: Request,
+  params: Record<string, string>,
+  body: unknown,
+): Promise<Response> {
   const query = queryOf(new URL(request.url).searchParams);
   const result = await each.run(ctx, params, query, body, request);
   if (result instanceof Response) return result;
@@ -220,13 +237,8 @@ async function answer(ctx: Context, each: Route, request: Request, params: Recor
   return json(unwell ? 503 : each.status, result);
 }
 
-async function bytesOf(request: Request): Promise<Uint8Array> {
-  const encoding = request.headers.get('content-encoding');
-  if (encoding !== null && encoding.toLowerCase() !== 'identity')
-    throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
-  const body = await readBody(request, MAX_API_BODY);
-  if (body === 'tooLarge') throw new AppError('tooLarge', `The body is over ${MAX_API_BODY} bytes.`);
-  if (body === 'busy') throw new AppError('unavailable', 'Too many requests are being read. Try again shortly.');
-  if (typeof body === 'string') throw new AppError('invalid', 'The body ended before it was complete.');
-  return body;
+function refuseUnread(why: Unread): AppError {
+  if (why === 'tooLarge') return new AppError('tooLarge', `The body is over ${MAX_API_BODY} bytes.`);
+  if (why === 'busy') return new AppError('unavailable', BUSY);
+  return new AppError('invalid', 'The body ended before it was complete.');
 }

@@ -1,54 +1,80 @@
 import { AppError } from '../errors.ts';
+import { type Sender, Share } from './budget.ts';
 
-const MAX_IN_FLIGHT = 64 * 1024 * 1024; // bytes of request bodies held at once, whoever sends them
 const DEADLINE_MS = 30_000;
-const SMALL = 65_536; // reserved whole by its declared length; what is larger, or of unknown length, is counted as it arrives
+const PROGRESS = { bytes: 4096, ms: 10_000 }; // so much has to come within that time, or the end
+const SMALL = 8192; // counted whole by its declared length: as much as a connection costs anyway, and quicker to read
 
-let inFlight = 0;
-
-/** Bytes of request bodies held in memory now. */
-export const bodiesInFlight = () => inFlight;
-
+export const BUSY = 'Too many requests are being read. Try again shortly.';
 export type Unread = 'tooLarge' | 'busy' | 'incomplete' | 'slow';
 
-/** Reads a body of at most `limit` bytes, within 30 s and within what all bodies together may hold. */
-export async function readBody(request: Request, limit: number): Promise<Uint8Array | Unread> {
+/**
+ * Reads a body of at most `limit` bytes, within 30 s, and gives it to `use`. It counts as held until `use` is through: what waits
+ * for the database takes memory too.
+ */
+export async function useBody<T>(
+  request: Request,
+  limit: number,
+  sender: Sender,
+  use: (body: Uint8Array | Unread) => Promise<T>,
+): Promise<T> {
+  const share = new Share(sender);
+  try {
+    return await use(await readBody(request, limit, share));
+  } finally {
+    share.release();
+  }
+}
+
+async function readBody(request: Request, limit: number, share: Share): Promise<Uint8Array | Unread> {
   const length = request.headers.get('content-length');
   const declared = length !== null && /^\d{1,15}$/.test(length) ? Number(length) : null;
   if (declared !== null && declared > limit) return 'tooLarge';
-  if (inFlight + (declared ?? 0) > MAX_IN_FLIGHT) return 'busy';
-  const { late, stop } = deadline();
-  const held = { bytes: 0 };
+  const small = declared !== null && declared <= SMALL;
+  if (!share.take(small ? declared : 0)) return 'busy';
+  const watch = new Watch();
   try {
-    if (declared === null || declared > SMALL) return await streamed(request, limit, held, late);
-    held.bytes = declared;
-    inFlight += declared;
-    const bytes = await Promise.race([request.arrayBuffer(), late]);
+    if (!small) return await readChunks(request, limit, share, watch);
+    const bytes = await Promise.race([request.arrayBuffer(), watch.late]);
     if (bytes === 'slow') return 'slow';
     return bytes.byteLength > limit ? 'tooLarge' : new Uint8Array(bytes);
   } catch {
     return 'incomplete'; // the client left
   } finally {
-    stop();
-    inFlight -= held.bytes;
+    watch.stop();
   }
 }
 
-function deadline(): { late: Promise<'slow'>; stop: () => void } {
-  let stop = () => {};
-  const late = new Promise<'slow'>(resolve => {
-    const id = setTimeout(() => resolve('slow'), DEADLINE_MS);
-    stop = () => clearTimeout(id);
-  });
-  return { late, stop };
+/** Ends the wait for a body that comes too slowly. */
+class Watch {
+  readonly late: Promise<'slow'>;
+  private readonly end: () => void;
+  private readonly deadline = performance.now() + DEADLINE_MS;
+  private fresh = 0; // bytes since `timer` was set
+  private timer: Timer;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<'slow'>();
+    this.late = promise;
+    this.end = () => resolve('slow');
+    this.timer = setTimeout(this.end, PROGRESS.ms);
+  }
+
+  /** `bytes` came. */
+  note(bytes: number): void {
+    this.fresh += bytes;
+    if (this.fresh < PROGRESS.bytes) return;
+    this.fresh = 0;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.end, Math.max(0, Math.min(PROGRESS.ms, this.deadline - performance.now())));
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+  }
 }
 
-async function streamed(
-  request: Request,
-  limit: number,
-  held: { bytes: number },
-  late: Promise<'slow'>,
-): Promise<Uint8Array | Unread> {
+async function readChunks(request: Request, limit: number, share: Share, watch: Watch): Promise<Uint8Array | Unread> {
   const reader = request.body?.getReader();
   if (!reader) return new Uint8Array();
   const giveUp = (why: Unread) => {
@@ -56,23 +82,24 @@ async function streamed(
     return why;
   };
   const chunks: Uint8Array[] = [];
+  let size = 0;
   for (;;) {
-    const next = await Promise.race([reader.read(), late]);
+    const next = await Promise.race([reader.read(), watch.late]);
     if (next === 'slow') return giveUp('slow');
-    if (next.done) return Buffer.concat(chunks, held.bytes);
-    held.bytes += next.value.length;
-    inFlight += next.value.length;
-    if (held.bytes > limit) return giveUp('tooLarge');
-    if (inFlight > MAX_IN_FLIGHT) return giveUp('busy');
+    if (next.done) return chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks, size);
+    size += next.value.length;
+    if (size > limit) return giveUp('tooLarge');
+    if (!share.take(next.value.length)) return giveUp('busy');
+    watch.note(next.value.length);
     chunks.push(next.value);
   }
 }
 
 /**
  * A body in blocks of `size` bytes, the last one shorter; holds one of them, and whoever takes them sets the pace.
- * @throws AppError unsupportedMedia, tooLarge, invalid
+ * @throws AppError unsupportedMedia, tooLarge, invalid, unavailable
  */
-export async function* blocksOf(request: Request, size: number, limit: number): AsyncGenerator<Buffer> {
+export async function* blocksOf(request: Request, size: number, limit: number, sender: Sender): AsyncGenerator<Buffer> {
   const encoding = request.headers.get('content-encoding');
   if (encoding !== null && encoding.toLowerCase() !== 'identity')
     throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
@@ -83,6 +110,8 @@ export async function* blocksOf(request: Request, size: number, limit: number): 
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge();
   const reader = request.body?.getReader();
   if (!reader) return;
+  const share = new Share(sender);
+  if (!share.take(size)) throw new AppError('unavailable', BUSY);
   const block = Buffer.allocUnsafe(size);
   let held = 0;
   let all = 0;
@@ -104,14 +133,15 @@ export async function* blocksOf(request: Request, size: number, limit: number): 
     }
     if (held > 0) yield block.subarray(0, held);
   } finally {
+    share.release();
     void reader.cancel().catch(() => {});
   }
 }
 
 async function nextOf(reader: Pick<ReadableStreamDefaultReader<Uint8Array>, 'read'>): Promise<Uint8Array | null> {
-  const { late, stop } = deadline();
-  const next = await Promise.race([reader.read(), late]).catch(() => 'slow' as const);
-  stop();
+  const watch = new Watch();
+  const next = await Promise.race([reader.read(), watch.late]).catch(() => 'slow' as const);
+  watch.stop();
   if (next === 'slow') throw new AppError('invalid', 'The body ended before it was complete.');
   return next.done ? null : next.value;
 }

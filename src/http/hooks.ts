@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { receive } from '../inbound/receive.ts';
-import { readBody } from './body.ts';
+import { type Unread, useBody } from './body.ts';
 
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
 const NO_ENDPOINT = 'No such endpoint. Copy the URL again from Inlet (inlet endpoints list).';
@@ -12,28 +12,24 @@ const answer = (status: number, body: unknown, headers: Record<string, string> =
 const no = (status: number, message: string, headers?: Record<string, string>) =>
   answer(status, { success: false, message }, headers);
 
+/** Why a body was not read, as an answer. */
+function refuseUnread(why: Unread, limit: number): Response {
+  if (why === 'tooLarge') return no(413, `The body is over ${limit} bytes, the limit of this endpoint.`);
+  if (why === 'incomplete') return no(400, 'The body ended before it was complete.');
+  if (why === 'slow') return no(408, 'The body came too slowly.', { connection: 'close' });
+  const headers = { 'retry-after': '2', connection: 'close' };
+  return no(503, 'Too many requests are being read. Send it again shortly.', headers);
+}
+
+/** A webhook's way in. `peer`: the address it came from, if any. */
+export type ReceiveHook = (endpointId: string, request: Request, peer?: string | null) => Promise<Response>;
+
 /** `POST /webhooks/{endpointId}`: bounded bytes in, the provider's answer out. Every failure to store is a 503 to retry. */
-export function hooks(ctx: Context): (endpointId: string, request: Request) => Promise<Response> {
-  return async (endpointId, request) => {
-    const known = ID.test(endpointId) ? await ctx.live.get(endpointId) : null;
-    if (!known) return no(404, NO_ENDPOINT);
-    const encoding = request.headers.get('content-encoding');
-    if (encoding !== null && encoding.toLowerCase() !== 'identity') {
-      return no(415, 'Send the body uncompressed: Inlet checks the signature over the bytes as they arrive.');
-    }
-    const body = await readBody(request, known.settings.maxBodyBytes);
-    if (body === 'tooLarge')
-      return no(413, `The body is over ${known.settings.maxBodyBytes} bytes, the limit of this endpoint.`);
-    if (body === 'busy')
-      return no(503, 'Too many requests are being read. Send it again shortly.', {
-        'retry-after': '2',
-        connection: 'close',
-      });
-    if (body === 'incomplete') return no(400, 'The body ended before it was complete.');
-    if (body === 'slow') return no(408, 'The body took longer than 30 seconds.', { connection: 'close' });
+export function hooks(ctx: Context): ReceiveHook {
+  const store = async (endpointId: string, body: Uint8Array, request: Request): Promise<Response> => {
+    const live = await ctx.live.get(endpointId); // it may have changed while the body was under way
+    if (!live) return no(404, NO_ENDPOINT);
     try {
-      const live = await ctx.live.get(endpointId); // it may have changed while the body was under way
-      if (!live) return no(404, NO_ENDPOINT);
       const result = await receive(ctx, live, { body, headers: request.headers.toJSON() as Record<string, string> });
       return answer(result.status, result.body);
     } catch (error) {
@@ -43,5 +39,17 @@ export function hooks(ctx: Context): (endpointId: string, request: Request) => P
         'retry-after': '30',
       });
     }
+  };
+  return async (endpointId, request, peer = null) => {
+    const known = ID.test(endpointId) ? await ctx.live.get(endpointId) : null;
+    if (!known) return no(404, NO_ENDPOINT);
+    const encoding = request.headers.get('content-encoding');
+    if (encoding !== null && encoding.toLowerCase() !== 'identity') {
+      return no(415, 'Send the body uncompressed: Inlet checks the signature over the bytes as they arrive.');
+    }
+    const limit = known.settings.maxBodyBytes;
+    return useBody(request, limit, { to: endpointId, peer }, async body =>
+      typeof body === 'string' ? refuseUnread(body, limit) : store(endpointId, body, request),
+    );
   };
 }

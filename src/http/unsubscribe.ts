@@ -10,7 +10,7 @@ import type { Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 import { openLink } from '../mail/links.ts';
 import { tellOfMail } from '../mail/tell.ts';
-import { readBody } from './body.ts';
+import { useBody } from './body.ts';
 
 const MAX_FORM = 4096; // bytes
 export const UNSUBSCRIBE = /^\/unsubscribe\/([A-Za-z0-9._-]{1,400})$/;
@@ -52,7 +52,12 @@ async function recipientOf(tx: Tx, named: { contactId: string; mailId: string })
 }
 
 /** GET shows a page and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
-export async function unsubscribe(ctx: Context, request: Request, token: string): Promise<Response> {
+export async function unsubscribe(
+  ctx: Context,
+  request: Request,
+  token: string,
+  peer: string | null,
+): Promise<Response> {
   const named = openLink(ctx.sealer, token);
   if (!named) return page(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);
   const to = await ctx.store.read(tx => recipientOf(tx, named));
@@ -63,8 +68,10 @@ export async function unsubscribe(ctx: Context, request: Request, token: string)
       ? page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE)
       : page(200, 'You are unsubscribed', 'You get no mails of this kind.', BACK);
   }
-  const body = await readBody(request, MAX_FORM);
-  const form = body instanceof Uint8Array ? new TextDecoder().decode(body) : '';
+  const sender = { to: 'unsubscribe', peer };
+  const form = await useBody(request, MAX_FORM, sender, async body =>
+    typeof body === 'string' ? '' : new TextDecoder().decode(body),
+  );
   const subscribed = new URLSearchParams(form).get('action') === BACK.action;
   const key = newId('link', ctx.now());
   await callPeople(ctx.people, {

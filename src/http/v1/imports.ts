@@ -15,7 +15,7 @@ import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { blocksOf } from '../body.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
-import { type Route, route } from '../route.ts';
+import { KEY_ID, type Route, route } from '../route.ts';
 import { filters } from './contacts.ts';
 import * as example from './examples.ts';
 import { time } from './shapes.ts';
@@ -144,7 +144,9 @@ export const importRoutes: Route[] = [
         subscribed: query.subscribed === undefined ? null : query.subscribed === 'true',
         dryRun: query.dryRun,
       };
-      const { id } = await storeImport(ctx.store, blocksOf(request, CHUNK_BYTES, MAX_FILE), options, ctx.now());
+      const sender = { to: request.headers.get(KEY_ID) ?? '', peer: null };
+      const blocks = blocksOf(request, CHUNK_BYTES, MAX_FILE, sender);
+      const { id } = await storeImport(ctx.store, blocks, options, ctx.now());
       ctx.wake();
       return ctx.store.read(tx => getImport(tx, id));
     },
