@@ -233,7 +233,15 @@ function gather(env: Env, flags: Flags): Partial<Record<Name, string>> {
   return given;
 }
 
-function warningsOf(env: Env): string[] {
+/** What to say of a database URL in an argument; null: it holds no password. */
+export function judgeFlag(databaseUrl: string): string | null {
+  const url = URL.parse(databaseUrl);
+  return url?.password || url?.searchParams.has('password')
+    ? 'a password in a flag shows in ps and the shell history. Better: INLET_DATABASE_URL_FILE'
+    : null;
+}
+
+function warningsOf(env: Env, flags: Flags): string[] {
   const unknown = Object.keys(env).filter(name => name.startsWith('INLET_') && !KNOWN.includes(name));
   const links = unknown.filter(name => SERVICE_LINK.test(name));
   const warnings = unknown
@@ -241,6 +249,8 @@ function warningsOf(env: Env): string[] {
     .map(name => `${name} is not a variable of Inlet and has no effect.${didYouMean(name, KNOWN)}`);
   if (links.length)
     warnings.push(`Kubernetes injected ${links.join(', ')}, without effect; to be rid of them ${SERVICE_LINK_HELP}.`);
+  const shown = judgeFlag(flags['database-url'] ?? '');
+  if (shown !== null) warnings.push(shown);
   return warnings;
 }
 
@@ -276,5 +286,5 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     mailFrom: v.INLET_MAIL_FROM ?? null,
     allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',
   };
-  return { config, warnings: warningsOf(env) };
+  return { config, warnings: warningsOf(env, flags) };
 }

@@ -129,3 +129,14 @@ test('an unknown variable is a warning with the nearest name', () => {
     'INLET_QUITE_ELSEWHERE is not a variable of Inlet and has no effect.',
   ]);
 });
+
+test('a password in an argument is a warning that does not repeat it; one in a variable or a URL without is none', () => {
+  const warningsFor = (url: string, env = {}) => readConfig(env, url ? { 'database-url': url } : {}).warnings;
+  for (const url of ['postgres://u:hush@db/inlet', 'postgres://db/inlet?password=hush']) {
+    const warnings = warningsFor(url);
+    expect(warnings).toEqual([expect.stringContaining('INLET_DATABASE_URL_FILE')]);
+    expect(warnings.join()).not.toContain('hush');
+  }
+  expect(warningsFor('postgres://u@db/inlet')).toEqual([]);
+  expect(warningsFor('', { INLET_DATABASE_URL: 'postgres://u:hush@db/inlet' })).toEqual([]);
+});

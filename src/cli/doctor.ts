@@ -14,7 +14,7 @@ import { judgeSignUps } from '../inbound/unproven.ts';
 import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
-import { askHealth, localUrl } from './health.ts';
+import { askHealth, askServer, localUrl } from './health.ts';
 import { configOf, FINGERPRINT, withStore } from './open.ts';
 import { jsonText, plain } from './print.ts';
 
@@ -133,7 +133,7 @@ function space({ dataDir }: Config): Finding {
 
 async function server(config: Config): Promise<Finding[]> {
   const url = localUrl(config);
-  const answer = await askHealth(url);
+  const answer = await askServer(config);
   if (!answer) return [finding('server', 'warn', `No server answers on ${url}; the clock can't be compared.`)];
   const { status, body } = answer;
   const up = finding(

@@ -1,4 +1,7 @@
 import type { Config } from '../config.ts';
+import { secretKeyFor } from '../db/files.ts';
+import { sealedAuthorization } from '../http/auth.ts';
+import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { configOf } from './open.ts';
 
@@ -11,14 +14,32 @@ export function localUrl({ host, port }: Config): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-/** The running server's `/health`: status and JSON body. Null: nobody answers. */
-export async function askHealth(url: string): Promise<{ status: number; body: Record<string, unknown> } | null> {
+/** The running server's `/health`: status and JSON body, with the details if `authorization` is good. Null: nobody answers. */
+export async function askHealth(
+  url: string,
+  authorization?: string,
+): Promise<{ status: number; body: Record<string, unknown> } | null> {
   try {
-    const answer = await fetch(`${url}/health`, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const answer = await fetch(`${url}/health`, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(authorization !== undefined && { headers: { authorization } }),
+    });
     const body: unknown = await answer.json().catch(() => ({}));
     return { status: answer.status, body: typeof body === 'object' && body !== null ? { ...body } : {} };
   } catch {
     return null;
+  }
+}
+
+/** The same of the server on this host, with the details if it was started with the sealing key that this command has. */
+export async function askServer(config: Config): ReturnType<typeof askHealth> {
+  const url = localUrl(config);
+  try {
+    const answer = await askHealth(url, sealedAuthorization(makeSealer(secretKeyFor(config))));
+    return answer?.status === 401 || answer?.status === 429 ? await askHealth(url) : answer;
+  } catch {
+    return askHealth(url); // no key at hand: another check says so
   }
 }
 

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Config, readConfig } from '../config.ts';
+import { type Config, judgeFlag, readConfig } from '../config.ts';
 import { type End, openSource, openTarget, type Place } from '../db/ends.ts';
 import { databaseFile, keyFile } from '../db/files.ts';
 import { type Store, StoreUnavailable } from '../db/store.ts';
@@ -26,8 +26,8 @@ function postgresOf(i: Invocation, config: Config, value: string | undefined): P
     throw new UsageError(
       'Where is PostgreSQL? Set INLET_DATABASE_URL (or _FILE), or name it: postgres://user@host/inlet',
     );
-  if (given && URL.canParse(given) && new URL(given).password)
-    i.io.err('inlet: warning: a password in a flag shows in ps and the shell history. Better: INLET_DATABASE_URL_FILE');
+  const shown = judgeFlag(given ?? '');
+  if (shown !== null) i.io.err(`inlet: warning: ${shown}`);
   return { kind: 'postgres', url };
 }
 

@@ -123,8 +123,11 @@ export function createHttp(ctx: Context): Http {
     }
     const file = swaggerFile(url.pathname);
     if (file) return file;
+    const authorization = request.headers.get('authorization');
+    if (url.pathname === healthRoute.path)
+      return elysia.handle(inner(request, url, requestId, await auth.identify(authorization, peer)));
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
-    const caller = await auth.check(request.headers.get('authorization'), peer);
+    const caller = await auth.check(authorization, peer);
     const limit = ctx.config.rateLimit;
     const left = limit === 0 ? null : auth.spend(caller.hash);
     const answer =

@@ -4,6 +4,7 @@ import { keys } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { findKey, hashKey } from '../keys.ts';
 import { sameText } from '../providers/signatures.ts';
+import type { Sealer } from '../sealing.ts';
 
 const FAILURES_PER_MINUTE = 20;
 const MAX_ADDRESSES = 10_000;
@@ -13,6 +14,19 @@ const RECHECK_MS = 500;
 interface Known {
   id: string;
   checkedAt: number;
+}
+
+const INSIDE = 'health';
+
+/** An `Authorization` that shows to a server with the same sealing key that we have it. */
+export const sealedAuthorization = (sealer: Sealer): string => `Bearer ${sealer.seal(INSIDE, INSIDE)}`;
+
+function opensSealed(sealer: Sealer, header: string): boolean {
+  try {
+    return sealer.open(header.replace(/^Bearer /i, ''), INSIDE) === INSIDE;
+  } catch {
+    return false;
+  }
 }
 
 /** Whose valid key it was. */
@@ -44,6 +58,16 @@ export class Auth {
     }
     this.countFailure(peer ?? 'unknown');
     throw new AppError('unauthorized', 'Invalid API key');
+  }
+
+  /**
+   * Who may read the details of `/health`: the id of an API key, or of the key that seals secrets, which `inlet doctor` has; '' for
+   * a stranger, who shows none. @throws AppError as `check` does
+   */
+  async identify(header: string | null, peer: string | null): Promise<string> {
+    if (header === null) return '';
+    if (opensSealed(this.ctx.sealer, header)) return 'INLET_SECRET_KEY';
+    return (await this.check(header, peer)).keyId;
   }
 
   /** Null: no valid key. */

@@ -26,7 +26,7 @@ async function everything(app: TestApp, paths: string[]): Promise<Record<string,
     for (const { id } of (answer.body.data ?? []) as { id?: string }[])
       if (id) answers.push(JSON.stringify((await app.api('GET', `${path.split('?')[0]}/${id}`)).body));
   }
-  answers.push(JSON.stringify((await app.fetch('/health')).body));
+  answers.push(JSON.stringify((await app.health()).body));
   const database = onPostgres ? await rows(app) : '';
   await app.stop(true);
   const files = onPostgres ? [] : readdirSync(join(app.folder, 'data')).filter(name => name.startsWith('inlet.db'));

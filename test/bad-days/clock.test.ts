@@ -157,13 +157,13 @@ test('signatures are judged by the clock as it is now, and health names its offs
     [-DAY, -86_400],
   ] as const) {
     for (let i = 0; i < 3; i++) expect(await statusAt(shift, i * 1000)).toBe(401);
-    const { clockSkewSeconds } = (await app.fetch('/health')).body;
+    const { clockSkewSeconds } = (await app.health()).body;
     expect(Math.abs(clockSkewSeconds - offset)).toBeLessThan(3);
     expect((await app.latest()).message).toMatch(
       shift > 0 ? /8640\d s behind our clock/ : /8(640|639)\d s ahead of our clock/,
     );
     expect(await statusAt(0)).toBe(200);
-    expect((await app.fetch('/health')).body.clockSkewSeconds).toBeNull();
+    expect((await app.health()).body.clockSkewSeconds).toBeNull();
   }
   await app.stop();
 });

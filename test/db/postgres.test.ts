@@ -177,7 +177,7 @@ describe.skipIf(!withPostgres)('a PostgreSQL server that misbehaves', () => {
       5000,
     );
     expect((await app.post(id, 'stripe', before)).body.result).toBe('duplicate');
-    expect((await app.fetch('/health')).status).toBe(200);
+    expect((await app.health()).status).toBe(200);
     expect(await app.contacts()).toHaveLength(2);
     await app.stop();
   }, 30_000);
@@ -187,7 +187,7 @@ describe.skipIf(!withPostgres)('a PostgreSQL server that misbehaves', () => {
     await postgres.stop('QUIT');
     const reading = await app.app.ctx.store.read(tx => tx.select().from(lists)).catch(error => error);
     const asked = await app.api('GET', '/contacts');
-    const health = await app.fetch('/health');
+    const health = await app.health();
     await Bun.sleep(1000); // what is known of the endpoint is looked up again
     const posted = await app.post(id, 'stripe', stripeEvent('customer.created'));
     await postgres.run();

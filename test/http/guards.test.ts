@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
+import { askServer } from '../../src/cli/health.ts';
+import { sealedAuthorization } from '../../src/http/auth.ts';
+import { makeSealer } from '../../src/sealing.ts';
 import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -38,6 +41,50 @@ test('every answer is guarded and has a request id of our own', async () => {
   for (const answer of answers) guarded(answer);
   expect(new Set(answers.map(a => a.headers.get('x-request-id'))).size).toBe(answers.length);
   expect(answers[4]?.headers.get('allow')).toBe('POST, GET');
+});
+
+describe('/health', () => {
+  const mailTrouble = '535 5.7.8 Login of user postmaster@corp.internal from 10.1.2.3 refused';
+  test('tells strangers whether it is well, and nothing else', async () => {
+    app.app.ctx.health.mailTrouble = mailTrouble;
+    expect((await app.fetch('/health')).body).toEqual({ status: 'ok' });
+    app.app.ctx.health.storeTrouble = 'The database cannot commit.';
+    const stranger = await app.fetch('/health', { headers: { 'x-inlet-key-id': 'INLET_API_KEY' } });
+    expect([stranger.status, stranger.body]).toEqual([503, { status: 'trouble' }]);
+    const known = await app.health();
+    expect(known.status).toBe(503);
+    expect(known.body).toEqual({
+      status: 'trouble',
+      version: expect.any(String),
+      storeTrouble: 'The database cannot commit.',
+      clockSkewSeconds: null,
+      mailTrouble,
+      backlog: 0,
+    });
+  });
+
+  test('is no place to guess keys at, and knows who has the sealing key', async () => {
+    const ask = (authorization: string) =>
+      app.app.fetch(new Request('http://localhost/health', { headers: { authorization } }), '9.9.9.9');
+    const statuses = [];
+    for (let n = 0; n < 25; n++) statuses.push((await ask(`Bearer wrong${n}`)).status);
+    expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
+    const sealed = await ask(sealedAuthorization(app.app.ctx.sealer));
+    expect(await sealed.json()).toMatchObject({ status: 'ok', mailTrouble: null });
+    const other = makeSealer(new Uint8Array(32).fill(9));
+    expect((await ask(sealedAuthorization(other))).status).toBe(429);
+  });
+});
+
+test('the command line sees the details of the server on this host by its sealing key, and only with the right one', async () => {
+  await app.stop();
+  app = await TestApp.open({}, { port: 0 });
+  const port = Number(new URL((await app.app.start()).url).port);
+  const config = { ...app.app.ctx.config, port };
+  app.app.ctx.health.mailTrouble = 'no';
+  expect(await askServer(config)).toMatchObject({ status: 200, body: { mailTrouble: 'no' } });
+  const other = { ...config, secretKey: new Uint8Array(32).fill(9) };
+  expect(await askServer(other)).toEqual({ status: 200, body: { status: 'ok' } });
 });
 
 describe('nothing foreign leaks', () => {

@@ -391,11 +391,11 @@ describe.each([
       const id = await app.endpoint('stripe');
       for (let i = 0; i < 3; i++)
         await app.post(id, 'stripe', stripeEvent('customer.created'), { at: Date.now() + 900_000 + i * 1000 });
-      const { clockSkewSeconds, status } = (await app.fetch('/health')).body;
+      const { clockSkewSeconds, status } = (await app.health()).body;
       expect(status).toBe('trouble');
       expect(Math.abs(clockSkewSeconds + 900)).toBeLessThan(3);
       await app.post(id, 'stripe', stripeEvent('customer.created'));
-      expect((await app.fetch('/health')).body).toMatchObject({ clockSkewSeconds: null, status: 'ok' });
+      expect((await app.health()).body).toMatchObject({ clockSkewSeconds: null, status: 'ok' });
     });
     test('rejected deliveries are bounded in number', async () => {
       const id = await app.endpoint('stripe');

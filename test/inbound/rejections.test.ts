@@ -70,13 +70,13 @@ test('one captured request, sent again and again, says nothing against the clock
   const old = JSON.stringify(stripeEvent('customer.created'));
   const at = Date.now() - 7_200_000;
   for (let n = 0; n < 5; n++) await app.post(id, 'stripe', old, { at });
-  expect((await app.fetch('/health')).body).toMatchObject({ status: 'ok', clockSkewSeconds: null });
+  expect((await app.health()).body).toMatchObject({ status: 'ok', clockSkewSeconds: null });
   await app.post(id, 'stripe', stripeEvent('customer.created'), { at }); // another body of the same second
-  expect((await app.fetch('/health')).body.clockSkewSeconds).toBeNull();
+  expect((await app.health()).body.clockSkewSeconds).toBeNull();
   for (const later of [1000, 2000]) await app.post(id, 'stripe', stripeEvent('customer.created'), { at: at + later });
-  expect((await app.fetch('/health')).body).toMatchObject({ status: 'trouble', clockSkewSeconds: expect.any(Number) });
+  expect((await app.health()).body).toMatchObject({ status: 'trouble', clockSkewSeconds: expect.any(Number) });
   app.time = Date.now() + 3_700_000;
-  expect((await app.fetch('/health')).body).toMatchObject({ status: 'ok', clockSkewSeconds: null });
+  expect((await app.health()).body).toMatchObject({ status: 'ok', clockSkewSeconds: null });
 });
 
 test('a large body with a wrong signature is not tried with the secrets of other endpoints', async () => {

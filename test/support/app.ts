@@ -88,6 +88,11 @@ export class TestApp {
     return this.fetch(`/api/v1${path}`, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
   }
 
+  /** `/health` as somebody with a key sees it. */
+  health(): Promise<Answer> {
+    return this.fetch('/health', { headers: { authorization: `Bearer ${API_KEY}` } });
+  }
+
   /** Sends a file to a route that takes CSV. */
   upload(path: string, file: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Answer> {
     const all = { authorization: `Bearer ${API_KEY}`, 'content-type': 'text/csv', ...headers };
