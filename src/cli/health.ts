@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { secretKeyFor } from '../db/files.ts';
-import { sealedAuthorization } from '../http/auth.ts';
+import { makeAuthorization } from '../http/auth.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { configOf } from './open.ts';
@@ -36,7 +36,7 @@ export async function askHealth(
 export async function askServer(config: Config): ReturnType<typeof askHealth> {
   const url = localUrl(config);
   try {
-    const answer = await askHealth(url, sealedAuthorization(makeSealer(secretKeyFor(config))));
+    const answer = await askHealth(url, makeAuthorization(makeSealer(secretKeyFor(config))));
     return answer?.status === 401 || answer?.status === 429 ? await askHealth(url) : answer;
   } catch {
     return askHealth(url); // no key at hand: another check says so

@@ -19,9 +19,9 @@ interface Known {
 const INSIDE = 'health';
 
 /** An `Authorization` that shows to a server with the same sealing key that we have it. */
-export const sealedAuthorization = (sealer: Sealer): string => `Bearer ${sealer.seal(INSIDE, INSIDE)}`;
+export const makeAuthorization = (sealer: Sealer): string => `Bearer ${sealer.seal(INSIDE, INSIDE)}`;
 
-function opensSealed(sealer: Sealer, header: string): boolean {
+function isSealedBy(sealer: Sealer, header: string): boolean {
   try {
     return sealer.open(header.replace(/^Bearer /i, ''), INSIDE) === INSIDE;
   } catch {
@@ -66,7 +66,7 @@ export class Auth {
    */
   async identify(header: string | null, peer: string | null): Promise<string> {
     if (header === null) return '';
-    if (opensSealed(this.ctx.sealer, header)) return 'INLET_SECRET_KEY';
+    if (isSealedBy(this.ctx.sealer, header)) return 'INLET_SECRET_KEY';
     return (await this.check(header, peer)).keyId;
   }
 

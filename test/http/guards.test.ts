@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
 import { askServer } from '../../src/cli/health.ts';
-import { sealedAuthorization } from '../../src/http/auth.ts';
+import { makeAuthorization } from '../../src/http/auth.ts';
 import { makeSealer } from '../../src/sealing.ts';
 import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
@@ -69,10 +69,10 @@ describe('/health', () => {
     const statuses = [];
     for (let n = 0; n < 25; n++) statuses.push((await ask(`Bearer wrong${n}`)).status);
     expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
-    const sealed = await ask(sealedAuthorization(app.app.ctx.sealer));
+    const sealed = await ask(makeAuthorization(app.app.ctx.sealer));
     expect(await sealed.json()).toMatchObject({ status: 'ok', mailTrouble: null });
     const other = makeSealer(new Uint8Array(32).fill(9));
-    expect((await ask(sealedAuthorization(other))).status).toBe(429);
+    expect((await ask(makeAuthorization(other))).status).toBe(429);
   });
 });
 
