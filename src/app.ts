@@ -126,7 +126,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now,
-    fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets }),
+    fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets, resolve }),
     careful: new Careful(),
     tell,
     people: new PeopleWriter(

@@ -1,4 +1,5 @@
 import { AppError, invalid } from './errors.ts';
+import { addressesOf, parseTarget, Refused, type Resolve, systemResolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 
 const DEADLINE_MS = 15_000; // connecting, headers and body together
@@ -12,13 +13,21 @@ interface Options {
   /** Also http, and hosts that are not a provider's own: a proxy, a self-hosted installation. */
   anywhere?: boolean;
   deadlineMs?: number;
+  /** The addresses of a host that is not a provider's own. */
+  resolve?: Resolve;
 }
 
 /**
- * The one way out to the providers' APIs: https to `hosts` only, no redirects, one deadline, a bounded answer, no inflation.
- * The fetch it gives throws AppError: invalid when the host is not one of them, unavailable when it answers too much.
+ * The one way out to the providers' APIs: https to `hosts` only, no redirects, one deadline, a bounded answer, no inflation. What is
+ * called `anywhere` obeys the rules of outgoing webhooks: plain http to private addresses alone, nothing to link-local or reserved ones.
+ * The fetch it gives throws AppError: invalid when the host is not to be called, unavailable when it answers too much.
  */
-export const guarded = ({ hosts = [], anywhere = false, deadlineMs = DEADLINE_MS }: Options = {}): Fetch => {
+export const guarded = ({
+  hosts = [],
+  anywhere = false,
+  deadlineMs = DEADLINE_MS,
+  resolve = systemResolve,
+}: Options = {}): Fetch => {
   const isNamed = matchHosts(hosts);
   return async (url, init = {}) => {
     const target = new URL(url);
@@ -30,7 +39,8 @@ export const guarded = ({ hosts = [], anywhere = false, deadlineMs = DEADLINE_MS
     const headers = new Headers(init.headers);
     headers.set('accept-encoding', 'identity');
     const deadline = AbortSignal.timeout(deadlineMs);
-    const response = await fetch(url, {
+    const checked = own ? url : await pinTarget(target, headers, resolve);
+    const response = await fetch(checked, {
       ...init,
       headers,
       redirect: 'manual',
@@ -45,6 +55,23 @@ export const guarded = ({ hosts = [], anywhere = false, deadlineMs = DEADLINE_MS
     return new Response(body.length ? body : null, { status: response.status, headers: kept });
   };
 };
+
+/**
+ * The URL to call, its addresses checked. Plain http goes to the very address that was checked (DNS rebinding); of https the
+ * certificate says who answers. @throws AppError invalid
+ */
+async function pinTarget(target: URL, headers: Headers, resolve: Resolve): Promise<string> {
+  try {
+    const url = parseTarget(target.href, true);
+    const [address = ''] = await addressesOf(url, true, resolve);
+    if (url.protocol === 'https:') return url.href;
+    headers.set('host', url.host);
+    url.hostname = address.includes(':') ? `[${address}]` : address;
+    return url.href;
+  } catch (error) {
+    throw error instanceof Refused ? invalid(`Inlet does not call ${target.host}: the url ${error.message}`) : error;
+  }
+}
 
 function matchHosts(hosts: string[]): (host: string) => boolean {
   const fixed = new Set(hosts.filter(host => !host.startsWith('*.')));

@@ -2,6 +2,7 @@ import { writeSync } from 'node:fs';
 import pino from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Config } from './config.ts';
+import { escapeControls, escapeJson } from './plainName.ts';
 
 export type Log = pino.Logger;
 
@@ -26,7 +27,19 @@ export function safeError(error: unknown, depth = 0): unknown {
   const code =
     'code' in error && (typeof error.code === 'string' || typeof error.code === 'number') ? { code: error.code } : {};
   const cause = error.cause instanceof Error && depth < 3 ? { cause: safeError(error.cause, depth + 1) } : {};
-  return { name: error.name, message, ...code, stack: `${error.name}: ${message}\n${frames(error)}`, ...cause };
+  return {
+    name: error.name,
+    message,
+    ...code,
+    stack: `${error.name}: ${escapeControls(message)}\n${frames(error)}`,
+    ...cause,
+  };
+}
+
+/** Foreign words must not move the terminal or make a line of their own; a stack has lines of its own. */
+function escapeText(key: string, value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  return key === 'stack' ? value.split('\n').map(escapeControls).join('\n') : escapeControls(value);
 }
 
 const PATIENCE = 20; // times 5 ms for a reader that does not keep up
@@ -51,7 +64,7 @@ export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Log {
   // A pino transport is a worker thread with a file of its own, which the single executable does not have.
   if (config.logFormat === 'pretty') {
     const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' });
-    return pino(options, { write: line => print(pretty(line)) });
+    return pino(options, { write: line => print(pretty(JSON.parse(line, escapeText))) });
   }
-  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, { write: print });
+  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, { write: line => print(escapeJson(line)) });
 }

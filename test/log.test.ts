@@ -1,4 +1,5 @@
 import { expect, test } from 'bun:test';
+import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { openSqlite } from '../src/db/sqlite.ts';
 import { safeError } from '../src/log.ts';
@@ -27,3 +28,18 @@ test('only name, message, code, stack and causes of an error are logged', () => 
   loop.cause = loop;
   expect(JSON.stringify(safeError(loop)).length).toBeLessThan(10_000);
 });
+
+test.each(['json', 'pretty'])(
+  'foreign words in the log move no terminal and make no line of their own (%s)',
+  async format => {
+    const script = `
+    import { createLog } from './src/log.ts';
+    const foreign = 'a\\x1b]0;pwned\\x07\\x1b[2J\\x9b31m\\u202egnp\\u2028b\\r\\nINFO forged';
+    createLog({ logLevel: 'info', logFormat: '${format}' }).warn({ name: foreign, err: new Error(foreign) }, foreign);`;
+    const child = Bun.spawn([process.execPath, '-e', script], { cwd: join(import.meta.dir, '..'), stdout: 'pipe' });
+    const text = await child.stdout.text();
+    expect(text).toContain('pwned');
+    expect(Bun.stripANSI(text)).not.toMatch(/[^\n\P{Cc}]|[\p{Cf}\u2028\u2029]/u); // colours are our own
+    expect(text.split('\n').filter(line => /^\W*INFO forged/.test(line))).toEqual([]);
+  },
+);

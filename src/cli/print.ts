@@ -1,18 +1,13 @@
+import { escapeJson } from '../plainName.ts';
+
 /** Names may hold what moves a terminal's cursor or breaks the line. */
 export const plain = (cell: string): string => cell.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ');
 
 /** Text of several lines, each of them plain. */
 export const plainLines = (text: string): string => text.split('\n').map(plain).join('\n');
 
-const escaped = (character: string) =>
-  character
-    .split('') // halves of a pair apart
-    .map(unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .join('');
-
 /** JSON that holds nothing a terminal would obey. */
-export const jsonText = (value: unknown): string =>
-  JSON.stringify(value, null, 2).replace(/[\x7f-\x9f\p{Cf}\u2028\u2029]/gu, escaped);
+export const jsonText = (value: unknown): string => escapeJson(JSON.stringify(value, null, 2));
 
 /** Rows as aligned columns under their titles. */
 export function table(titles: string[], rows: (string | null)[][]): string {

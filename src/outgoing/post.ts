@@ -1,6 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { escapeControls } from '../plainName.ts';
 import { addressesOf, parseTarget, Refused, type Resolve } from './target.ts';
 
 const DEADLINE_MS = 15_000; // look-up, connecting, TLS, headers and body together
@@ -55,15 +56,12 @@ function sentenceOf(error: unknown, stopped: boolean): string {
   return 'The call failed on its way; the log has the cause.';
 }
 
-const escaped = (text: string) =>
-  text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, c => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
-
 /** The start of an answer, to be shown as text; compressed ones are not opened. */
 function shown(response: IncomingMessage, chunks: Buffer[]): string {
   const encoding = response.headers['content-encoding'];
   if (encoding && encoding !== 'identity') return '(compressed; not opened)';
   const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, SHOWN * 4));
-  return [...escaped(text)].slice(0, SHOWN).join('');
+  return [...escapeControls(text)].slice(0, SHOWN).join('');
 }
 
 /** Reads what is to be shown, then hangs up on whoever sends on. Never throws: an answer counts by its status. */
