@@ -5,6 +5,7 @@ import { findDifferences } from '../audience/selfCheck.ts';
 import type { Config } from '../config.ts';
 import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
 import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
+import { findLostLimits } from '../db/pooler.ts';
 import { meta } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
 import { AppError } from '../errors.ts';
@@ -145,14 +146,8 @@ async function server(config: Config): Promise<Finding[]> {
   if (Math.abs(skew) <= SKEW_SECONDS)
     return [up, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
   const side = skew > 0 ? 'ahead of' : 'behind';
-  return [
-    up,
-    finding(
-      'clock',
-      'fail',
-      `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`,
-    ),
-  ];
+  const trouble = `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`;
+  return [up, finding('clock', 'fail', trouble)];
 }
 
 async function publicUrl({ publicUrl: url }: Config): Promise<Finding> {
@@ -240,10 +235,12 @@ async function postgres(config: Config): Promise<Finding[]> {
         times.push(performance.now() - start);
       }
       const p50 = times.sort((a, b) => a - b)[10] ?? 0;
+      const lost = await findLostLimits(store);
       const answer = `answers in ${p50.toFixed(1)} ms (p50 of a transaction)`;
       return [
         finding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
         sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
+        ...(lost === null ? [] : [finding('pooler', 'warn', lost)]),
         ...(await signUps(store)),
       ];
     });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { SQL } from 'bun';
 import { AppError, invalid } from '../errors.ts';
 import { migratePostgres, requireSchema } from './migrate.ts';
+import { requireSessions } from './pooler.ts';
 import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
 
 export interface Connection {
@@ -53,6 +54,11 @@ export function connectionOf(databaseUrl: string): Connection {
 
 const LOCK_MS = 10_000;
 const MARGIN_MS = 5000;
+/** Databases that speak the protocol without being PostgreSQL: its locks are other ones there, or none. */
+const OTHERS: [RegExp, string][] = [
+  [/CockroachDB/i, 'CockroachDB'],
+  [/Yugabyte|-YB-/i, 'YugabyteDB'],
+];
 
 /** A pool to a server that answers, and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
 export async function connect(databaseUrl: string): Promise<Server> {
@@ -74,25 +80,46 @@ export async function connect(databaseUrl: string): Promise<Server> {
     });
   const sql = open();
   try {
-    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding`);
+    const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding, version() as version`);
     if (server.encoding !== 'UTF8')
       throw new AppError(
         'conflict',
         'The database of INLET_DATABASE_URL can not hold every character. Make one in UTF-8: createdb -E UTF8 -T template0 inlet',
       );
+    const [, other] = OTHERS.find(([pattern]) => pattern.test(server.version)) ?? [];
+    if (other !== undefined)
+      throw new AppError(
+        'conflict',
+        `The database of INLET_DATABASE_URL is ${other}, which has not the locks that Inlet needs. Use PostgreSQL, or leave the variable out for SQLite.`,
+      );
+    await requireSessions(sql);
     const lanes = pool > 5 ? 2 : 1;
     const writers = Math.max(1, Math.min(4, Math.floor(pool / 2) - 1));
     return { sql, open, lanes, writers, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
-    await sql.close();
+    await sql.close({ timeout: 0 }); // a pooler may have one of its questions wait
     throw refusal(error);
   }
 }
 
+const LIMITS = 'statement_timeout,lock_timeout,idle_in_transaction_session_timeout';
+/** PgBouncer's own words, which share their code with errors of the server. */
+const POOLED: [RegExp, string][] = [
+  [
+    /unsupported startup parameter/,
+    `is behind a pooler that refuses the limits of a session. In pgbouncer.ini: pool_mode = session and ignore_startup_parameters = ${LIMITS} (and give these to Inlet's role, see the README). Or connect directly.`,
+  ],
+  [
+    /statement pooling mode/,
+    'is behind a pooler that has no transactions. Connect directly, or to a pooler in session mode.',
+  ],
+];
+
 /** Why the server could not be used, said without the URL and without the server's own words. Other errors as they are. */
 function refusal(error: unknown): unknown {
   if (error instanceof AppError || !(error instanceof Error && 'code' in error)) return error;
-  const why = whyNot(postgresCode(error) || String(error.code));
+  const why =
+    POOLED.find(([words]) => words.test(error.message))?.[1] ?? whyNot(postgresCode(error) || String(error.code));
   return new AppError('unavailable', `The PostgreSQL server of INLET_DATABASE_URL ${why}`, error);
 }
 

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 const NOBODY = '65534'; // PostgreSQL refuses to run as root
 
 /** Runs as nobody when we are root; ends with the process that started it (`setpriv` is part of util-linux). */
-const asUser = (args: string[]) =>
+export const asUser = (args: string[]) =>
   process.getuid?.() === 0
     ? ['setpriv', '--reuid', NOBODY, '--regid', NOBODY, '--clear-groups', '--pdeathsig', 'QUIT', ...args]
     : args;
@@ -34,7 +34,7 @@ async function programs(): Promise<string> {
   return folder;
 }
 
-const freePort = () =>
+export const freePort = () =>
   new Promise<number>(resolve => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const address = server.address();
