@@ -79,7 +79,7 @@ export function diedBy(r: Registers, until: K | null): K | null {
 const runsSince = (runs: Run[], since: K): Run[] => runs.filter(run => run.from > since);
 
 /** Of each address that the API set the last time counts. */
-function lastSet(facts: Contribution[]): Contribution[] {
+function keepLastSet(facts: Contribution[]): Contribution[] {
   const set = facts.filter(each => each.a === 1);
   return set.filter((one, i) => !set.slice(i + 1).some(later => later.e === one.e));
 }
@@ -96,7 +96,7 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
   const kind = kindOf(identity, facts);
   const address = addressOf(identity.id);
   let runs: Run[];
-  if (kind === 'apiContact') runs = runsOf(lastSet(facts));
+  if (kind === 'apiContact') runs = runsOf(keepLastSet(facts));
   else if (kind === 'apiAddress') runs = [];
   else if (kind === 'address') {
     const [oldest] = facts;
