@@ -16,13 +16,15 @@ export const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour)
 const QUEUED = sql`${mails.state} = 'queued'`;
 const SENDING = sql`${mails.state} = 'sending'`;
 
-/** True when a mail is due. An idle server does no more than this. */
-export async function anyMailDue(tx: Tx, now: number): Promise<boolean> {
-  const due = await prepare(tx, 'mailDue', t =>
+const URGENT = sql`${mails.transactional} = 1`;
+
+/** True when a mail is due, or an urgent one. An idle server does no more than this. */
+export async function anyMailDue(tx: Tx, now: number, urgentOnly = false): Promise<boolean> {
+  const due = await prepare(tx, urgentOnly ? 'urgentMailDue' : 'mailDue', t =>
     t
       .select({ id: mails.id })
       .from(mails)
-      .where(and(QUEUED, lte(mails.dueAt, sql.placeholder('now'))))
+      .where(and(QUEUED, urgentOnly ? URGENT : undefined, lte(mails.dueAt, sql.placeholder('now'))))
       .limit(1)
       .prepare(),
   ).all({ now });
@@ -46,15 +48,26 @@ export interface Claim {
   held: number;
 }
 
-/** What may go out now: one mail that crashed the process again and again, or else the others, the longest due first. */
-async function chooseDue(tx: Tx, now: number, limit: number) {
-  const oldest = (which?: SQL) =>
+/** How many mails may go: of all, and of the urgent (transactional) ones. */
+export interface Room {
+  all: number;
+  urgent: number;
+}
+
+/** What may go out now: one mail that crashed the process again and again, or else the others, the urgent before the rest, each the longest due first. */
+async function chooseDue(tx: Tx, now: number, room: Room) {
+  const select = (limit: number, which: (SQL | undefined)[]) =>
     tx
       .select({ id: mails.id, transactional: mails.transactional, forced: mails.forced, crashes: mails.crashes })
       .from(mails)
-      .where(and(QUEUED, lte(mails.dueAt, now), which))
+      .where(and(QUEUED, lte(mails.dueAt, now), ...which))
       .orderBy(mails.dueAt, mails.id)
       .limit(leasing(tx, limit));
+  const oldest = async (which?: SQL) => {
+    const urgent = room.urgent > 0 ? await select(room.urgent, [URGENT, which]) : [];
+    const left = room.all - urgent.length;
+    return left > 0 ? [...urgent, ...(await select(left, [sql`${mails.transactional} = 0`, which]))] : urgent;
+  };
   const due = await oldest();
   const suspect = due.find(row => row.crashes >= SUSPECT);
   if (!suspect) return due;
@@ -69,23 +82,23 @@ async function chooseDue(tx: Tx, now: number, limit: number) {
 }
 
 /**
- * Leases due mails; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
+ * Leases due mails, up to `room`; attempt and Message-ID (of `domain`; null: none goes out) are committed before anything goes out. What is over
  * the limit of an hour is held. One suspect of crashes goes at a time, in a claim of its own.
  */
 export async function claimMails(
   tx: Tx,
   now: number,
-  limit: number,
+  room: Room | number,
   domain: string | null,
   maxPerHour: number | null,
 ): Promise<Claim> {
-  const due = await chooseDue(tx, now, limit);
+  const due = await chooseDue(tx, now, typeof room === 'number' ? { all: room, urgent: room } : room);
   const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
   if (limited) await takeTurn(tx, 'mails of an hour');
-  let room = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
+  let left = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
   const go: string[] = [];
   const over: string[] = [];
-  for (const row of due) (row.transactional || row.forced || room-- > 0 ? go : over).push(row.id);
+  for (const row of due) (row.transactional || row.forced || left-- > 0 ? go : over).push(row.id);
   if (over.length)
     await tx
       .update(mails)

@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
+import { Batch, Breaker } from './breaker.ts';
 import {
   anyHeldByHour,
   anyLapsed,
@@ -18,7 +19,7 @@ import {
   setBackMails,
   settleMail,
 } from './leases.ts';
-import { prepare, type Update } from './letter.ts';
+import { type Prepared, prepare, type Update } from './letter.ts';
 import type { MailRow } from './mails.ts';
 import { nextTry } from './schedule.ts';
 import { mailSettings } from './settings.ts';
@@ -39,10 +40,15 @@ const STUCK = 'Inlet stopped each time while sending this mail. Retry it once th
 
 const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
+type Sent = Exclude<Prepared, { instead: Update }>;
+/** What came of one attempt; `instead`: nothing was sent. */
+type Answer = (Sent & { outcome: Outcome }) | { instead: Update };
+
 /** Sends what is queued. A crash between the server's yes and our commit sends a mail twice, with the same Message-ID. */
 export class Mailer {
   private readonly smtp: Smtp | null;
   private readonly underWay = new Map<MailRow, Promise<void>>();
+  private readonly breaker = new Breaker();
   private stopping = false;
   private downUntil = Number.NEGATIVE_INFINITY; // by performance.now()
   private lastRecovery = Number.NEGATIVE_INFINITY;
@@ -68,6 +74,7 @@ export class Mailer {
   /** Waits some seconds for what is under way, then cuts it off: it is due again at the next start. */
   async stop(): Promise<void> {
     this.stopping = true;
+    this.smtp?.drain();
     const cut = setTimeout(() => this.smtp?.close(), STOP_MS);
     await Promise.all(this.underWay.values());
     clearTimeout(cut);
@@ -100,37 +107,45 @@ export class Mailer {
     await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));
   }
 
-  /** How many mails may be claimed now: as the connections, and `rate` of the mail server's URL, allow. */
-  private room(): number {
-    const { connections = CONNECTIONS, rate } = this.ctx.config.smtp ?? {};
+  /** How many mails may be claimed now: as the connections, the breaker and `rate` of the mail server's URL allow; some are kept for the urgent. */
+  private room(now: number): { all: number; urgent: number } {
+    const { connections = CONNECTIONS, rate = Number.POSITIVE_INFINITY } = this.ctx.config.smtp ?? {};
+    const at = performance.now();
+    if (rate !== Number.POSITIVE_INFINITY) {
+      this.tokens = Math.min(rate, this.tokens + ((at - this.tokensAt) / 1000) * rate);
+      this.tokensAt = at;
+    }
+    const limit = (room: number) => {
+      const most = rate === Number.POSITIVE_INFINITY ? room : Math.min(room, Math.floor(this.tokens));
+      return this.breaker.limit(Math.max(0, most), this.underWay.size, now);
+    };
     const most = connections * PER_CONNECTION;
     const free = most - this.underWay.size;
-    if (rate === undefined) return free < most / 2 ? 0 : free; // in batches: each claim is a commit
-    const at = performance.now();
-    this.tokens = Math.min(rate, this.tokens + ((at - this.tokensAt) / 1000) * rate);
-    this.tokensAt = at;
-    return Math.min(free, Math.floor(this.tokens));
+    const urgent = [...this.underWay.keys()].filter(row => row.transactional).length;
+    const all = rate === Number.POSITIVE_INFINITY && free < most / 2 ? 0 : free; // in batches: each claim is a commit
+    return { all: limit(all), urgent: limit(Math.max(all, most - urgent)) };
   }
 
   private async start(now: number): Promise<number> {
     const { store, config } = this.ctx;
-    const room = this.room();
-    if (room <= 0 || performance.now() < this.downUntil) return 0;
-    if (!(await store.read(tx => anyMailDue(tx, now)))) return 0; // an idle server commits nothing
+    const room = this.room(now);
+    if (room.urgent <= 0 || performance.now() < this.downUntil) return 0;
+    if (!(await store.read(tx => anyMailDue(tx, now, room.all <= 0)))) return 0; // an idle server commits nothing
     const settings = await store.read(mailSettings);
     if (settings.paused) return 0;
     const domain = (config.smtp && config.mailFrom?.address.split('@')[1]) ?? null;
     const { rows, held } = await store.write(tx => claimMails(tx, now, room, domain, settings.maxPerHour));
     this.tokens -= rows.length;
+    const batch = new Batch(rows.length);
     for (const row of rows) {
-      this.begin(row);
+      this.begin(row, batch);
       await turn(); // rendering takes milliseconds: others get theirs in between
     }
     return rows.length + held;
   }
 
-  private begin(row: MailRow): void {
-    const work = this.deliver(row)
+  private begin(row: MailRow, batch: Batch): void {
+    const work = this.deliver(row, batch)
       .catch(error => {
         if (!(error instanceof StoreUnavailable))
           this.ctx.log.error({ err: error, mailId: row.id }, 'what became of a mail could not be recorded');
@@ -139,24 +154,52 @@ export class Mailer {
     this.underWay.set(row, work);
   }
 
-  private async deliver(row: MailRow): Promise<void> {
-    const { store, log } = this.ctx;
-    const settle = (set: Update) => store.write(tx => settleMail(tx, row, set));
-    if (row.crashes >= MAX_CRASHES) return void (await settle({ state: 'failed', error: STUCK }));
-    let ready: Awaited<ReturnType<typeof prepare>>;
+  private async deliver(row: MailRow, batch: Batch): Promise<void> {
+    const { store } = this.ctx;
+    let answer: Answer | null = null;
     try {
-      ready = await prepare(this.ctx, row, this.ctx.now());
+      if (row.crashes >= MAX_CRASHES) answer = { instead: { state: 'failed', error: STUCK } };
+      else if (!this.smtp) answer = await this.attempt(row);
+      else answer = await this.smtp.runWhenFree(row.transactional, () => this.attempt(row));
+    } finally {
+      batch.note(answer && 'outcome' in answer ? answer.outcome : null);
+    }
+    answer ??= { instead: { state: 'queued', dueAt: this.ctx.now() } }; // stopping: it was not begun
+    if ('instead' in answer) {
+      const { instead } = answer;
+      return void (await store.write(tx => settleMail(tx, row, instead)));
+    }
+    await this.settle(row, answer, await this.judge(row, answer.outcome, batch));
+  }
+
+  /** Makes a mail of the rows as they are now, and sends it. */
+  private async attempt(row: MailRow): Promise<Answer> {
+    const { smtp, ctx } = this;
+    let ready: Prepared;
+    try {
+      ready = await prepare(ctx, row, ctx.now());
     } catch (error) {
       if (error instanceof StoreUnavailable) throw error; // its lease runs out
-      log.error({ err: error, mailId: row.id }, 'a mail could not be made');
+      ctx.log.error({ err: error, mailId: row.id }, 'a mail could not be made');
       const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
-      return void (await settle({ state: 'failed', error: message }));
+      return { instead: { state: 'failed', error: message } };
     }
-    if ('instead' in ready) return void (await settle(ready.instead));
-    const { letter, shown } = ready;
-    if (!this.smtp) return void (await settle({ ...shown, state: 'held', heldFor: 'smtp', error: NO_SMTP }));
-    const outcome = await this.smtp.send(letter);
-    this.watch(row, outcome);
+    if ('instead' in ready) return ready;
+    if (!smtp) return { instead: { ...ready.shown, state: 'held', heldFor: 'smtp', error: NO_SMTP } };
+    return { ...ready, outcome: await smtp.sendNow(ready.letter) };
+  }
+
+  /** What an outcome says of the mail server, and with those of its claim of the recipient. */
+  private async judge(row: MailRow, outcome: Outcome, batch: Batch): Promise<Outcome> {
+    this.breaker.note(row.id, outcome, this.ctx.now());
+    if (outcome.kind === 'bounced' || outcome.kind === 'failed') await batch.wait();
+    const judged = this.breaker.judge(outcome, this.ctx.now());
+    this.watch(row, judged);
+    return judged;
+  }
+
+  private async settle(row: MailRow, { letter, shown }: Sent, outcome: Outcome): Promise<void> {
+    const { store } = this.ctx;
     const now = this.ctx.now();
     const settled = async (tx: Tx) => {
       const set = { ...shown, ...became(row, outcome, now) };
@@ -180,7 +223,7 @@ export class Mailer {
     }
     log.warn({ mailId: row.id, kind: outcome.kind, error: outcome.error }, 'a mail did not go out');
     if (outcome.kind === 'down' && !this.stopping) this.downUntil = performance.now() + DOWN_MS;
-    if (outcome.kind === 'down' || (outcome.kind === 'later' && outcome.trouble)) health.mailTrouble = outcome.error;
+    if (outcome.kind === 'down' || ('trouble' in outcome && outcome.trouble)) health.mailTrouble = outcome.error;
   }
 }
 

@@ -72,29 +72,46 @@ interface Session {
 export class Smtp {
   private readonly idle: Session[] = [];
   private readonly busy = new Set<Session>();
-  private readonly waiting: (() => void)[] = [];
+  private readonly waiting: { urgent: boolean; resolve(isOpen: boolean): void }[] = [];
   private taken = 0; // of the connections there may be
+  private closed = false;
 
   constructor(
     private readonly server: SmtpServer,
     private readonly patience = PATIENCE,
   ) {}
 
-  /** Never throws. */
+  /** Sends a letter as soon as there is a connection. Never throws. */
   async send(letter: Letter): Promise<Outcome> {
+    const outcome = await this.runWhenFree(false, () => this.sendNow(letter));
+    return outcome ?? { kind: 'down', error: STOPPED };
+  }
+
+  /**
+   * Does `work`, which may send one letter with `sendNow`, as soon as a connection may be used or opened; what is urgent goes first.
+   * Null: Inlet is being stopped, nothing was done.
+   */
+  async runWhenFree<T>(urgent: boolean, work: () => Promise<T>): Promise<T | null> {
+    if (!(await this.takeTurn(urgent))) return null;
+    try {
+      return await work();
+    } finally {
+      this.passTurn();
+    }
+  }
+
+  /** Within `runWhenFree`. Never throws. */
+  async sendNow(letter: Letter): Promise<Outcome> {
     let message: Message;
     try {
       message = await composed(letter);
     } catch {
       return { kind: 'failed', error: 'No message to exactly one address could be made of this. Check its addresses.' };
     }
-    await this.turn();
     try {
       return await this.transmit(this.idle.pop() ?? (await this.open()), message);
     } catch (error) {
       return { kind: 'down', error: reply(this.clean(error as SmtpError)) };
-    } finally {
-      this.next();
     }
   }
 
@@ -120,20 +137,31 @@ export class Smtp {
     return error;
   }
 
-  /** Ends all connections; what is under way ends as `down`. */
+  /** Begins nothing more; what is under way may end. */
+  drain(): void {
+    this.closed = true;
+    for (const { resolve } of this.waiting.splice(0)) resolve(false);
+  }
+
+  /** Ends all connections; what is under way ends as `down`, and nothing more is begun. */
   close(): void {
-    for (const session of [...this.idle, ...this.busy]) session.cut('Inlet was stopped meanwhile');
+    this.drain();
+    for (const session of [...this.idle, ...this.busy]) session.cut(STOPPED.slice(0, -1));
   }
 
-  /** Until a connection may be used or opened. */
-  private async turn(): Promise<void> {
-    if (this.taken < (this.server.connections ?? CONNECTIONS)) this.taken++;
-    else await new Promise<void>(resolve => this.waiting.push(resolve));
+  /** Waits until a connection may be used or opened; false: none will be. */
+  private async takeTurn(urgent: boolean): Promise<boolean> {
+    if (this.closed) return false;
+    if (this.taken >= (this.server.connections ?? CONNECTIONS))
+      return new Promise<boolean>(resolve => this.waiting.push({ urgent, resolve }));
+    this.taken++;
+    return true;
   }
 
-  private next(): void {
-    const resolve = this.waiting.shift();
-    if (resolve) resolve();
+  private passTurn(): void {
+    const first = this.waiting.findIndex(each => each.urgent);
+    const [next] = this.waiting.splice(Math.max(0, first), 1);
+    if (next) next.resolve(true);
     else this.taken--;
   }
 
@@ -196,7 +224,7 @@ export class Smtp {
       const late = setTimeout(slow, this.patience.message);
       connection.send(envelope, raw, error => {
         if (!error) return done({ kind: 'sent' }, true);
-        const outcome = verdict(this.clean(error as SmtpError));
+        const outcome = verdict(this.clean(error as SmtpError), { from: envelope.from, to: envelope.to[0] ?? '' });
         const status = (error as SmtpError).responseCode;
         if (!status || status === 421) return done(outcome, false); // it is closing
         connection.reset(failed => done(outcome, !failed));
@@ -224,4 +252,5 @@ export class Smtp {
   }
 }
 
+const STOPPED = 'Inlet was stopped meanwhile.';
 const NO_END = 'The mail server did not take the message in time.';

@@ -1,11 +1,18 @@
+import { type Blame, findBlame } from './blame.ts';
+
 /**
  * What became of a mail. `later`: worth another try, by its own fault; `down`: the server can't be used, whatever the mail.
  * `trouble`: the operator should know.
  */
 export type Outcome =
   | { kind: 'sent' }
-  | { kind: 'bounced' | 'failed' | 'down'; error: string }
-  | { kind: 'later'; error: string; trouble?: true };
+  | { kind: 'bounced' | 'down'; error: string }
+  | { kind: 'later' | 'failed'; error: string; trouble?: true };
+
+export interface Envelope {
+  from: string;
+  to: string;
+}
 
 /** As nodemailer throws it. */
 export interface SmtpError extends Error {
@@ -28,29 +35,33 @@ export function reply(error: SmtpError): string {
   return `The mail server answered${error.command ? ` to ${error.command}` : ''}: ${words}`;
 }
 
-const SERVER = /^(CONN|API|EHLO|HELO|STARTTLS|AUTH)/;
-const LOGIN = new Set([421, 530, 534, 535, 538]); // closing, or wants another login
-const NOT_THE_ADDRESS = /relay|authenticat|not (allowed|permitted)|block|spam|blacklist|reputation|polic|too many/i;
+const SERVER = /^(API|EHLO|HELO|STARTTLS|AUTH)/;
+const LOGIN = new Set([530, 534, 535, 538]); // wants another login, whatever the mail
+const OF_US = new Set<Blame>(['sender', 'policy', 'rate']);
 
-/** RFC 3463: 5.1.x and 5.2.0, 5.2.1 are about the mailbox; the rest (policy, full, relaying denied) says nothing against the address. */
-function aboutAddress(response: string): boolean {
-  const enhanced = /^\d{3}[ -](5\.\d{1,3}\.\d{1,3})\b/.exec(response)?.[1];
-  if (enhanced === undefined || enhanced === '5.0.0' || enhanced === '5.5.0') return !NOT_THE_ADDRESS.test(response);
-  return /^5\.(1\.\d+|2\.[01])$/.test(enhanced);
+/** Whether a reply names our address and not the recipient's: then it judges us. */
+function hasOnlySender(response: string, { from, to }: Envelope): boolean {
+  const text = response.toLowerCase();
+  return text.includes(from.toLowerCase()) && !text.includes(to.toLowerCase());
 }
 
 /**
- * RFC 5321: 4yz is worth another try, 5yz is not, unless it is about us and not about this mail: that is a setting to be mended, and
- * no address may be lost to it.
+ * What a failure after the login means for the mail; CONN: the connection was closed, at whatever command. RFC 5321: 4yz is worth another try. 5yz ends an address only on proof that its mailbox is wrong,
+ * and a mail only where its content was looked at; everything else is ours to be mended, and no address may be lost to it.
  */
-export function verdict(error: SmtpError): Outcome {
+export function verdict(error: SmtpError, envelope?: Envelope): Outcome {
   const { responseCode: status = 0, command = '', response = '', code = '' } = error;
   const text = reply(error);
   const ours = !response && /^(EENVELOPE|EMESSAGE)$/.test(code); // an address or a size that nodemailer does not send
   if (!status) return { kind: ours ? 'failed' : 'later', error: text };
   if (SERVER.test(command) || LOGIN.has(status)) return { kind: 'down', error: text };
-  if (status < 500) return { kind: 'later', error: text };
-  if (command.startsWith('MAIL')) return { kind: 'later', error: text, trouble: true };
-  if (!command.startsWith('RCPT')) return { kind: 'failed', error: text };
-  return aboutAddress(response) ? { kind: 'bounced', error: text } : { kind: 'later', error: text, trouble: true };
+  const found = findBlame(response);
+  const blame = found === 'mailbox' && envelope && hasOnlySender(response, envelope) ? 'sender' : found;
+  if (status < 500) return { kind: 'later', error: text, ...(OF_US.has(blame) && { trouble: true }) };
+  const atRecipient = command.startsWith('RCPT');
+  const atMessage = command.startsWith('DATA'); // its beginning or its end
+  if (blame === 'mailbox' && (atRecipient || atMessage)) return { kind: 'bounced', error: text };
+  if (blame === 'mailboxFull' || blame === 'greylisting') return { kind: 'later', error: text };
+  const isFinal = blame === 'content' ? !atRecipient : blame === 'unknown' && atMessage;
+  return { kind: isFinal ? 'failed' : 'later', error: text, trouble: true };
 }
