@@ -84,7 +84,7 @@ describe('refusals that are the same for everybody', () => {
 
   test('where others are taken, or where they are few, proof is proof', async () => {
     const dead = '550 5.1.1 no such user';
-    const refusals = new Map(Array.from({ length: 7 }, (_, i) => [`p${i}@example.com`, dead] as const));
+    const refusals = new Map<string, string>(Array.from({ length: 7 }, (_, i) => [`p${i}@example.com`, dead]));
     refusals.set('alone0@example.com', dead);
     const server = await sink({ onRcptTo: refusing(refusals) });
     const app = await open(server.port);
