@@ -63,8 +63,6 @@ async function record(ctx: Context, received: Received): Promise<Recorded> {
   return ctx.people.write(receiving, { ...received, ready: null });
 }
 
-const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true });
-
 /** The log row of a verified request, with everything decided that needs no database. */
 function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Received {
   const { provider } = live;
@@ -87,7 +85,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
   if (seen.json === undefined)
     return ignored(`Ignored: verified, but ${seen.problem ?? 'not JSON'}`, seen.externalId ?? hashOf(raw.body));
   const redacted = provider.redact(seen.json);
-  const body = redacted === seen.json ? textDecoder.decode(raw.body) : JSON.stringify(redacted);
+  const body = redacted === seen.json && seen.text !== undefined ? seen.text : JSON.stringify(redacted);
   const dedupe = seen.externalId === null ? (provider.dedupe?.(redacted) ?? null) : null;
   const externalId = bounded(seen.externalId ?? dedupe?.hash ?? hashOf(body));
   const decided = decide(live, redacted, { type: seen.type, at: seen.at, externalId });

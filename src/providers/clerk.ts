@@ -60,9 +60,10 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
     return key ? [hmacSha256(key, `${messageId}.${sentAt}.`, body)] : [];
   };
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseBody(req.body);
+  const parsed = parseBody(req.body);
+  const { json } = parsed;
   const time = msOfNumber(own(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, json, problem };
+  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, ...parsed };
 }
 
 const PRIVATE = ['private_metadata', 'password_digest', 'password_hasher', 'totp_secret', 'backup_codes', 'nonce'];

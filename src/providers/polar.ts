@@ -92,9 +92,10 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
     );
   };
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseBody(req.body);
+  const parsed = parseBody(req.body);
+  const { json } = parsed;
   const time = msOfText(own(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, json, problem };
+  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, ...parsed };
 }
 
 const RANKS: Record<string, Rank> = {

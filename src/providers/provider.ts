@@ -13,7 +13,16 @@ export interface Secret {
 }
 
 /** What a verified request says about itself. `json` is the parsed body, undefined when it is not acceptable JSON. */
-export interface Seen {
+/** A body as it was read. */
+export interface Parsed {
+  /** Bounded in depth and tokens. Undefined: not JSON we can read; `problem` says why. */
+  json?: unknown;
+  /** What `json` was parsed from. */
+  text?: string;
+  problem?: string;
+}
+
+export interface Seen extends Parsed {
   /** The secret that matched. */
   secretId: string;
   /** The provider's id of this event, null where it has none (Supabase: see `Provider.dedupe`). */
@@ -22,9 +31,6 @@ export interface Seen {
   type: string;
   /** When it happened by the provider's clock, ms since 1970; the arrival time where the provider says nothing. */
   at: number;
-  /** Parsed body, bounded in depth and tokens. Undefined: verified, but not JSON we can read; `problem` says why. */
-  json: unknown;
-  problem?: string;
 }
 
 /** Why a request is not verified. `message` is for the log only; the sender gets one constant sentence. */

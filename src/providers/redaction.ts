@@ -67,15 +67,24 @@ const wordsOf = (key: string): string[] =>
     .split(/[^\p{L}]+/u)
     .filter(word => word !== '');
 
+const MAX_JUDGED = 5000;
+const judged = new Map<string, boolean>(); // the keys of a provider's payloads come again and again
+
 /** Whether a key names a secret, by its whole words: `api_key`, `otpCode`, `apikey`; not `zip_code`, `shipping_plan`, `author`. */
 export function soundsSecret(key: string): boolean {
-  if (!STEM.test(key)) return false;
-  const all = wordsOf(key);
-  return all.some(
+  const known = judged.get(key);
+  if (known !== undefined) return known;
+  const is = STEM.test(key) && includeSecret(wordsOf(key));
+  if (judged.size >= MAX_JUDGED) judged.clear();
+  if (key.length <= 100) judged.set(key, is);
+  return is;
+}
+
+const includeSecret = (words: string[]): boolean =>
+  words.some(
     (word, i) =>
       SECRET_WORDS.has(word) ||
       SECRET_TAIL.test(word) ||
       JOINED_PAIRS.has(word) ||
-      SECRET_PAIRS.has(`${word} ${all[i + 1]}`),
+      SECRET_PAIRS.has(`${word} ${words[i + 1]}`),
   );
-}

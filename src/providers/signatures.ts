@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Webhook } from 'svix';
-import { type RawRequest, type Secret, Unverified } from './provider.ts';
+import { type Parsed, type RawRequest, type Secret, Unverified } from './provider.ts';
 
 export const WINDOW_SECONDS = 300;
 const MAX_SIGNATURES = 8;
@@ -125,14 +125,12 @@ function tooMuch(bytes: Uint8Array, maxTokens: number): string | null {
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** JSON of verified bytes, bounded in depth and tokens. `problem` says why there is none. Never throws. */
-export function parseJson(
-  bytes: Uint8Array,
-  maxTokens = MAX_TOKENS,
-): { json: unknown; problem?: undefined } | { json?: undefined; problem: string } {
+export function parseJson(bytes: Uint8Array, maxTokens = MAX_TOKENS): Parsed {
   const much = tooMuch(bytes, maxTokens);
   if (much) return { problem: `the JSON is ${much}` };
   try {
-    return { json: JSON.parse(strict.decode(bytes)) as unknown };
+    const text = strict.decode(bytes);
+    return { json: JSON.parse(text) as unknown, text };
   } catch (error) {
     return { problem: error instanceof SyntaxError ? 'the body is not JSON' : 'the body is not valid UTF-8' };
   }

@@ -47,7 +47,8 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   if (!signatures.length) throw new Unverified('malformed', 'the stripe-signature header holds no v1 signature in hex');
   const expected = (secret: string, body: Uint8Array) => [hmacSha256(secret, `${sentText}.`, body)];
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
-  const { json, problem } = parseBody(req.body);
+  const parsed = parseBody(req.body);
+  const { json } = parsed;
   const created = own(json, 'created');
   const at =
     typeof created === 'number' && Number.isSafeInteger(created) && created >= 0 && created < 8e12
@@ -58,8 +59,7 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
     externalId: id(own(json, 'id')),
     type: text(own(json, 'type')) ?? '',
     at,
-    json,
-    problem,
+    ...parsed,
   };
 }
 

@@ -79,10 +79,11 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
   for (const secret of usable(secrets)) if (sameText(secret.value, given)) signer ??= secret;
   if (!signer)
     throw new Unverified('badSignature', `the ${set.headerName} header does not hold a secret of this endpoint`);
-  const { json, problem } = parseBody(req.body);
+  const parsed = parseBody(req.body);
+  const { json } = parsed;
   const type = text(own(json, 'type')) ?? '';
   const time = (type === 'DELETE' ? null : msOfText(at(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
-  return { secretId: signer.id, externalId: null, type, at: time, json, problem };
+  return { secretId: signer.id, externalId: null, type, at: time, ...parsed };
 }
 
 /** An allow-list: the row holds the password hash and one-time tokens. Rows of other tables keep nothing. */
