@@ -21,6 +21,7 @@ import { LiveEndpoints } from './inbound/live.ts';
 import { backlogOf } from './inbound/pause.ts';
 import { Rejections } from './inbound/rejections.ts';
 import { resealOnce } from './inbound/sealContexts.ts';
+import { countDeadJobs } from './jobs/jobViews.ts';
 import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
@@ -64,6 +65,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
     storeTrouble: null,
     mailTrouble: null,
     backlog: async () => 0,
+    deadJobs: async () => 0,
     get clockSkewSeconds() {
       return rejections.clock.skewSeconds(now());
     },
@@ -148,6 +150,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const mailer = new Mailer(ctx);
   const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty, new Engine(ctx).duty]);
   health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
+  health.deadJobs = async () => (await store.read(countDeadJobs)).count;
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
   let watch: Timer | undefined;

@@ -55,4 +55,6 @@ export interface Health {
   mailTrouble: string | null;
   /** Deliveries queued and due that no worker has taken yet. */
   backlog(): Promise<number>;
+  /** Jobs that were given up. */
+  deadJobs(): Promise<number>;
 }

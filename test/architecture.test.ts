@@ -24,7 +24,7 @@ const RANKS: [RegExp, number][] = [
   [/^main\.ts$/, 9],
   [/^cli\//, 8],
   [/^app\.ts$/, 7],
-  [/^(http\/|jobs\/(worker|kinds)\.ts$)/, 6],
+  [/^(http\/|jobs\/(?!queue\.ts$))/, 6],
   [/^(inbound|outgoing|workflows|history)\//, 5],
   [/^((pipeline|sendEvent)\.ts$|mail\/)/, 4],
   [/^(audience\/|events\.ts$|happenings\.ts$|eventPatterns\.ts$|idempotency\.ts$|jobs\/queue\.ts$|keys\.ts$)/, 3],

@@ -12,6 +12,7 @@ import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
 import { listEndpoints } from '../inbound/endpoints.ts';
 import { judgeSignUps } from '../inbound/unproven.ts';
+import { countDeadJobs } from '../jobs/jobViews.ts';
 import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
@@ -213,10 +214,18 @@ async function signUps(store: Store): Promise<Finding[]> {
   });
 }
 
+/** Work that was given up: nobody else says so. */
+async function findDeadJobs(store: Store): Promise<Finding[]> {
+  const { count, kinds } = await store.read(countDeadJobs);
+  const help =
+    'The log has the causes. GET /api/v1/jobs?status=dead shows them, POST /api/v1/jobs/ID/retry runs one again.';
+  return count ? [finding('jobs', 'warn', `${count} given up (${kinds.join(', ')}). ${help}`)] : [];
+}
+
 /** Nothing to say where the database can't be read: other checks say why. */
 async function signUpsOf(config: Config): Promise<Finding[]> {
   try {
-    return await withStore(config, signUps);
+    return await withStore(config, async store => [...(await signUps(store)), ...(await findDeadJobs(store))]);
   } catch {
     return [];
   }
@@ -242,6 +251,7 @@ async function postgres(config: Config): Promise<Finding[]> {
         sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
         ...(lost === null ? [] : [finding('pooler', 'warn', lost)]),
         ...(await signUps(store)),
+        ...(await findDeadJobs(store)),
       ];
     });
   } catch (error) {

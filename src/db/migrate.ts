@@ -12,6 +12,7 @@ import imports from '../../migrations/0008_imports.sql' with { type: 'text' };
 import runsStatus from '../../migrations/0009_runs_status.sql' with { type: 'text' };
 import people from '../../migrations/0010_people.sql' with { type: 'text' };
 import history from '../../migrations/0011_history.sql' with { type: 'text' };
+import fences from '../../migrations/0012_fences.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -28,6 +29,7 @@ export const MIGRATIONS: string[] = [
   runsStatus,
   people,
   history,
+  fences,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

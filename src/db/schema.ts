@@ -77,6 +77,7 @@ export const deliveries = sqliteTable(
     dueAt: time('due_at').notNull(), // not before this (0: at once; NEVER: endpoint paused); while leased: the lease's end
     leased: integer('leased', { mode: 'boolean' }).notNull(),
     attempts: integer('attempts').notNull(), // counted before each start
+    fence: integer('fence').notNull().default(0), // raised with each lease, never back: who holds an older one changes nothing
     crashes: integer('crashes').notNull(), // starts that ended with the process
     duplicates: integer('duplicates').notNull(),
     contactId: text('contact_id'),
@@ -238,11 +239,15 @@ export const jobs = sqliteTable(
     payload: json<unknown>('payload').notNull(),
     status: text('status').$type<'queued' | 'done' | 'dead'>().notNull(),
     dueAt: time('due_at').notNull(), // while leased: when the lease runs out
-    attempts: integer('attempts').notNull(),
+    attempts: integer('attempts').notNull(), // starts since the last step that worked
+    fence: integer('fence').notNull().default(0), // raised with each lease, never back: who holds an older one changes nothing
     error: text('error'),
     createdAt: time('created_at').notNull(),
   },
-  t => [index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`)],
+  t => [
+    index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`),
+    index('jobs_status').on(t.status, t.id).where(sql`status <> 'done'`),
+  ],
 );
 
 export interface BackfillCounts {
@@ -490,6 +495,7 @@ export const runs = sqliteTable(
     dueAt: time('due_at').notNull(), // while leased: the lease's end
     since: time('since').notNull(), // when the wait for dueAt began
     attempts: integer('attempts').notNull(), // starts since the last step that worked
+    fence: integer('fence').notNull().default(0), // raised with each lease, never back: who holds an older one changes nothing
     eventId: text('event_id'),
     deliveryId: text('delivery_id'),
     reason: text('reason'),

@@ -114,6 +114,9 @@ export interface SetColumn {
   integer?: boolean;
 }
 
+/** The condition of `updateRows` that a lease is the one that was given: `fence` is among the columns, and in `only`. */
+export const SAME_FENCE = 't.fence = cast(v.fence as bigint)';
+
 /**
  * Updates rows by key, each with values of its own, in one statement. `key` is the first value of a row, `columns` the others; `rest`
  * adds settings common to all, `fence` a condition on `t` (the table) and `v` (the values). Gives the keys of the rows that it changed.

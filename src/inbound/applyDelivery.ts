@@ -1,6 +1,6 @@
 import type { WriteKind } from '../audience/peopleWriter.ts';
 import type { Context } from '../context.ts';
-import { changeAmong, selectAmong, updateRows } from '../db/sets.ts';
+import { changeAmong, SAME_FENCE, selectAmong, updateRows } from '../db/sets.ts';
 import { isPostgres } from '../db/sql.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
@@ -21,12 +21,12 @@ interface Applying {
 }
 
 interface ApplyContext {
-  /** Leases that are still held with the attempt they were taken with. */
+  /** Leases that are still held. */
   held: Set<string>;
   done: { row: Claimed; applied: Applied }[];
 }
 
-const heldKey = (id: string, attempts: number) => `${id} ${attempts}`;
+const heldKey = (id: string, fence: number) => `${id} ${fence}`;
 
 /** Applies claimed deliveries and ends their leases. A lease that another worker took over meanwhile is not ended: nothing happens then. */
 export const applying: WriteKind<Applying, ApplyContext> = {
@@ -34,7 +34,7 @@ export const applying: WriteKind<Applying, ApplyContext> = {
   async load(tx, writes) {
     const ids = writes.map(({ row }) => row.id);
     const lock = isPostgres(tx) ? ' for update' : '';
-    const rows = await selectAmong(tx, 'select id, attempts, leased from deliveries where id', ids, lock);
+    const rows = await selectAmong(tx, 'select id, fence, leased from deliveries where id', ids, lock);
     const held = rows.filter(row => Number(row[2]) === 1).map(row => heldKey(row[0] as string, Number(row[1])));
     return { held: new Set(held), done: [] };
   },
@@ -46,7 +46,7 @@ export const applying: WriteKind<Applying, ApplyContext> = {
     return { ...keys, ids: [...keys.ids!, ...(more.ids ?? [])], effects: event ? [event] : [] };
   },
   apply(people, { row, ready }, context, now) {
-    if (!context.held.delete(heldKey(row.id, row.attempts))) return null;
+    if (!context.held.delete(heldKey(row.id, row.fence))) return null;
     const applied = applyFact(people, ready.fact, ready.origin, now);
     context.done.push({ row, applied });
     return outcomeOf('done', ready, applied);
@@ -56,7 +56,7 @@ export const applying: WriteKind<Applying, ApplyContext> = {
     await changeAmong(tx, 'delete from payloads where delivery_id', erased);
     const rows = done.map(({ row, applied: { status, message, effects, contactId, identityId, erased: gone } }) => [
       row.id,
-      row.attempts,
+      row.fence,
       status,
       message,
       JSON.stringify(effects),
@@ -65,7 +65,7 @@ export const applying: WriteKind<Applying, ApplyContext> = {
       status === 'processed' ? now : null,
     ]);
     const columns = [
-      { name: 'attempts', integer: true },
+      { name: 'fence', integer: true },
       { name: 'status' },
       { name: 'message' },
       { name: 'effects' },
@@ -75,8 +75,8 @@ export const applying: WriteKind<Applying, ApplyContext> = {
     ];
     const ended = await updateRows(tx, 'deliveries', 'id', columns, rows, {
       rest: 'due_at = 0, leased = 0, error = null',
-      fence: 't.leased = 1 and t.attempts = cast(v.attempts as bigint)',
-      only: ['attempts'],
+      fence: `t.leased = 1 and ${SAME_FENCE}`,
+      only: ['fence'],
     });
     if (ended.length !== done.length) throw new Error('the lease of a delivery ran out while it was applied');
   },

@@ -1,5 +1,6 @@
 import { and, eq, gt, inArray, lt, lte, sql } from 'drizzle-orm';
 import { deliveries, payloads, unprocessed } from '../db/schema.ts';
+import { SAME_FENCE, updateRows } from '../db/sets.ts';
 import { leasing, takeTurn } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { NEVER } from './pause.ts';
@@ -18,6 +19,7 @@ export type Claimed = Pick<
   | 'occurredAt'
   | 'receivedAt'
   | 'attempts'
+  | 'fence'
   | 'crashes'
   | 'replays'
   | 'identityId'
@@ -40,7 +42,13 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
   if (!chosen.length) return [];
   return tx
     .update(deliveries)
-    .set({ status: 'queued', leased: true, attempts: sql`${deliveries.attempts} + 1`, dueAt: now + LEASE_MS })
+    .set({
+      status: 'queued',
+      leased: true,
+      attempts: sql`${deliveries.attempts} + 1`,
+      fence: sql`${deliveries.fence} + 1`,
+      dueAt: now + LEASE_MS,
+    })
     .where(
       inArray(
         deliveries.id,
@@ -56,6 +64,7 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
       occurredAt: deliveries.occurredAt,
       receivedAt: deliveries.receivedAt,
       attempts: deliveries.attempts,
+      fence: deliveries.fence,
       crashes: deliveries.crashes,
       replays: deliveries.replays,
       identityId: deliveries.identityId,
@@ -115,17 +124,19 @@ export async function finish(tx: Tx, row: Claimed, set: Partial<typeof deliverie
   const done = await tx
     .update(deliveries)
     .set({ ...set, leased: false })
-    .where(and(eq(deliveries.id, row.id), eq(deliveries.leased, true), eq(deliveries.attempts, row.attempts)))
+    .where(and(eq(deliveries.id, row.id), eq(deliveries.leased, true), eq(deliveries.fence, row.fence)))
     .returning({ id: deliveries.id });
   if (!done.length) throw new Error(`the lease of delivery ${row.id} ran out while it was applied`);
 }
 
-/** Gives leases back untouched, after the database could not take the outcome. */
-export async function giveBack(tx: Tx, ids: string[]): Promise<void> {
-  await tx
-    .update(deliveries)
-    .set({ leased: false, dueAt: 0, attempts: sql`${deliveries.attempts} - 1` })
-    .where(and(inArray(deliveries.id, ids), eq(deliveries.leased, true)));
+/** Gives leases back untouched, after the database could not take the outcome. Those that another worker took over stay with it. */
+export async function giveBack(tx: Tx, rows: Pick<Claimed, 'id' | 'fence'>[]): Promise<void> {
+  const held = rows.map(({ id, fence }) => [id, fence]);
+  await updateRows(tx, 'deliveries', 'id', [{ name: 'fence', integer: true }], held, {
+    rest: 'leased = 0, due_at = 0, attempts = t.attempts - 1',
+    fence: `t.leased = 1 and ${SAME_FENCE}`,
+    only: ['fence'],
+  });
 }
 
 /** After a crash (`before` null: all leases are void) or for leases that ran out: counts the crash, buries after three. */

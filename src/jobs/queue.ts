@@ -4,7 +4,7 @@ import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { idAt, newId } from '../id.ts';
 
-export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts'>;
+export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts' | 'fence'>;
 
 export const MAX_JOB_STARTS = 5;
 const LEASE_MS = 60_000;
@@ -65,31 +65,45 @@ export async function claimJob(tx: Tx, now: number, bury: (tx: Tx, job: Job) => 
     }
     const [job] = await tx
       .update(jobs)
-      .set({ attempts: sql`${jobs.attempts} + 1`, dueAt: now + LEASE_MS })
+      .set({ attempts: sql`${jobs.attempts} + 1`, fence: sql`${jobs.fence} + 1`, dueAt: now + LEASE_MS })
       .where(eq(jobs.id, due.id))
       .returning(JOB);
     return job ?? null;
   }
 }
-const JOB = { id: jobs.id, kind: jobs.kind, payload: jobs.payload, attempts: jobs.attempts };
+const JOB = { id: jobs.id, kind: jobs.kind, payload: jobs.payload, attempts: jobs.attempts, fence: jobs.fence };
 
-/** Ends a job, or has it go on later with another payload (bulk work goes in steps). */
-export async function finishJob(tx: Tx, job: Job, next: { payload: unknown; dueAt: number } | null): Promise<void> {
-  const set = next ? { ...next, attempts: 0 } : { status: 'done' as const };
-  await tx.update(jobs).set(set).where(eq(jobs.id, job.id));
+/** Somebody else has the job by now: nothing of the step may stay. */
+export class JobLost extends Error {
+  constructor(id: string) {
+    super(`the lease of job ${id} ran out`);
+    this.name = 'JobLost';
+  }
 }
+
+/** @throws JobLost */
+async function settleJob(tx: Tx, job: Job, set: Partial<typeof jobs.$inferInsert>): Promise<void> {
+  const mine = and(eq(jobs.id, job.id), eq(jobs.status, 'queued'), eq(jobs.fence, job.fence));
+  const done = await tx.update(jobs).set(set).where(mine).returning({ id: jobs.id });
+  if (!done.length) throw new JobLost(job.id);
+}
+
+/** Ends a job, or has it go on later with another payload (bulk work goes in steps). @throws JobLost */
+export const finishJob = (tx: Tx, job: Job, next: { payload: unknown; dueAt: number } | null): Promise<void> =>
+  settleJob(tx, job, next ? { ...next, attempts: 0, error: null } : { status: 'done', error: null });
+
+/** Gives a job back as it was before its start: the database was away, which is no fault of the job. @throws JobLost */
+export const giveJobBack = (tx: Tx, job: Job, now: number): Promise<void> =>
+  settleJob(tx, job, { attempts: job.attempts - 1, dueAt: now });
 
 const FAILED = 'failed; the log has the cause';
 
-/** Has a job tried again at `dueAt`. */
-export async function retryJob(tx: Tx, job: Job, dueAt: number): Promise<void> {
-  await tx.update(jobs).set({ dueAt, error: FAILED }).where(eq(jobs.id, job.id));
-}
+/** Has a job tried again at `dueAt`. @throws JobLost */
+export const retryJob = (tx: Tx, job: Job, dueAt: number): Promise<void> =>
+  settleJob(tx, job, { dueAt, error: FAILED });
 
-/** Gives a job up. */
-export async function buryJob(tx: Tx, job: Job): Promise<void> {
-  await tx.update(jobs).set({ status: 'dead', error: FAILED }).where(eq(jobs.id, job.id));
-}
+/** Gives a job up. @throws JobLost */
+export const buryJob = (tx: Tx, job: Job): Promise<void> => settleJob(tx, job, { status: 'dead', error: FAILED });
 
 /** The clock was set back by `ms`: due dates keep their distance from now. */
 export async function setBackJobs(tx: Tx, ms: number): Promise<void> {

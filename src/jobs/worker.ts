@@ -3,7 +3,7 @@ import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { retain } from '../history/retention.ts';
 import { applyDelivery, backoffMs, LONGEST_DELAY_MS } from '../inbound/applyDelivery.ts';
-import { anyDue, bodiesOf, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
+import { anyDue, bodiesOf, type Claimed, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
 import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { retainRuns } from '../workflows/retention.ts';
@@ -14,7 +14,9 @@ import {
   claimJob,
   finishJob,
   freeJobs,
+  giveJobBack,
   type Job,
+  JobLost,
   MAX_JOB_STARTS,
   pruneJobs,
   retryJob,
@@ -32,6 +34,10 @@ const STEP_MS = 1000; // a clock set back by less is waited out
 const DAY_MS = 86_400_000;
 const MAX_PRUNED = 500; // jobs per minute
 
+const ignoreLost = (error: unknown) => {
+  if (!(error instanceof JobLost)) throw error;
+};
+
 /**
  * Work of one kind with a queue of its own (mail, timers, outgoing calls): does one batch of what is due and says how much it was.
  * Each has a lane to itself and may take long. Leases what it takes, so that a crash or another instance loses and doubles nothing.
@@ -44,7 +50,8 @@ export class Worker {
   private lanes: Promise<void>[] = [];
   private wakers = new Set<() => void>();
   private waking: Timer | null = null;
-  private unfinished: string[] = []; // leases to give back once the database writes again
+  private unfinished: Claimed[] = []; // leases to give back once the database writes again
+  private unfinishedJob: Job | null = null;
   private newestNow = 0;
   private lastMinute = -Infinity;
   private lastRecovery = -Infinity;
@@ -169,9 +176,9 @@ export class Worker {
     const { store } = this.ctx;
     await this.followClock();
     if (this.unfinished.length) {
-      const ids = this.unfinished.slice(0, 200);
-      await store.write(tx => giveBack(tx, ids));
-      this.unfinished = this.unfinished.filter(id => !ids.includes(id));
+      const some = this.unfinished.slice(0, 200);
+      await store.write(tx => giveBack(tx, some));
+      this.unfinished = this.unfinished.filter(row => !some.includes(row));
     }
     if (!(await store.read(tx => anyDue(tx, this.now())))) return 0; // an idle server commits nothing
     const claimed = await store.write(tx => claim(tx, this.now(), PER_CLAIM));
@@ -181,16 +188,17 @@ export class Worker {
       const bodies = await store.read(tx => bodiesOf(tx, ids));
       const now = this.ctx.now();
       const outcomes = await Promise.all(claimed.map(row => applyDelivery(this.ctx, row, bodies.get(row.id), now)));
-      this.unfinished.push(...ids.filter((_, i) => outcomes[i] === 'giveBack'));
+      this.unfinished.push(...claimed.filter((_, i) => outcomes[i] === 'giveBack'));
     } catch (error) {
-      this.unfinished.push(...ids);
+      this.unfinished.push(...claimed);
       throw error;
     }
     return claimed.length;
   }
 
   private async runJob(): Promise<boolean> {
-    const { store, log } = this.ctx;
+    const { store } = this.ctx;
+    await this.giveJobBack();
     if (!(await store.read(tx => anyJobDue(tx, this.now())))) return false;
     const bury = (tx: Tx, given: Job) => this.bury(tx, given);
     const job = await store.write(tx => claimJob(tx, this.now(), bury));
@@ -202,12 +210,28 @@ export class Worker {
         await finishJob(tx, job, next === null ? null : { payload: next, dueAt: this.now() });
       });
     } catch (error) {
-      log.error({ err: error, jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed');
-      const dueAt = this.now() + backoffMs(job.attempts, Math.random());
-      await store.write(tx => (job.attempts >= MAX_JOB_STARTS ? bury(tx, job) : retryJob(tx, job, dueAt)));
+      if (error instanceof StoreUnavailable) this.unfinishedJob = job;
+      if (error instanceof StoreUnavailable) throw error;
+      await this.failJob(job, error);
     }
     this.wake();
     return true;
+  }
+
+  private async giveJobBack(): Promise<void> {
+    const job = this.unfinishedJob;
+    if (!job) return;
+    await this.ctx.store.write(tx => giveJobBack(tx, job, this.now())).catch(ignoreLost);
+    this.unfinishedJob = null;
+  }
+
+  private async failJob(job: Job, error: unknown): Promise<void> {
+    if (error instanceof JobLost) return; // somebody else goes on with it
+    const { store, log } = this.ctx;
+    log.error({ err: error, jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed');
+    const dueAt = this.now() + backoffMs(job.attempts, Math.random());
+    const isDead = job.attempts >= MAX_JOB_STARTS;
+    await store.write(tx => (isDead ? this.bury(tx, job) : retryJob(tx, job, dueAt))).catch(ignoreLost);
   }
 
   /** Gives a job up, and whatever waits for it. */

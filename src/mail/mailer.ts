@@ -3,6 +3,7 @@ import { normalEmail } from '../audience/emails.ts';
 import { callPeople } from '../audience/personCall.ts';
 import { suppress } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
+import { writeOutcome } from '../db/outcome.ts';
 import type { MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
@@ -208,10 +209,17 @@ export class Mailer {
       const told = toldOf(outcome, set.state);
       if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
     };
-    if (outcome.kind !== 'bounced') return void (await store.write(settled));
+    if (outcome.kind !== 'bounced')
+      return void (await writeOutcome(
+        () => store.write(settled),
+        () => this.stopping,
+      ));
     // An address that is no good gets nothing more, and its contact is unsubscribed.
     const call = consentCall(normalEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
-    await callPeople(this.ctx.people, { ...call, after: settled });
+    await writeOutcome(
+      () => callPeople(this.ctx.people, { ...call, after: settled }),
+      () => this.stopping,
+    );
   }
 
   /** What an outcome says of the mail server. */

@@ -2,6 +2,7 @@ import { and, eq, isNotNull, isNull } from 'drizzle-orm';
 import { Webhook } from 'svix';
 import packageJson from '../../package.json' with { type: 'json' };
 import type { Context } from '../context.ts';
+import { writeOutcome } from '../db/outcome.ts';
 import { webhookSubscriptions } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import {
@@ -29,6 +30,7 @@ const GONE = 410;
 /** Sends what is queued for subscriptions. Each call is leased before and recorded after: kill it anywhere, at worst one is made again. */
 export class Outgoing {
   private readonly underWay = new Map<Promise<void>, string>(); // → the subscription's id
+  private readonly unwritten = new Set<string>(); // calls whose outcome the database could not take yet
   private readonly end = new AbortController();
   private newestNow: number | null = null;
 
@@ -65,6 +67,7 @@ export class Outgoing {
 
   private async start(now: number): Promise<number> {
     const { store } = this.ctx;
+    if (this.unwritten.size) return 0; // their leases may have run out meanwhile
     const counts = Map.groupBy(this.underWay.values(), id => id);
     const roomOf = (row: Subscription) =>
       (row.failingSince === null ? PER_SUBSCRIPTION : PROBES) - (counts.get(row.id)?.length ?? 0);
@@ -117,13 +120,24 @@ export class Outgoing {
     const { retryAfter: _, ...seen } = outcome;
     const cut = this.end.signal.aborted && outcome.status === null; // our doing, not the receiver's
     const next = cut ? { dueAt: now, failures: call.failures } : nextOf(call, outcome, now);
-    const ended = await store.write(async tx => {
+    const record = async (tx: Tx) => {
       if (!(await recordAttempt(tx, call, { at, ...seen }, next, now))) return null;
       return cut ? null : judge(tx, row, outcome, now);
-    });
+    };
+    const ended = await writeOutcome(
+      () => store.write(record).catch(this.noteUnwritten(call.id)),
+      () => this.end.signal.aborted,
+    ).finally(() => this.unwritten.delete(call.id));
     if (ended === null) return;
     this.ctx.subscribed.invalidate();
     log.warn({ subscriptionId: row.id, reason: ended }, 'an outgoing webhook subscription was stopped');
+  }
+
+  private noteUnwritten(id: string) {
+    return (error: unknown): never => {
+      this.unwritten.add(id);
+      throw error;
+    };
   }
 
   /** Standard Webhooks, signed with the secret and for a while with the one before it; null when neither opens. */

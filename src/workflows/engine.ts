@@ -1,7 +1,17 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
-import { claimRuns, endWait, followClock, freeRuns, LeaseLost, nextRunDue, type RunRow, settleRun } from './runs.ts';
+import {
+  claimRuns,
+  endWait,
+  followClock,
+  freeRuns,
+  giveRunsBack,
+  LeaseLost,
+  nextRunDue,
+  type RunRow,
+  settleRun,
+} from './runs.ts';
 import { walk } from './walk.ts';
 import { REMOVED, STOPPED } from './workflows.ts';
 
@@ -16,6 +26,7 @@ export class Engine {
   private started = false;
   private newestNow = 0;
   private soon: Timer | undefined;
+  private unfinished: RunRow[] = []; // leases to give back once the database writes again
 
   constructor(private readonly ctx: Context) {}
 
@@ -23,6 +34,7 @@ export class Engine {
   readonly duty = async (now: number): Promise<number> => {
     const { store } = this.ctx;
     await this.prepare(now);
+    await this.giveBack(now);
     const next = await store.read(nextRunDue);
     if (next === null || next > now) {
       if (next !== null) this.wakeAt(next, now);
@@ -51,13 +63,21 @@ export class Engine {
     this.newestNow = now;
   }
 
+  private async giveBack(now: number): Promise<void> {
+    const rows = this.unfinished;
+    if (!rows.length) return;
+    await this.ctx.store.write(tx => giveRunsBack(tx, rows, now));
+    this.unfinished = this.unfinished.filter(row => !rows.includes(row));
+  }
+
   private async advance(run: RunRow, now: number): Promise<void> {
     const { store, log } = this.ctx;
     try {
       if (run.attempts > MAX_STARTS) throw new Error('started too often without coming to an end');
       await store.write(tx => this.step(tx, run, now));
     } catch (error) {
-      if (error instanceof StoreUnavailable || error instanceof LeaseLost) return; // due again when its lease ends
+      if (error instanceof StoreUnavailable) this.unfinished.push(run);
+      if (error instanceof StoreUnavailable || error instanceof LeaseLost) return;
       log.error({ err: error, runId: run.id, attempts: run.attempts }, 'a run failed');
       const dead = run.attempts >= MAX_STARTS;
       const reason = `Failed ${run.attempts} times; the log has the cause under the id of this run.`;

@@ -1,5 +1,6 @@
 import { and, asc, count, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
+import { SAME_FENCE, updateRows } from '../db/sets.ts';
 import { leasing } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 
@@ -34,7 +35,7 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
   if (!ids.length) return [];
   return tx
     .update(runs)
-    .set({ attempts: sql`${runs.attempts} + 1`, dueAt: now + LEASE_MS })
+    .set({ attempts: sql`${runs.attempts} + 1`, fence: sql`${runs.fence} + 1`, dueAt: now + LEASE_MS })
     .where(inArray(runs.id, ids))
     .returning();
 }
@@ -43,12 +44,12 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
 export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Promise<void> {
   const found = await prepare(tx, 'runLease', t =>
     t
-      .select({ status: runs.status, attempts: runs.attempts })
+      .select({ status: runs.status, fence: runs.fence })
       .from(runs)
       .where(eq(runs.id, sql.placeholder('id')))
       .prepare(),
   ).get({ id: run.id });
-  if (found?.status !== 'active' || Number(found.attempts) !== run.attempts) throw new LeaseLost(run.id);
+  if (found?.status !== 'active' || Number(found.fence) !== run.fence) throw new LeaseLost(run.id);
   await prepare(tx, 'run=', t =>
     t
       .update(runs)
@@ -117,6 +118,16 @@ export async function freeRuns(tx: Tx, now: number): Promise<void> {
     .update(runs)
     .set({ dueAt: now, attempts: sql`${runs.attempts} - 1` })
     .where(and(due(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
+}
+
+/** Gives leases back as they were before the start: the database was away, which is no fault of the runs. */
+export async function giveRunsBack(tx: Tx, rows: RunRow[], now: number): Promise<void> {
+  const held = rows.map(({ id, fence }) => [id, fence]);
+  await updateRows(tx, 'runs', 'id', [{ name: 'fence', integer: true }], held, {
+    rest: `attempts = t.attempts - 1, due_at = ${now}`,
+    fence: `t.status = 'active' and ${SAME_FENCE}`,
+    only: ['fence'],
+  });
 }
 
 /** The clock was set back: waits that began in what is the future now keep their length. True when there may be more. */

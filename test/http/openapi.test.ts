@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
 import { suppress } from '../../src/audience/suppressions.ts';
+import { jobs } from '../../src/db/schema.ts';
 import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
+import { enqueue } from '../../src/jobs/queue.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
@@ -63,6 +66,11 @@ beforeAll(async () => {
   ids.contacts = String((await app.contacts())[0]?.id);
   await app.api('POST', '/events/send', { email: 'doc@x.co', eventName: 'doc' });
   ids['event-patterns'] = (await app.api('GET', '/event-patterns/by-name/doc')).body.id;
+  await app.app.ctx.store.write(async tx => {
+    await enqueue(tx, 'workflows.release', { workflowId: 'none' }, 0);
+    const [job] = await tx.update(jobs).set({ status: 'dead' }).where(eq(jobs.kind, 'workflows.release')).returning();
+    ids.jobs = job?.id ?? '';
+  });
   await app.app.ctx.store.write(tx => suppress(tx, 'doc@x.co', 'manual', 0));
 });
 afterAll(() => app.stop());

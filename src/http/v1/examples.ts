@@ -179,7 +179,17 @@ export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', crea
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = {
   ...{ status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null },
-  ...{ mailTrouble: null, backlog: 0 },
+  ...{ mailTrouble: null, backlog: 0, deadJobs: 0 },
+};
+
+export const job = {
+  id: 'job_0mwt0c8w00007q8r9s0t1v2w',
+  kind: 'deliveries.replay',
+  status: 'dead',
+  attempts: 5,
+  error: 'failed; the log has the cause',
+  dueAt: null,
+  createdAt: at,
 };
 
 export const backfill = {

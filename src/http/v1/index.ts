@@ -8,6 +8,7 @@ import { messageRoutes } from './emailMessages.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
 import { importRoutes } from './imports.ts';
+import { jobRoutes } from './jobs.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
@@ -37,6 +38,7 @@ export const apiRoutes = (
   ...runRoutes,
   ...keyRoutes(forget),
   ...webhookSubscriptionRoutes,
+  ...jobRoutes,
 ];
 
 export const healthRoute: Route = route('GET', '/health', {
@@ -50,6 +52,10 @@ export const healthRoute: Route = route('GET', '/health', {
     clockSkewSeconds: z.number().nullish().describe('Our clock against the senders’: + ahead, - behind'),
     mailTrouble: z.string().nullish().describe('Why no mail goes out; says nothing against the rest'),
     backlog: z.number().optional().describe('Deliveries due and not applied yet, counted up to 10,000'),
+    deadJobs: z
+      .number()
+      .optional()
+      .describe('Jobs that were given up: GET /api/v1/jobs?status=dead; says nothing against the rest'),
   }),
   answer: example.health,
   handle: async ({ ctx, request }) => {
@@ -63,6 +69,7 @@ export const healthRoute: Route = route('GET', '/health', {
       clockSkewSeconds,
       mailTrouble,
       backlog: await ctx.health.backlog(),
+      deadJobs: await ctx.health.deadJobs(),
     };
   },
 });
