@@ -60,6 +60,7 @@ describe('/health', () => {
       clockSkewSeconds: null,
       mailTrouble,
       backlog: 0,
+      deadJobs: 0,
     });
   });
 

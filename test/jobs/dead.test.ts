@@ -32,7 +32,7 @@ for (const kind of withPostgres ? ['sqlite', 'postgres'] : ['sqlite'])
       const all = (await app.api('GET', '/jobs')).body.data;
       expect(all.map((each: { status: string }) => each.status).sort()).toEqual(['dead', 'done']);
       expect((await app.api('GET', '/jobs?status=done')).body.data).toHaveLength(1);
-      expect((await app.fetch('/health')).body).toMatchObject({ status: 'ok', deadJobs: 1 });
+      expect((await app.health()).body).toMatchObject({ status: 'ok', deadJobs: 1 });
       const found = (await examine(app.app.ctx.config)).find(each => each.check === 'jobs');
       expect(found).toMatchObject({ status: 'warn', message: expect.stringContaining('1 given up (no.such.kind)') });
 
@@ -50,7 +50,7 @@ for (const kind of withPostgres ? ['sqlite', 'postgres'] : ['sqlite'])
       await app.drain();
       expect((await app.api('GET', '/jobs?status=dead')).body.data).toEqual([]);
       expect((await app.api('GET', '/jobs?status=done')).body.data).toHaveLength(2);
-      expect((await app.fetch('/health')).body.deadJobs).toBe(0);
+      expect((await app.health()).body.deadJobs).toBe(0);
       await app.stop();
     }, 30_000);
   });
