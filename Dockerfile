@@ -10,6 +10,8 @@ RUN bun run build && mkdir -m 0700 /data
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /build/dist/inlet /usr/local/bin/inlet
 COPY --from=build --chown=nonroot:nonroot /data /data
+# By number, so that runAsNonRoot of Kubernetes can tell; nothing outside /data is ever written (docker run --read-only).
+USER 65532:65532
 ENV INLET_HOST=0.0.0.0 INLET_DATA_DIR=/data
 WORKDIR /data
 VOLUME /data

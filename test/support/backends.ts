@@ -25,6 +25,8 @@ export async function sqliteFile(): Promise<string> {
 
 /** Whether tests run on PostgreSQL too: with `TEST_DATABASE_URL` (a superuser's), `TEST_POSTGRES=1` or `CI=true`. */
 export const withPostgres = Boolean(process.env.TEST_DATABASE_URL || process.env.TEST_POSTGRES || process.env.CI);
+/** Databases whose own order of texts is a language's ("a" before "B"): nothing of Inlet may depend on it. */
+const BY_LANGUAGE = `template template0 encoding 'UTF8' locale 'C.UTF-8' locale_provider icu icu_locale 'en-US'`;
 let server: Promise<Postgres> | null = null;
 let databases = 0;
 
@@ -33,7 +35,7 @@ export async function postgresDatabase(migrated = true): Promise<string> {
   server ??= begin();
   const postgres = await server;
   const name = `t${process.pid}_${databases++}`;
-  await postgres.query('postgres', `create database ${name}${migrated ? ' template inlet_template' : ''}`);
+  await postgres.query('postgres', `create database ${name} ${migrated ? 'template inlet_template' : BY_LANGUAGE}`);
   return postgres.url(name);
 }
 
@@ -53,7 +55,7 @@ async function begin(): Promise<Postgres> {
         'max_wal_size=128MB',
       ]);
   await postgres.query('postgres', 'drop database if exists inlet_template');
-  await postgres.query('postgres', 'create database inlet_template');
+  await postgres.query('postgres', `create database inlet_template ${BY_LANGUAGE}`);
   await (await openPostgres(postgres.url('inlet_template'))).close();
   return postgres;
 }
