@@ -45,6 +45,12 @@ function folder({ dataDir }: Config): Finding {
   if (open.length) {
     return finding('data folder', 'fail', `Other users may read ${open.join(', ')}. Run: chmod -R go= ${dataDir}`);
   }
+  if (statSync(dataDir).uid !== process.getuid?.())
+    return finding(
+      'data folder',
+      'warn',
+      `${dataDir} is another user's, who can change it. Run Inlet as that user, or chown it.`,
+    );
   return finding('data folder', 'ok', `${dataDir}, private to this user`);
 }
 
@@ -59,11 +65,8 @@ function database({ dataDir }: Config): Finding {
 function sqlite(): Finding {
   const version = sqliteVersion();
   if (Bun.semver.order(version, OLDEST_SQLITE) < 0) {
-    return finding(
-      'sqlite',
-      'fail',
-      `SQLite ${version} can corrupt its log. Inlet needs ${OLDEST_SQLITE} or newer: use a newer build.`,
-    );
+    const help = `use a build with ${OLDEST_SQLITE} or newer.`;
+    return finding('sqlite', 'fail', `SQLite ${version} can corrupt its log: ${help}`);
   }
   return finding('sqlite', 'ok', `SQLite ${version}`);
 }

@@ -29,6 +29,10 @@ export function verifyCopy(file: string): Contents {
     const schemaVersion = Number(one(db, 'pragma user_version'));
     if (schemaVersion > MIGRATIONS.length)
       throw invalid(`${file} was made by a newer Inlet. Use that version or a newer one.`);
+    if (one(db, `select 1 from sqlite_master where type in ('trigger', 'view') limit 1`) !== undefined)
+      throw invalid(
+        `${file} holds triggers or views, which are not Inlet's: somebody changed it. Take another backup.`,
+      );
     if (one(db, 'pragma integrity_check') !== 'ok') throw invalid(`${file} is damaged. Take an older backup.`);
     const fingerprint = one(db, `select value from meta where key = 'secretKeyFingerprint'`);
     const count = (table: string) => Number(db ? one(db, `select count(*) from ${table}`) : 0);

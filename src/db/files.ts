@@ -21,6 +21,9 @@ import { randomText } from '../id.ts';
 export const databaseFile = (dataDir: string) => join(dataDir, 'inlet.db');
 export const keyFile = (dataDir: string) => join(dataDir, 'secret.key');
 
+/** See lock.ts: whoever may read it could hold the lock. */
+export const LOCK_FILE = 'inlet.lock';
+
 const unavailable = (message: string, cause?: unknown) => new AppError('unavailable', message, cause);
 
 /** Makes renames and new names in the folder durable. */
@@ -53,7 +56,7 @@ export function openDataFolder(dataDir: string): string {
     if (stat.mode & 0o077) chmodSync(dataDir, 0o700);
     accessSync(dataDir, constants.R_OK | constants.W_OK | constants.X_OK);
     const file = databaseFile(dataDir);
-    for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+    for (const each of [file, `${file}-wal`, `${file}-shm`, join(dataDir, LOCK_FILE)]) {
       const stat = statSync(each, { throwIfNoEntry: false });
       if (stat?.isFile() && stat.mode & 0o077) chmodSync(each, 0o600); // a copy brought by hand
     }

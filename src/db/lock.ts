@@ -1,6 +1,7 @@
 import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
 import { AppError } from '../errors.ts';
+import { LOCK_FILE } from './files.ts';
 
 const WAIT_MS = 200; // a server that is just stopping
 const held = new Set<Database>(); // a collected Database would close its file and free the lock
@@ -12,7 +13,7 @@ const held = new Set<Database>(); // a collected Database would close its file a
 export function takeLock(dataDir: string): { release(): void } {
   let db: Database | undefined;
   try {
-    db = new Database(join(dataDir, 'inlet.lock'), { create: true, readwrite: true });
+    db = new Database(join(dataDir, LOCK_FILE), { create: true, readwrite: true });
     db.run(`pragma busy_timeout = ${WAIT_MS}`);
     db.run('begin exclusive');
   } catch (error) {

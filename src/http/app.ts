@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { Auth } from './auth.ts';
 import { BUSY, type Unread, useBody } from './body.ts';
+import { startDownload } from './downloads.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
@@ -233,8 +234,9 @@ async function perform(
   body: unknown,
 ): Promise<Response> {
   const query = queryOf(new URL(request.url).searchParams);
-  const result = await each.run(ctx, params, query, body, request);
-  if (result instanceof Response) return result;
+  const run = () => each.run(ctx, params, query, body, request);
+  if (each.download) return startDownload(run as () => Promise<Response>);
+  const result = await run();
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   if (each.status === 204) return new Response(null, { status: 204 });
   return json(unwell ? 503 : each.status, result);

@@ -102,3 +102,18 @@ test('what is damaged, foreign or newer is not restored, and the database stays'
   expect(await withNames(file, names)).toEqual(['x']);
   expect(verifyCopy(file).schemaVersion).toBe(MIGRATIONS.length);
 });
+
+test.each([
+  'create trigger t after insert on contacts begin delete from keys; end',
+  'create view v as select * from keys',
+])('a backup that somebody added to is refused, and what is there stays: %s', async added => {
+  await withNames(file, async store => {
+    await add(store, 'before');
+    backupSqlite(file, copy);
+  });
+  const db = new Database(copy);
+  db.run(added);
+  db.close();
+  expect(() => restoreSqlite(copy, file, NOW)).toThrow('holds triggers or views');
+  expect(await withNames(file, names)).toEqual(['before']);
+});

@@ -83,3 +83,14 @@ test('the lock keeps another process out, and kill -9 frees it', async () => {
   mine.release();
   takeLock(dataDir).release();
 });
+
+test('files that were brought open to others are made private, the lock too', () => {
+  const file = openDataFolder(dataDir);
+  const brought = [file, join(dataDir, 'inlet.lock')];
+  for (const each of brought) {
+    writeFileSync(each, '');
+    chmodSync(each, 0o666);
+  }
+  openDataFolder(dataDir);
+  expect(brought.map(mode)).toEqual(['600', '600']);
+});

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { stripeEvent, TestApp } from '../support/app.ts';
+import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
 beforeEach(async () => {
@@ -244,4 +244,23 @@ describe('export', () => {
     expect((await app.api('GET', '/contacts/export?perPage=1')).status).toBe(400);
     expect((await app.api('GET', '/contacts/export?subscribed=maybe')).status).toBe(400);
   });
+});
+
+test('two downloads at once at most; one that is through, left or asked by HEAD makes room', async () => {
+  await app.api('POST', '/contacts/create', { email: 'one@x.co' });
+  const begin = () =>
+    app.app.fetch(
+      new Request('http://localhost/api/v1/contacts/export', { headers: { authorization: `Bearer ${API_KEY}` } }),
+    );
+  const [first, second] = [await begin(), await begin()];
+  const third = await begin();
+  expect([first.status, second.status, third.status]).toEqual([200, 200, 503]);
+  expect(third.headers.get('retry-after')).toBe('30');
+  expect(await third.json()).toMatchObject({ success: false, message: expect.stringContaining('Try again when') });
+  expect(await first.text()).toContain('one@x.co');
+  await second.body?.cancel();
+  for (let i = 0; i < 3; i++) expect((await app.api('HEAD', '/contacts/export')).status).toBe(200);
+  const [fourth, fifth] = [await begin(), await begin()];
+  expect([fourth.status, fifth.status]).toEqual([200, 200]);
+  await Promise.all([fourth.text(), fifth.text()]);
 });
