@@ -12,11 +12,11 @@ import { applyDeletion } from './applyDeletion.ts';
 import type { ConsentReason } from './consent.ts';
 import { emailOf } from './emails.ts';
 import type { By } from './findContact.ts';
-import { userTie } from './partition.ts';
 import type { Contact } from './people.ts';
 import { emailTie } from './people.ts';
 import { outcomeFrom, type PersonCall } from './personCall.ts';
 import type { Reconciled } from './reconcile.ts';
+import { userTie } from './ties.ts';
 
 /** What an API write must have in memory. */
 export function keysOfWrite(write: ContactWrite, aliases: string[] = []) {

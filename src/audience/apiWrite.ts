@@ -4,7 +4,6 @@ import { providerById } from '../providers/index.ts';
 import { changeConsent } from './applyConsent.ts';
 import type { ConsentReason } from './consent.ts';
 import { findForWrite, groupOf, missing, NO_CONTACT, severalContacts } from './findContact.ts';
-import { userTie } from './partition.ts';
 import { type Contact, emailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
@@ -19,6 +18,7 @@ import {
   laterOf,
   msOf,
 } from './registers.ts';
+import { userTie } from './ties.ts';
 import { addressOf, type Identity, namespaceOf, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */

@@ -1,8 +1,9 @@
 import { AppError, invalid } from '../errors.ts';
-import { speaksFor, userTie } from './partition.ts';
 import { type Contact, emailTie, type People } from './people.ts';
+import { speaksFor } from './places.ts';
 import { groupsOf } from './reconcile.ts';
 import type { K } from './registers.ts';
+import { userTie } from './ties.ts';
 import { claimOf, type View } from './views.ts';
 
 export const NO_CONTACT = 'Contact not found.';

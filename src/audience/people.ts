@@ -1,9 +1,9 @@
 import type { Scalar } from '../db/schema.ts';
 import type { PropertyType } from './coerce.ts';
 import type { ConsentChange } from './consent.ts';
-import { idTiesOf } from './partition.ts';
 import type { Definitions } from './project.ts';
 import { deathOf, type Registers } from './registers.ts';
+import { idTiesOf } from './ties.ts';
 import { addressOf, type Identity, viewOf } from './views.ts';
 
 /** A contact's row. Parked: its user lost the address to somebody else; kept with its history, not listed, not mailed. */

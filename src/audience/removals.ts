@@ -1,5 +1,6 @@
-import { idTiesOf, partition } from './partition.ts';
+import { partition } from './partition.ts';
 import { ascending, type K, type OnDelete } from './registers.ts';
+import { idTiesOf } from './ties.ts';
 import { diedBy, type Identity, isMade, isPerson, type View, viewOf } from './views.ts';
 
 /** What deletions did. */

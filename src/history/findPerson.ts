@@ -2,8 +2,8 @@ import { and, eq, inArray, isNull } from 'drizzle-orm';
 import { contactBy } from '../audience/contacts.ts';
 import { emailOf, normalEmail } from '../audience/emails.ts';
 import { idsOfContact } from '../audience/merges.ts';
-import { userTie } from '../audience/partition.ts';
 import { emailTie } from '../audience/people.ts';
+import { userTie } from '../audience/ties.ts';
 import { hashSubject, knownSalt } from '../audience/tombstones.ts';
 import {
   contacts,

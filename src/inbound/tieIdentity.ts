@@ -1,6 +1,6 @@
-import { userTie } from '../audience/partition.ts';
 import { emailTie, MAX_TIED, type People } from '../audience/people.ts';
 import { deathOf, emptyRegisters, type K, type Registers } from '../audience/registers.ts';
+import { userTie } from '../audience/ties.ts';
 import type { Identity } from '../audience/views.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Fact } from '../providers/provider.ts';

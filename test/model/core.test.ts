@@ -8,7 +8,7 @@ const TYPES = { plan: 'string', seats: 'number', tier: 'string' } as const;
 const HISTORIES = Number(process.env.INLET_HISTORIES ?? 3000);
 const FIRST = Number(process.env.INLET_FIRST_SEED ?? 1);
 
-const ONCE_DIFFERENT = [4423, 4607, 5338, 5525, 6424, 9955, 12265, 12463, 13164, 16631, 24741, 24775];
+const ONCE_DIFFERENT = [4423, 4607, 5338, 5525, 6424, 9955, 12265, 12463, 13164, 16568, 16631, 24741, 24775];
 
 /** The core gives a property one type; the model has none. */
 function listContacts(audience: Audience): ModelContact[] {
@@ -61,7 +61,7 @@ describe('the core is what the page says', () => {
     for (const seed of [31755, 31825, 32547])
       await expectEqual(seed, generateHistory(seed, { ...few, withErasures: false }));
     for (const seed of [20082, 20668, 21405, 21440]) await expectEqual(seed, generateHistory(seed, { steps: 45 }));
-  });
+  }, 60_000);
 
   test('in any order of arrival, with repeats', async () => {
     for (let seed = FIRST; seed < FIRST + HISTORIES / 20; seed++) {

@@ -148,7 +148,11 @@ export class Model implements Audience {
     const hidden = timeline.people.filter(p => !showing.has(p.id)).map(p => p.id);
     const { ofStep } = identifyPeople(this.facts);
     const named = new Set(this.facts.filter(f => f.fact.email === step.email && !f.fact.deletion).map(ofStep));
-    for (const act of this.acts) if (act.kind === 'write' && act.step.email === step.email) named.add(act.speaker);
+    for (const act of this.acts) {
+      if (act.kind !== 'write' || act.step.email !== step.email) continue;
+      named.add(act.speaker);
+      if (!showing.has(act.speaker)) hidden.push(act.speaker); // also of a contact that was removed
+    }
     const gone = new Set([...(group?.people.map(p => p.id) ?? []), ...hidden.filter(id => named.has(id))]);
     if (gone.size === 0 && !named.has(guestId(step.email))) return 'refused';
     gone.add(guestId(step.email));
