@@ -235,8 +235,7 @@ function gather(env: Env, flags: Flags): Partial<Record<Name, string>> {
 
 /** What to say of a database URL in an argument; null: it holds no password. */
 export function judgeFlag(databaseUrl: string): string | null {
-  const url = URL.parse(databaseUrl);
-  return url?.password || url?.searchParams.has('password')
+  return /^\w+:\/\/[^/?@]*:[^/?@]+@|[?&]password=/.test(databaseUrl)
     ? 'a password in a flag shows in ps and the shell history. Better: INLET_DATABASE_URL_FILE'
     : null;
 }

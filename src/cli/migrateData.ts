@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { type Config, judgeFlag, readConfig } from '../config.ts';
 import { type End, openSource, openTarget, type Place } from '../db/ends.ts';
 import { databaseFile, keyFile } from '../db/files.ts';
+import { splitHosts } from '../db/hosts.ts';
 import { type Store, StoreUnavailable } from '../db/store.ts';
 import { type Compared, compare, copy, finish, type Step } from '../db/transfer.ts';
 import { AppError } from '../errors.ts';
@@ -54,8 +55,8 @@ function placesOf(i: Invocation, config: Config): { from: Place; to: Place } {
 /** Without user and password. */
 function nameOf(place: Place): string {
   if (place.kind === 'sqlite') return place.file;
-  const { host, pathname } = new URL(place.url);
-  return `postgres://${host}${pathname}`;
+  const urls = splitHosts(place.url).map(url => new URL(url));
+  return `postgres://${urls.map(url => url.host).join()}${urls[0]?.pathname}`;
 }
 
 /** One line a second, and one at the end of every table that has rows. */

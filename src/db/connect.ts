@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { SQL } from 'bun';
 import { AppError, invalid } from '../errors.ts';
+import { Hosts, splitHosts } from './hosts.ts';
 import { migratePostgres, requireSchema } from './migrate.ts';
 import { requireSessions } from './pooler.ts';
 import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
@@ -60,24 +61,33 @@ const OTHERS: [RegExp, string][] = [
   [/Yugabyte|-YB-/i, 'YugabyteDB'],
 ];
 
-/** A pool to a server that answers, and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
+/** A pool to a server that answers (of several hosts the one that writes), and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
 export async function connect(databaseUrl: string): Promise<Server> {
-  const { url, pool, statementTimeout, tls } = connectionOf(databaseUrl);
+  const [first, ...rest] = splitHosts(databaseUrl).map(connectionOf);
+  if (first === undefined) throw invalid('INLET_DATABASE_URL names no host.');
+  const { pool, statementTimeout, tls } = first;
   const settings = {
     application_name: 'inlet',
     statement_timeout: String(statementTimeout),
     idle_in_transaction_session_timeout: '3000', // a process that stands still must not hold its locks
     lock_timeout: String(LOCK_MS),
   };
-  const open = () =>
+  const openAt = (url: string, max: number) =>
     new SQL({
       url,
-      max: pool,
+      max,
       connectionTimeout: 10,
       idleTimeout: 0,
       connection: settings,
       ...(tls && { tls }),
     });
+  const hosts = new Hosts([first.url, ...rest.map(each => each.url)], openAt);
+  if ((await hosts.findWriter()) === null)
+    throw new AppError(
+      'unavailable',
+      'No host of INLET_DATABASE_URL takes writes now. Check that one of them runs and is no standby.',
+    );
+  const open = () => openAt(hosts.url, pool);
   const sql = open();
   try {
     const [server] = await sql.unsafe(`select current_setting('server_encoding') as encoding, version() as version`);
@@ -95,7 +105,8 @@ export async function connect(databaseUrl: string): Promise<Server> {
     await requireSessions(sql);
     const lanes = pool > 5 ? 2 : 1;
     const writers = Math.max(1, Math.min(4, Math.floor(pool / 2) - 1));
-    return { sql, open, lanes, writers, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
+    const findWriter = () => hosts.findWriter();
+    return { sql, open, findWriter, lanes, writers, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close({ timeout: 0 }); // a pooler may have one of its questions wait
     throw refusal(error);

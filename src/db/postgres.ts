@@ -9,6 +9,8 @@ const MAX_TRIES = 16; // of one write that loses to concurrent ones
 const MAX_STOOD_STILL = 2; // of one that the server ended because this process stood still in the middle of it
 const VERSION_MS = 400; // other instances' changes are looked for this often
 
+const LOOK_MS = 500; // between two looks for another host that writes
+
 /** SQLSTATE, or Bun's code of a connection that failed; '' for an error of our own. */
 export function postgresCode(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
@@ -49,6 +51,8 @@ export interface Server {
   sql: SQL;
   /** Another pool to the same place. */
   open(): SQL;
+  /** Looks for the host that writes. True: it is another one than before, and `open` leads there. */
+  findWriter(): Promise<boolean | null>;
   /** Connections for writes about people. */
   lanes: number;
   /** Connections for all other writes. */
@@ -76,6 +80,7 @@ export class PostgresStore implements Store {
   private readonly open = new Set<Promise<unknown>>();
   private closed = false;
   private trouble = false;
+  private following = false;
 
   constructor(
     private readonly server: Server,
@@ -201,11 +206,7 @@ export class PostgresStore implements Store {
     const { pool } = this;
     const { promise: late, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      if (this.pool === pool && !this.closed) {
-        this.pool = this.server.open();
-        this.makeLanes();
-        pool.close({ timeout: 0 }).catch(() => {});
-      }
+      this.reopen(pool);
       reject(new StoreUnavailable('the database server did not answer in time'));
     }, this.server.deadlineMs);
     work.catch(() => {}); // nobody may be waiting for it any more
@@ -216,8 +217,27 @@ export class PostgresStore implements Store {
     }
   }
 
+  /** Gives up all connections of `pool`, unless that was done. */
+  private reopen(pool: SQL): void {
+    if (this.pool !== pool || this.closed) return;
+    this.pool = this.server.open();
+    this.makeLanes();
+    pool.close({ timeout: 0 }).catch(() => {});
+  }
+
+  /** To the host that writes, where that is another one now. */
+  private async follow(): Promise<void> {
+    if (this.following) return;
+    this.following = true;
+    const { pool } = this;
+    if (await this.server.findWriter()) this.reopen(pool);
+    else await Bun.sleep(LOOK_MS);
+    this.following = false;
+  }
+
   private report(error: Error | null): void {
     this.trouble = error !== null;
+    if (error) void this.follow();
     this.watch.onCommit?.(error);
   }
 }

@@ -81,6 +81,31 @@ export class Postgres {
     return server;
   }
 
+  /** A synchronous standby from a cold copy of this server, both running: a commit is answered when it is on both. */
+  async addStandby(): Promise<Postgres> {
+    await this.stop();
+    const folder = await mkdtemp(join(tmpdir(), 'inlet-pg-'));
+    await chmod(folder, 0o777);
+    const data = join(folder, 'data');
+    const copied = Bun.spawnSync(asUser(['cp', '-a', this.data, data]), { stderr: 'pipe' });
+    if (copied.exitCode !== 0) throw new Error(`the copy failed: ${copied.stderr}`);
+    Bun.spawnSync(asUser(['touch', join(data, 'standby.signal')]));
+    const { port } = new URL(this.base);
+    const settings = [...this.settings, `primary_conninfo=host=127.0.0.1 port=${port} user=inlet`];
+    const base = `postgres://inlet@127.0.0.1:${await freePort()}/postgres`;
+    const standby = new Postgres(this.bin, data, base, settings, this.env);
+    Postgres.started.push(standby);
+    process.on('exit', () => {
+      standby.child?.kill('SIGQUIT');
+      rmSync(folder, { recursive: true, force: true });
+    });
+    await this.run();
+    await standby.run();
+    await this.query('postgres', `alter system set synchronous_standby_names = '*'`);
+    await this.query('postgres', 'select pg_reload_conf()');
+    return standby;
+  }
+
   url(database: string): string {
     const url = new URL(this.base);
     url.pathname = `/${database}`;
