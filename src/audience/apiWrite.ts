@@ -4,20 +4,11 @@ import { providerById } from '../providers/index.ts';
 import { changeConsent } from './applyConsent.ts';
 import type { ConsentReason } from './consent.ts';
 import { findForWrite, groupOf, missing, NO_CONTACT, severalContacts } from './findContact.ts';
+import { type ApiContribution, joinApiWrite } from './joinApiWrite.ts';
 import { type Contact, emailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
-import {
-  type ApiContribution,
-  ascending,
-  emptyRegisters,
-  factKey,
-  findLatest,
-  joinApiWrite,
-  type K,
-  laterOf,
-  msOf,
-} from './registers.ts';
+import { ascending, emptyRegisters, factKey, findLatest, type K, laterOf, msOf } from './registers.ts';
 import { userTie } from './ties.ts';
 import { addressOf, type Identity, namespaceOf, type View } from './views.ts';
 

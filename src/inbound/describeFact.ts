@@ -1,6 +1,7 @@
+import type { Joining } from '../audience/joinFact.ts';
 import type { People } from '../audience/people.ts';
 import type { Reconciled } from '../audience/reconcile.ts';
-import { deathOf, type Joining } from '../audience/registers.ts';
+import { deathOf } from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { Effect } from '../db/schema.ts';
 import type { NewEvent } from '../events.ts';

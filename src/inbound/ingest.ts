@@ -1,15 +1,8 @@
 import { coerce, typeOfValue } from '../audience/coerce.ts';
+import { type Joining, joinFact } from '../audience/joinFact.ts';
 import { activeTiesOf, emailTie, type People, tiesOf } from '../audience/people.ts';
 import { reconcile } from '../audience/reconcile.ts';
-import {
-  emptyRegisters,
-  factKey,
-  findLatest,
-  type IdentityClass,
-  type Joining,
-  joinFact,
-  type K,
-} from '../audience/registers.ts';
+import { emptyRegisters, factKey, findLatest, type IdentityClass, type K } from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { ContactChange } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
