@@ -30,6 +30,27 @@ test('a flood on one endpoint hides no rejection of another', async () => {
   expect(await stateOf(other)).toBe('failing');
 });
 
+test('100 forged posts a second on one endpoint, for as long as they like, hide no rejection of another', async () => {
+  const [flooded, other] = [await app.endpoint('stripe'), await app.endpoint('stripe')];
+  let over = false;
+  const flood = (async () => {
+    for (let n = 0; !over; n++) {
+      void junk(flooded, String(n));
+      await Bun.sleep(10);
+    }
+  })();
+  for (let n = 0; n < 8; n++) {
+    await Bun.sleep(300);
+    expect((await app.post(other, 'stripe', stripeEvent('customer.created'), { secret: NOBODYS })).status).toBe(401);
+  }
+  over = true;
+  await flood;
+  const counted = (await rejected(other)).reduce((sum, row) => sum + 1 + row.duplicates, 0);
+  expect(counted).toBe(8);
+  expect(await stateOf(other)).toBe('failing');
+  expect((await rejected(flooded)).length).toBeLessThanOrEqual(2); // one row counts them, two where ten seconds passed
+}, 20_000);
+
 test('a flood of junk is one counted row, and evicts no useful cause', async () => {
   const [flooded, other] = [await app.endpoint('stripe'), await app.endpoint('stripe', { secret: NOBODYS })];
   await app.post(flooded, 'stripe', stripeEvent('customer.created'), { secret: NOBODYS });
