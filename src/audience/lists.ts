@@ -1,5 +1,5 @@
-import { and, asc, desc, eq, inArray } from 'drizzle-orm';
-import { endpoints, lists, memberships } from '../db/schema.ts';
+import { and, asc, desc, eq, inArray, ne } from 'drizzle-orm';
+import { endpoints, lists, memberships, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
@@ -43,7 +43,7 @@ export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>
   return row ?? before;
 }
 
-/** @throws AppError notFound; conflict while an endpoint subscribes people to the list */
+/** @throws AppError notFound; conflict while an endpoint puts people on the list or a workflow needs it */
 export async function requireUnused(tx: Tx, id: string): Promise<void> {
   const [row] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!row) throw notFound('List');
@@ -57,6 +57,12 @@ export async function requireUnused(tx: Tx, id: string): Promise<void> {
         `The endpoint ${endpoint.id} (${endpoint.name}) puts people on this list for ${type}. Take it out there first.`,
       );
   }
+  for (const workflow of await tx.select().from(workflows).where(ne(workflows.state, 'stopped')))
+    if (workflow.mailingListId === id || JSON.stringify(workflow.graph).includes(JSON.stringify(id)))
+      throw new AppError(
+        'conflict',
+        `The workflow ${workflow.id} (${workflow.name}) is ${workflow.state} and needs this list. Take it out there, or stop the workflow, first.`,
+      );
 }
 
 const CHUNK = 1000; // memberships per write: a few milliseconds

@@ -33,9 +33,12 @@ export async function restore(i: Invocation): Promise<number> {
   openDataFolder(config.dataDir);
   const lock = takeLock(config.dataDir);
   try {
-    const { contents, kept } = restoreSqlite(source, databaseFile(config.dataDir), new Date());
+    const { contents, kept, paused } = restoreSqlite(source, databaseFile(config.dataDir), new Date());
     i.io.out(`Restored ${source}: ${holds(contents)}.`);
     if (kept) i.io.out(`The replaced database is kept as ${kept}.`);
+    i.io.out(
+      `Mail and ${paused} running workflows are paused, for what went out since the backup would go out again. Look through what waits (GET /api/v1/mails?state=queued), then PATCH /api/v1/mail {"paused":false} and POST /api/v1/workflows/{id}/resume.`,
+    );
     i.io.out(
       `It needs the sealing key it was made with${key(contents)}: secret.key in ${config.dataDir}, or INLET_SECRET_KEY.`,
     );

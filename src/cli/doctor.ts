@@ -13,18 +13,12 @@ import { randomText } from '../id.ts';
 import { listEndpoints } from '../inbound/endpoints.ts';
 import { judgeSignUps } from '../inbound/unproven.ts';
 import { countDeadJobs } from '../jobs/jobViews.ts';
-import { Smtp } from '../mail/transport.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
-import { askHealth, askServer, localUrl } from './health.ts';
+import { examineMailServer, examinePublicUrl, type Finding, finding, judgeMail } from './doctorMail.ts';
+import { askServer, localUrl } from './health.ts';
 import { configOf, FINGERPRINT, withStore } from './open.ts';
 import { jsonText, plain } from './print.ts';
-
-export interface Finding {
-  check: string;
-  status: 'ok' | 'warn' | 'fail';
-  message: string;
-}
 
 const OLDEST_SQLITE = '3.51.3';
 const SYNC_SAMPLES = 50;
@@ -34,8 +28,6 @@ const LOW_SPACE_BYTES = 512 * 1024 * 1024;
 const LAST_SPACE_BYTES = 64 * 1024 * 1024;
 const SKEW_SECONDS = 30;
 const SIGN_UPS_WINDOW = 100_000; // deliveries
-
-const finding = (check: string, status: Finding['status'], message: string): Finding => ({ check, status, message });
 
 function folder({ dataDir }: Config): Finding {
   const open = [dataDir, databaseFile(dataDir), keyFile(dataDir)].filter(path => {
@@ -146,49 +138,13 @@ async function server(config: Config): Promise<Finding[]> {
     status === 200 ? 'ok' : 'fail',
     `${url} answers ${status}${status === 200 ? '' : ': see the log'}`,
   );
+  const mail = judgeMail(body.mailTrouble);
   const skew = typeof body.clockSkewSeconds === 'number' ? body.clockSkewSeconds : 0;
   if (Math.abs(skew) <= SKEW_SECONDS)
-    return [up, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
+    return [up, ...mail, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
   const side = skew > 0 ? 'ahead of' : 'behind';
   const trouble = `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`;
-  return [up, finding('clock', 'fail', trouble)];
-}
-
-async function publicUrl({ publicUrl: url }: Config): Promise<Finding> {
-  const host = new URL(url).hostname;
-  if (/^(localhost|127\..*|\[::1\])$/.test(host)) {
-    return finding(
-      'public URL',
-      'warn',
-      `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`,
-    );
-  }
-  if (!url.startsWith('https:'))
-    return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
-  const answer = await askHealth(url);
-  if (!answer)
-    return finding(
-      'public URL',
-      'warn',
-      `${url} can't be reached from here. Check DNS, the proxy and its certificate.`,
-    );
-  return finding('public URL', 'ok', `${url} answers`);
-}
-
-/** Whether the mail server can be reached and logged into. */
-async function mailServer({ smtp, mailFrom }: Config): Promise<Finding> {
-  if (!smtp)
-    return finding('mail', 'warn', 'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.');
-  const { host, port, user } = smtp;
-  const cause = await new Smtp(smtp).verify();
-  if (cause === null)
-    return finding(
-      'mail',
-      'ok',
-      `${host}:${port} takes mail${user === null ? '' : ' and the login'}; from ${mailFrom?.address}`,
-    );
-  const help = user === null ? '' : ', the user and password';
-  return finding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
+  return [up, ...mail, finding('clock', 'fail', trouble)];
 }
 
 function guarded(check: string, fn: () => Finding): Finding {
@@ -265,7 +221,12 @@ async function postgres(config: Config): Promise<Finding[]> {
 
 export async function examine(config: Config): Promise<Finding[]> {
   if (config.databaseUrl !== null)
-    return [...(await postgres(config)), ...(await server(config)), await publicUrl(config), await mailServer(config)];
+    return [
+      ...(await postgres(config)),
+      ...(await server(config)),
+      await examinePublicUrl(config),
+      await examineMailServer(config),
+    ];
   if (!hasData(config.dataDir)) {
     return [
       finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),
@@ -281,8 +242,8 @@ export async function examine(config: Config): Promise<Finding[]> {
     guarded('disk space', () => space(config)),
     ...(await signUpsOf(config)),
     ...(await server(config)),
-    await publicUrl(config),
-    await mailServer(config),
+    await examinePublicUrl(config),
+    await examineMailServer(config),
   ];
 }
 

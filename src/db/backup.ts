@@ -96,16 +96,45 @@ export function settleLog(file: string): void {
   }
 }
 
+/** Written to `meta` by a restore, shown as the trouble of all mail. */
+export const RESTORED =
+  'Mail is paused since a backup was restored: what went out after that backup would go out again. Look through GET /api/v1/mails?state=queued, cancel what went out, then PATCH /api/v1/mail {"paused":false}.';
+
+/** Pauses mail and running workflows in a database that is not in use. Gives how many workflows that were. */
+function pauseSending(file: string, now: Date): number {
+  const db = new Database(file, { readwrite: true });
+  try {
+    if (!db.query("select 1 from sqlite_master where name = 'workflows'").get()) return 0; // older than mail
+    const row = db.query<{ value: string }, []>("select value from meta where key = 'mail'").get();
+    const settings = { ...(row ? JSON.parse(row.value) : {}), paused: true, pauseReason: RESTORED };
+    db.query(
+      "insert into meta (key, value) values ('mail', ?) on conflict (key) do update set value = excluded.value",
+    ).run(JSON.stringify(settings));
+    const paused = db
+      .query("update workflows set state = 'paused', paused_at = ? where state = 'running'")
+      .run(now.getTime());
+    db.run('pragma wal_checkpoint(truncate)');
+    return paused.changes;
+  } finally {
+    db.close();
+  }
+}
+
 /**
  * Puts `source` in the place of the database `file`; the caller holds the lock. The replaced one stays beside it under the
  * name returned (null: there was none). At every moment `file` is the old one or the new one, whole.
  */
-export function restoreSqlite(source: string, file: string, now: Date): { contents: Contents; kept: string | null } {
+export function restoreSqlite(
+  source: string,
+  file: string,
+  now: Date,
+): { contents: Contents; kept: string | null; paused: number } {
   verifyCopy(source);
   const part = `${file}.restoring`;
   rmSync(part, { force: true });
   copyFileSync(source, part, constants.COPYFILE_EXCL);
   chmodSync(part, 0o600);
+  const paused = pauseSending(part, now);
   syncFile(part);
   const contents = verifyCopy(part);
   for (const suffix of ['-wal', '-shm']) rmSync(`${part}${suffix}`, { force: true });
@@ -120,5 +149,5 @@ export function restoreSqlite(source: string, file: string, now: Date): { conten
   rmSync(`${file}-shm`, { force: true });
   renameSync(part, file);
   syncFolder(dirname(resolve(file)));
-  return { contents, kept };
+  return { contents, kept, paused };
 }

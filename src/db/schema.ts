@@ -430,7 +430,7 @@ export const mails = sqliteTable(
     workflowRunId: text('workflow_run_id'),
     transactionalId: text('transactional_id'),
     state: text('state').$type<MailState>().notNull(),
-    heldFor: text('held_for').$type<'smtp' | 'contactCap' | 'hourCap'>(),
+    heldFor: text('held_for').$type<'smtp' | 'contactCap' | 'hourCap' | 'workflow' | 'publicUrl'>(),
     forced: integer('forced', { mode: 'boolean' }).notNull(), // somebody wants it sent whatever the caps say
     messageId: text('message_id').notNull(), // RFC 5322, the same at every attempt
     subject: text('subject'), // rendered, with the two below
@@ -443,8 +443,13 @@ export const mails = sqliteTable(
     error: text('error'),
     createdAt: time('created_at').notNull(),
     sentAt: time('sent_at'),
+    workflowId: text('workflow_id'),
+    workflowEpoch: integer('workflow_epoch'), // the workflow's, when it was queued
+    pruned: integer('pruned', { mode: 'boolean' }).notNull().default(false), // what it was filled in with is forgotten
+    unsubscribedAt: time('unsubscribed_at'), // when the link in it unsubscribed its address
   },
   t => [
+    index('mails_urgent').on(t.dueAt, t.id).where(sql`state = 'queued' and transactional = 1`),
     index('mails_queued').on(t.dueAt, t.id).where(sql`state = 'queued'`),
     index('mails_sending').on(t.dueAt).where(sql`state = 'sending'`),
     index('mails_held').on(t.heldFor, t.id).where(sql`state = 'held'`),
@@ -452,7 +457,9 @@ export const mails = sqliteTable(
     index('mails_sent').on(t.sentAt).where(sql`sent_at is not null and transactional = 0`),
     index('mails_contact').on(t.contactId, t.id).where(sql`contact_id is not null`),
     index('mails_recipient').on(t.recipient, t.id),
-    index('mails_kept').on(t.id).where(sql`html is not null or data <> '{}'`),
+    index('mails_kept')
+      .on(t.id)
+      .where(sql`(html is not null or data <> '{}') and state not in ('queued', 'held', 'sending')`),
   ],
 );
 
@@ -470,6 +477,7 @@ export const workflows = sqliteTable(
     graph: json<unknown>('graph').notNull(), // workflows/graph.ts
     rootNode: json<unknown>('root_node').notNull(), // the graph's trigger, read alone by those who match
     pausedAt: time('paused_at'),
+    epoch: integer('epoch').notNull().default(0), // how often it was stopped
     createdAt: time('created_at').notNull(),
     updatedAt: time('updated_at').notNull(),
   },

@@ -27,5 +27,11 @@ export async function takeTurn(tx: Tx, thing: string): Promise<void> {
       .onConflictDoUpdate({ target: onKey(meta.key), set: turn });
 }
 
+/** The limit of a select of rows that nobody else may change until this transaction ends; SQLite has one writer. */
+export function limitLocked(tx: Tx, limit: number): number {
+  const lock: SQL = sql`${limit} for update`;
+  return (isPostgres(tx) ? lock : limit) as number; // as in `leasing`
+}
+
 /** The conflict target of an upsert: SQLite takes a column with its table's name, PostgreSQL only without. */
 export const onKey = <C extends SQLiteColumn>(column: C): C => sql`${sql.identifier(column.name)}` as unknown as C;

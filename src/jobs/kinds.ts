@@ -31,5 +31,5 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),
   [RETYPE_JOB]: retypeStep,
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
-  'workflows.release': async (_, payload) => tx => releaseSome(tx, payload as { workflowId: string }),
+  'workflows.release': async (_, payload, now) => tx => releaseSome(tx, payload as { workflowId: string }, now),
 };

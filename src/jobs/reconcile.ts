@@ -77,7 +77,7 @@ async function settleRuns(store: Store, after: string, now: number): Promise<str
   const step = async (tx: Tx) => {
     const state = await stateIn(tx);
     if (state === 'paused') return null;
-    if (state === 'running') return releaseSome(tx, { workflowId });
+    if (state === 'running') return releaseSome(tx, { workflowId }, now);
     return endSome(tx, { workflowId, nodeIds: null, reason: state ? STOPPED : REMOVED, at: now, upTo: null });
   };
   const state = await store.read(stateIn);

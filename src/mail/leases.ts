@@ -1,5 +1,5 @@
-import { and, count, eq, gt, gte, inArray, lt, lte, ne, type SQL, sql } from 'drizzle-orm';
-import { mails } from '../db/schema.ts';
+import { and, count, eq, gt, gte, inArray, lt, lte, ne, notExists, type SQL, sql } from 'drizzle-orm';
+import { mails, workflows } from '../db/schema.ts';
 import { leasing, takeTurn } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import type { MailRow } from './mails.ts';
@@ -191,20 +191,42 @@ export async function notLaterMails(tx: Tx, latest: number): Promise<void> {
 }
 
 /** Queues up to `limit` mails that were held for a reason that is gone, oldest first. Gives how many. */
-export async function releaseMails(tx: Tx, heldFor: 'smtp' | 'hourCap', now: number, limit: number): Promise<number> {
+export async function releaseMails(
+  tx: Tx,
+  heldFor: 'smtp' | 'hourCap' | 'publicUrl',
+  now: number,
+  limit: number,
+): Promise<number> {
   const held = await tx
     .select({ id: mails.id })
     .from(mails)
     .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, heldFor)))
     .orderBy(mails.id)
     .limit(leasing(tx, limit));
+  await queueHeld(tx, held, now);
+  return held.length;
+}
+
+/** Queues up to `limit` mails that were held because their workflow was paused and is not any more. Gives how many. */
+export async function releaseOfWorkflows(tx: Tx, now: number, limit: number): Promise<number> {
+  const paused = tx
+    .select({ id: workflows.id })
+    .from(workflows)
+    .where(and(eq(workflows.id, mails.workflowId), eq(workflows.state, 'paused')));
+  const held = await tx
+    .select({ id: mails.id })
+    .from(mails)
+    .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, 'workflow'), notExists(paused)))
+    .orderBy(mails.id)
+    .limit(leasing(tx, limit));
+  await queueHeld(tx, held, now);
+  return held.length;
+}
+
+async function queueHeld(tx: Tx, held: { id: string }[], now: number): Promise<void> {
   const ids = held.map(row => row.id);
-  if (ids.length)
-    await tx
-      .update(mails)
-      .set({ state: 'queued', heldFor: null, dueAt: now, error: null })
-      .where(inArray(mails.id, ids));
-  return ids.length;
+  if (!ids.length) return;
+  await tx.update(mails).set({ state: 'queued', heldFor: null, dueAt: now, error: null }).where(inArray(mails.id, ids));
 }
 
 /** True when a mail is held by the limit of an hour. */

@@ -2,14 +2,14 @@ import { eq } from 'drizzle-orm';
 import { contactBy } from '../audience/contacts.ts';
 import { isSuppressed } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
-import { contacts, type mails } from '../db/schema.ts';
+import { contacts, mails, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { mailsOfDay } from './leases.ts';
-import { unsubscribeUrl } from './links.ts';
+import { requireLinkSealer, unsubscribeUrl } from './links.ts';
 import type { MailRow } from './mails.ts';
 import { getMessage } from './messages.ts';
 import { render, type Values } from './render.ts';
-import { mailSettings } from './settings.ts';
+import { findUrlTrouble, mailSettings } from './settings.ts';
 import type { Letter } from './transport.ts';
 
 export type Update = Partial<typeof mails.$inferInsert>;
@@ -23,17 +23,39 @@ export function contactValues({ properties, ...fields }: typeof contacts.$inferS
   return { ...properties, ...fields };
 }
 
+/** Whom a mail is for as of now: a merge may have moved it since it was claimed, or is about to. */
+async function contactOf(tx: Tx, { id, recipient }: MailRow) {
+  const [fresh] = await tx.select({ contactId: mails.contactId }).from(mails).where(eq(mails.id, id));
+  const contactId = fresh?.contactId ?? null;
+  if (contactId !== null) return contactBy(tx, { id: contactId });
+  const [shown] = await tx.select().from(contacts).where(eq(contacts.email, recipient));
+  return shown;
+}
+
+/** What a mail's workflow says against it, null: nothing. A stop holds for all mails of before it. */
+async function objectionOf(tx: Tx, row: MailRow): Promise<Update | null> {
+  if (row.workflowId === null) return null;
+  const [workflow] = await tx
+    .select({ state: workflows.state, epoch: workflows.epoch })
+    .from(workflows)
+    .where(eq(workflows.id, row.workflowId));
+  if (!workflow) return { state: 'suppressed', error: 'The workflow was deleted.' };
+  if (workflow.state === 'stopped' || workflow.epoch !== row.workflowEpoch)
+    return { state: 'suppressed', error: 'The workflow was stopped.' };
+  if (workflow.state === 'paused')
+    return { state: 'held', heldFor: 'workflow', error: 'The workflow is paused. It goes out when that is resumed.' };
+  return null;
+}
+
 async function lookUp(tx: Tx, row: MailRow, now: number) {
-  const [shown] =
-    row.contactId === null ? await tx.select().from(contacts).where(eq(contacts.email, row.recipient)) : [];
-  // Its contact may have become one with another, whose history is yet to be moved.
-  const contact = row.contactId === null ? shown : await contactBy(tx, { id: row.contactId });
+  const contact = await contactOf(tx, row);
   const to = row.transactional ? row.recipient : (contact?.email ?? row.recipient); // where the person is now
   const limited = !row.transactional && !row.forced && row.contactId !== null;
   const most = limited ? (await mailSettings(tx)).maxPerContactPerDay : null;
   return {
     contact,
     to,
+    objection: await objectionOf(tx, row),
     message: await getMessage(tx, row.emailMessageId),
     suppressed: await isSuppressed(tx, to),
     most,
@@ -43,11 +65,14 @@ async function lookUp(tx: Tx, row: MailRow, now: number) {
 
 /** Fills a mail in for its recipient, as everything is now. @throws AppError when the message is gone or can't be rendered */
 export async function prepare(ctx: Context, row: MailRow, now: number): Promise<Prepared> {
-  const { config, sealer } = ctx;
-  const { contact, to, message, suppressed, most, today } = await ctx.store.read(tx => lookUp(tx, row, now));
+  const { config } = ctx;
+  const { contact, to, objection, message, suppressed, most, today } = await ctx.store.read(tx => lookUp(tx, row, now));
   if (suppressed) return refused('The address is suppressed: mail to it bounced, or the person complained.');
   if (!row.transactional && !contact) return refused('The contact is gone.');
   if (!row.transactional && !contact?.subscribed) return refused('The contact is unsubscribed.');
+  if (objection) return { instead: objection };
+  const trouble = row.transactional ? null : findUrlTrouble(config);
+  if (trouble !== null) return { instead: { state: 'held', heldFor: 'publicUrl', error: trouble } };
   if (most !== null && today >= most) {
     const error = `The limit of ${most} mails to a contact within a day is reached (maxPerContactPerDay). Retry it to send it anyway.`;
     return { instead: { state: 'held', heldFor: 'contactCap', error } };
@@ -55,7 +80,7 @@ export async function prepare(ctx: Context, row: MailRow, now: number): Promise<
   const test = row.data.contact !== undefined;
   const link =
     contact && !row.transactional
-      ? unsubscribeUrl(config.publicUrl, sealer, contact.id, row.id)
+      ? unsubscribeUrl(config.publicUrl, await requireLinkSealer(ctx.store), contact.id, row.id, to)
       : test
         ? `${config.publicUrl}/unsubscribe/test`
         : '';

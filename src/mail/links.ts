@@ -1,17 +1,52 @@
-import type { Sealer } from '../sealing.ts';
+import { randomBytes } from 'node:crypto';
+import { insertRows, query } from '../db/sets.ts';
+import type { Store, Tx } from '../db/store.ts';
+import { makeSealer, type Sealer } from '../sealing.ts';
 
 const CONTEXT = 'unsubscribe';
+const KEY = 'linkKey'; // in `meta`, 32 bytes base64: not the sealing key, so that links outlive a change of that
 
-/** A link that names a contact and a mail, which nobody but us can make. It does not run out: old mails have it too. */
-export const unsubscribeUrl = (publicUrl: string, sealer: Sealer, contactId: string, mailId: string): string =>
-  `${publicUrl}/unsubscribe/${sealer.seal(`${contactId} ${mailId}`, CONTEXT)}`;
+/** A link that names a contact, a mail and the address it went to, which nobody but us can make. It does not run out: old mails have it too. */
+export const unsubscribeUrl = (
+  publicUrl: string,
+  sealer: Sealer,
+  contactId: string,
+  mailId: string,
+  address = '',
+): string => `${publicUrl}/unsubscribe/${sealer.seal(`${contactId} ${mailId} ${address}`, CONTEXT)}`;
 
-/** Whom a link names; null: it is not one of ours. */
-export function openLink(sealer: Sealer, token: string): { contactId: string; mailId: string } | null {
-  try {
-    const [contactId = '', mailId = ''] = sealer.open(token, CONTEXT).split(' ');
-    return { contactId, mailId };
-  } catch {
-    return null;
-  }
+export interface Named {
+  contactId: string;
+  mailId: string;
+  /** Null in links of releases before 0.2. */
+  email: string | null;
+}
+
+/** Whom a link names; null: it is none that one of these sealed. */
+export function openLink(sealers: Sealer[], token: string): Named | null {
+  for (const sealer of sealers)
+    try {
+      const [contactId = '', mailId = '', ...email] = sealer.open(token, CONTEXT).split(' ');
+      return { contactId, mailId, email: email.join(' ') || null };
+    } catch {} // of another key
+  return null;
+}
+
+/** What seals links; null: no link was made yet. */
+export async function findLinkSealer(tx: Tx): Promise<Sealer | null> {
+  const [row] = await query(tx, 'select value from meta where key = ?', [KEY]);
+  return row ? makeSealer(Buffer.from(row[0] as string, 'base64')) : null;
+}
+
+/** The same, made when the first link needs it. */
+export async function requireLinkSealer(store: Store): Promise<Sealer> {
+  const known = await store.read(findLinkSealer);
+  if (known) return known;
+  return store.write(async tx => {
+    const fresh = [[KEY, randomBytes(32).toString('base64')]];
+    await insertRows(tx, 'meta', ['key', 'value'], fresh, 'on conflict (key) do nothing');
+    const sealer = await findLinkSealer(tx);
+    if (!sealer) throw new Error('the key of the links can not be read back');
+    return sealer;
+  });
 }

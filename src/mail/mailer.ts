@@ -23,7 +23,7 @@ import {
 import { type Prepared, prepare, type Update } from './letter.ts';
 import type { MailRow } from './mails.ts';
 import { nextTry } from './schedule.ts';
-import { mailSettings } from './settings.ts';
+import { findUrlTrouble, mailSettings } from './settings.ts';
 import { tellOfMail } from './tell.ts';
 import { CONNECTIONS, Smtp } from './transport.ts';
 import type { Outcome } from './verdict.ts';
@@ -50,6 +50,8 @@ export class Mailer {
   private readonly smtp: Smtp | null;
   private readonly underWay = new Map<MailRow, Promise<void>>();
   private readonly breaker = new Breaker();
+  /** What mails were held for that may be mended since the last start. */
+  private readonly mended: ('smtp' | 'publicUrl')[];
   private stopping = false;
   private downUntil = Number.NEGATIVE_INFINITY; // by performance.now()
   private lastRecovery = Number.NEGATIVE_INFINITY;
@@ -59,6 +61,7 @@ export class Mailer {
 
   constructor(private readonly ctx: Context) {
     this.smtp = ctx.config.smtp && new Smtp(ctx.config.smtp);
+    this.mended = findUrlTrouble(ctx.config) === null ? ['smtp', 'publicUrl'] : ['smtp'];
   }
 
   /** Starts what is due and there is room for. Gives how much that was, or 1 while mails are under way. */
@@ -98,13 +101,15 @@ export class Mailer {
     const at = performance.now();
     if (at - this.lastRecovery < RECOVER_MS) return;
     if (this.smtp && this.lastRecovery === Number.NEGATIVE_INFINITY)
-      while ((await store.write(tx => releaseMails(tx, 'smtp', now, CHUNK))) === CHUNK);
+      for (const heldFor of this.mended)
+        while ((await store.write(tx => releaseMails(tx, heldFor, now, CHUNK))) === CHUNK);
     this.lastRecovery = at;
+    const { maxPerHour, paused, pauseReason } = await store.read(mailSettings);
+    if (paused && pauseReason !== null) this.ctx.health.mailTrouble = pauseReason;
     const ids = [...this.underWay.keys()].map(row => row.id);
     if (ids.length) await store.write(tx => renewMails(tx, ids, now));
     if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now, now));
     if (!(await store.read(anyHeldByHour))) return;
-    const { maxPerHour } = await store.read(mailSettings);
     await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));
   }
 
@@ -185,7 +190,10 @@ export class Mailer {
       const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
       return { instead: { state: 'failed', error: message } };
     }
-    if ('instead' in ready) return ready;
+    if ('instead' in ready) {
+      if (ready.instead.heldFor === 'publicUrl') ctx.health.mailTrouble = ready.instead.error ?? null;
+      return ready;
+    }
     if (!smtp) return { instead: { ...ready.shown, state: 'held', heldFor: 'smtp', error: NO_SMTP } };
     return { ...ready, outcome: await smtp.sendNow(ready.letter) };
   }

@@ -17,7 +17,8 @@ export interface NewMail {
   /** Values for `{{ event.* }}` and `{{ data.* }}`. */
   data: MailData;
   transactional: boolean;
-  workflowRunId?: string | null;
+  /** The run that it is of. */
+  workflow?: { id: string; epoch: number; runId: string } | undefined;
   transactionalId?: string | null;
 }
 export type MailRow = typeof mails.$inferSelect;
@@ -33,6 +34,12 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
   ).get({ key: mail.key });
   if (known) return null;
   const id = newId('mail', now);
+  const { workflow, ...rest } = { transactionalId: null, ...mail };
+  const of = {
+    workflowRunId: workflow?.runId ?? null,
+    workflowId: workflow?.id ?? null,
+    workflowEpoch: workflow?.epoch ?? null,
+  };
   await prepare(tx, 'mail+', t =>
     t
       .insert(mails)
@@ -45,6 +52,8 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
         data: sql.placeholder('data'),
         transactional: sql.placeholder('transactional'),
         workflowRunId: sql.placeholder('workflowRunId'),
+        workflowId: sql.placeholder('workflowId'),
+        workflowEpoch: sql.placeholder('workflowEpoch'),
         transactionalId: sql.placeholder('transactionalId'),
         state: 'queued',
         forced: false,
@@ -56,22 +65,39 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
         createdAt: sql.placeholder('now'),
       })
       .prepare(),
-  ).run({ workflowRunId: null, transactionalId: null, ...mail, to: normalEmail(mail.to), id, now });
+  ).run({ ...rest, ...of, to: normalEmail(mail.to), id, now });
   return id;
 }
 
 const RETRIED: MailState[] = ['queued', 'held', 'failed', 'bounced', 'suppressed'];
 
-/** Has a mail sent now, whatever the caps say. @throws AppError notFound; conflict while it is on its way or was sent */
+/** Has a mail sent now, whatever the caps say. @throws AppError notFound; conflict while it is on its way, was sent, or has nothing to say any more */
 export async function retryMail(tx: Tx, id: string, now: number): Promise<void> {
   const row = await getMail(tx, id);
   if (!RETRIED.includes(row.state))
     throw new AppError('conflict', `This mail is ${row.state}; only ${RETRIED.join(', ')} ones can be retried.`);
+  if (row.pruned)
+    throw new AppError(
+      'conflict',
+      'What this mail was filled in with is past its retention (INLET_RETENTION_DAYS) and gone.',
+    );
   const fresh = { heldFor: null, error: null, failures: 0, crashes: 0 };
   await tx
     .update(mails)
     .set({ ...fresh, state: 'queued', forced: true, dueAt: now })
     .where(eq(mails.id, id));
+}
+
+/** Takes a mail back that did not go out yet. @throws AppError notFound; conflict when it is on its way, or its end is known */
+export async function cancelMail(tx: Tx, id: string): Promise<void> {
+  const [row] = await tx
+    .update(mails)
+    .set({ state: 'suppressed', heldFor: null, error: 'It was cancelled.' })
+    .where(and(eq(mails.id, id), inArray(mails.state, ['queued', 'held'])))
+    .returning({ id: mails.id });
+  if (row) return;
+  const { state } = await getMail(tx, id);
+  throw new AppError('conflict', `This mail is ${state}; only queued and held ones can be cancelled.`);
 }
 
 /** @throws AppError notFound */

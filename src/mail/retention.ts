@@ -3,7 +3,7 @@ import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
-import { notLaterMails } from './leases.ts';
+import { notLaterMails, releaseOfWorkflows } from './leases.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 
 const DAY_MS = 86_400_000;
@@ -17,6 +17,7 @@ export async function retainMails(ctx: Context): Promise<void> {
   const now = ctx.now();
   const { retentionDays } = ctx.config;
   await ctx.store.write(tx => notLaterMails(tx, now + LONGEST_WAIT_MS));
+  await inChunks(() => ctx.store.write(tx => releaseOfWorkflows(tx, now, CHUNK))); // a resume may have missed one
   await inChunks(() => ctx.store.write(tx => empty(tx, idAt('mail', now - retentionDays * DAY_MS))));
   const rowsBefore = idAt('mail', now - Math.max(LOG_DAYS, retentionDays) * DAY_MS);
   await inChunks(() => ctx.store.write(tx => remove(tx, rowsBefore)));
@@ -27,9 +28,19 @@ async function inChunks(step: () => Promise<number>): Promise<void> {
 }
 
 async function empty(tx: Tx, before: string): Promise<number> {
-  const whole = sql`(${mails.html} is not null or ${mails.data} <> '{}')`; // as in the index mails_kept
+  // As in the index mails_kept, which leaves out what is still to go out.
+  const whole = sql`(${mails.html} is not null or ${mails.data} <> '{}') and ${mails.state} not in ('queued', 'held', 'sending')`;
   const ids = await some(tx, before, whole);
-  if (ids.length) await tx.update(mails).set({ html: null, plain: null, data: {} }).where(inArray(mails.id, ids));
+  if (ids.length)
+    await tx
+      .update(mails)
+      .set({
+        html: null,
+        plain: null,
+        data: {},
+        pruned: sql`case when ${mails.data} <> '{}' then 1 else ${mails.pruned} end`,
+      })
+      .where(inArray(mails.id, ids));
   return ids.length;
 }
 

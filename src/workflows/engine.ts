@@ -1,3 +1,4 @@
+import { contactBy } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
@@ -8,6 +9,7 @@ import {
   freeRuns,
   giveRunsBack,
   LeaseLost,
+  lockRun,
   nextRunDue,
   type RunRow,
   settleRun,
@@ -91,17 +93,23 @@ export class Engine {
   }
 
   private async step(tx: Tx, run: RunRow, now: number): Promise<void> {
+    const contactId = await lockRun(tx, run);
     const workflow = await workflowOf(tx, run.workflowId);
     const exit = (reason: string) => settleRun(tx, run, { status: 'exited', reason, endedAt: now });
     if (!workflow) return exit(REMOVED);
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') return settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
-    const person = await personOf(tx, run.contactId, await eventPropertiesOf(tx, run.eventId));
+    const eventProperties = await eventPropertiesOf(tx, run.eventId);
+    let person = await personOf(tx, contactId, eventProperties);
+    if (!person) {
+      const survivor = await contactBy(tx, { id: contactId }); // of a merge whose job has not come to this run yet
+      if (survivor) person = await personOf(tx, survivor.id, eventProperties);
+    }
     // Who heard of it may not have known a graph that was put in place meanwhile.
     const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
     const walked = walk(workflow, from, person, now);
     if (walked.waited) await endWait(tx, run.id, run.visits - 1, now);
-    await recordWalk(tx, run, walked, person, now);
+    await recordWalk(tx, { ...run, contactId: person?.id ?? contactId }, workflow.epoch, walked, person, now);
     await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });
   }
 }

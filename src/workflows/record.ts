@@ -70,25 +70,30 @@ export const restOf = ({ position, rest }: Walk, now: number) =>
     ? { ...position, status: 'active' as const, dueAt: rest.dueAt, since: now }
     : { ...position, status: rest.status, reason: rest.reason, endedAt: now };
 
-/** Writes the steps of a walk and queues its mails. */
+/** Queues the mails of a walk and writes its steps. A node's mail is sent once per run, also where an edit of the graph moved the node. */
 export async function recordWalk(
   tx: Tx,
   run: { id: string; workflowId: string; contactId: string },
+  epoch: number,
   { steps, mails }: Walk,
   person: Person | null,
   now: number,
 ): Promise<void> {
+  const skipped = new Set<number>();
+  for (const { visit, nodeId, emailMessageId } of mails) {
+    const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
+    const event = person?.eventProperties ?? {};
+    const data = Object.keys(event).length ? { event } : {}; // where nothing is kept, nothing can be forgotten
+    const of = { data, workflow: { id: run.workflowId, epoch, runId: run.id } };
+    if ((await queueMail(tx, { ...mail, ...of, key: `${run.id}:${nodeId}` }, now)) === null) skipped.add(visit);
+  }
   for (const step of steps)
     await addStep(tx, {
       ...step,
+      outcome: skipped.has(step.visit) ? 'skipped' : step.outcome,
       runId: run.id,
       workflowId: run.workflowId,
       at: now,
       doneAt: step.outcome === 'waiting' ? null : now,
     });
-  for (const { visit, nodeId, emailMessageId } of mails) {
-    const mail = { contactId: run.contactId, to: person?.email ?? '', emailMessageId, transactional: false };
-    const data = { event: person?.eventProperties ?? {} };
-    await queueMail(tx, { ...mail, data, key: `${run.id}:${nodeId}:${visit}`, workflowRunId: run.id }, now);
-  }
 }

@@ -49,22 +49,19 @@ export async function getRun(tx: Tx, id: string) {
   const [row] = await tx.select().from(runs).where(eq(runs.id, id));
   if (!row) throw notFound('Run');
   const done = await tx.select().from(steps).where(eq(steps.runId, id)).orderBy(asc(steps.visit));
-  const keys = done
-    .filter(each => each.outcome === 'sent')
-    .map(each => ({ visit: each.visit, key: `${id}:${each.nodeId}:${each.visit}` }));
-  const sent = keys.length
+  const caused = done.filter(each => each.outcome === 'sent');
+  const keysOf = (step: (typeof done)[number]) => {
+    const key = `${id}:${step.nodeId}`;
+    return [key, `${key}:${step.visit}`]; // the second: of releases before 0.2
+  };
+  const sent = caused.length
     ? await tx
         .select({ id: mails.id, key: mails.mailKey, state: mails.state })
         .from(mails)
-        .where(
-          inArray(
-            mails.mailKey,
-            keys.map(each => each.key),
-          ),
-        )
+        .where(inArray(mails.mailKey, caused.flatMap(keysOf)))
     : [];
-  const mailOf = (visit: number) => {
-    const mail = sent.find(each => each.key === keys.find(known => known.visit === visit)?.key);
+  const mailOf = (step: (typeof done)[number]) => {
+    const mail = step.outcome === 'sent' && sent.find(each => keysOf(step).includes(each.key));
     return mail ? { mailId: mail.id, mailState: mail.state } : {};
   };
   return {
@@ -75,7 +72,7 @@ export async function getRun(tx: Tx, id: string) {
       outcome: each.outcome,
       at: iso(each.at) ?? '',
       doneAt: iso(each.doneAt),
-      detail: { ...each.detail, ...mailOf(each.visit) },
+      detail: { ...each.detail, ...mailOf(each) },
     })),
   };
 }

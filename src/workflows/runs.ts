@@ -1,8 +1,9 @@
 import { and, asc, count, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
 import { SAME_FENCE, updateRows } from '../db/sets.ts';
-import { leasing } from '../db/sql.ts';
+import { leasing, limitLocked } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
+import { releaseOfWorkflows } from '../mail/leases.ts';
 
 export type RunRow = typeof runs.$inferSelect;
 
@@ -38,6 +39,20 @@ export async function claimRuns(tx: Tx, now: number, limit: number): Promise<Run
     .set({ attempts: sql`${runs.attempts} + 1`, fence: sql`${runs.fence} + 1`, dueAt: now + LEASE_MS })
     .where(inArray(runs.id, ids))
     .returning();
+}
+
+/** The contact of a leased run as it is now: a merge may have moved it since the claim. @throws LeaseLost as `settleRun` */
+export async function lockRun(tx: Tx, run: RunRow): Promise<string> {
+  const found = await prepare(tx, 'runLocked', t =>
+    t
+      .select({ status: runs.status, fence: runs.fence, contactId: runs.contactId })
+      .from(runs)
+      .where(eq(runs.id, sql.placeholder('id')))
+      .limit(limitLocked(tx, 1))
+      .prepare(),
+  ).get({ id: run.id });
+  if (found?.status !== 'active' || Number(found.fence) !== run.fence) throw new LeaseLost(run.id);
+  return found.contactId;
 }
 
 /** Writes what became of a leased run. @throws LeaseLost when it is somebody else's by now: nothing of it may stay */
@@ -171,8 +186,9 @@ export interface EndRuns {
   upTo: string | null;
 }
 
-/** One step of `workflows.end`; null when nothing is left. */
+/** One step of `workflows.end`; null when nothing is left. Mails that were held for a pause find out that it was stopped. */
 export async function endSome(tx: Tx, what: EndRuns): Promise<EndRuns | null> {
+  const released = await releaseOfWorkflows(tx, what.at, CHUNK);
   const at = what.nodeIds === null ? undefined : inArray(runs.nodeId, what.nodeIds);
   const earlier = what.upTo === null ? undefined : lte(runs.id, what.upTo);
   const some = await tx
@@ -181,13 +197,23 @@ export async function endSome(tx: Tx, what: EndRuns): Promise<EndRuns | null> {
     .where(and(eq(runs.workflowId, what.workflowId), isNull(runs.endedAt), earlier, at))
     .limit(CHUNK);
   const ids = some.map(row => row.id);
-  if (ids.length)
+  if (ids.length) {
     await tx.update(runs).set({ status: 'exited', reason: what.reason, endedAt: what.at }).where(inArray(runs.id, ids));
-  return ids.length === CHUNK ? what : null;
+    await tx
+      .update(steps)
+      .set({ outcome: 'ended', doneAt: what.at })
+      .where(and(inArray(steps.runId, ids), isNull(steps.doneAt)));
+  }
+  return ids.length === CHUNK || released === CHUNK ? what : null;
 }
 
-/** One step of `workflows.release`: who waited for the resume goes on. */
-export async function releaseSome(tx: Tx, what: { workflowId: string }): Promise<{ workflowId: string } | null> {
+/** One step of `workflows.release`: who waited for the resume goes on, and what was to be mailed. */
+export async function releaseSome(
+  tx: Tx,
+  what: { workflowId: string },
+  now: number,
+): Promise<{ workflowId: string } | null> {
+  const released = await releaseOfWorkflows(tx, now, CHUNK);
   const some = await tx
     .select({ id: runs.id })
     .from(runs)
@@ -196,7 +222,7 @@ export async function releaseSome(tx: Tx, what: { workflowId: string }): Promise
     .limit(CHUNK);
   const ids = some.map(row => row.id);
   if (ids.length) await tx.update(runs).set({ status: 'active' }).where(inArray(runs.id, ids));
-  return ids.length === CHUNK ? what : null;
+  return ids.length === CHUNK || released === CHUNK ? what : null;
 }
 
 /**

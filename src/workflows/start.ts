@@ -54,14 +54,18 @@ const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
  * workflow does not run just now, something is wrong with it (what starts a run must not fail by it), or it is on PostgreSQL, where
  * others would wait while this transaction reads back what it has just written.
  */
-async function firstWalk(tx: Tx, start: Start, now: number): Promise<{ walked: Walk; person: Person | null } | null> {
+async function firstWalk(
+  tx: Tx,
+  start: Start,
+  now: number,
+): Promise<{ walked: Walk; person: Person | null; epoch: number } | null> {
   if (isPostgres(tx)) return null;
   const workflow = await workflowOf(tx, start.workflowId);
   if (workflow?.state !== 'running') return null;
   const person = await personOf(tx, start.contact.id, start.event?.properties ?? {});
   const from = { nodeId: workflow.graph.rootNodeId, waiting: false, visits: 0, guards: [] };
   try {
-    return { walked: walk(workflow, from, person, now), person };
+    return { walked: walk(workflow, from, person, now), person, epoch: workflow.epoch };
   } catch {
     return null;
   }
@@ -95,7 +99,7 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
   const first = await firstWalk(tx, start, now);
   const at = first ? restOf(first.walked, now) : { status: 'active' };
   await insertRun(tx).run({ ...run, ...origin, ...still, ...at });
-  if (first) await recordWalk(tx, run, first.walked, first.person, now);
+  if (first) await recordWalk(tx, run, first.epoch, first.walked, first.person, now);
   return { kind: 'workflow.started', workflowId, runId: run.id };
 }
 

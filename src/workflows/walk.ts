@@ -26,6 +26,8 @@ export type Outcome =
   | 'branched'
   | 'noBranch'
   | 'sent'
+  | 'skipped'
+  | 'ended'
   | 'exited';
 
 export interface Step {

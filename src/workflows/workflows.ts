@@ -51,6 +51,7 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
     graph: EMPTY,
     rootNode: rootOf(EMPTY),
     pausedAt: null,
+    epoch: 0,
     createdAt: now,
     updatedAt: now,
   };
@@ -198,7 +199,7 @@ export async function stopWorkflow(tx: Tx, id: string, now: number): Promise<Wor
   if (row.state === 'stopped') return row;
   if (row.state === 'draft') refuse(row, 'it was never started.');
   await endRuns(tx, { workflowId: id, nodeIds: null, reason: STOPPED, at: now }, now);
-  return change(tx, row, { state: 'stopped', pausedAt: null }, now);
+  return change(tx, row, { state: 'stopped', pausedAt: null, epoch: row.epoch + 1 }, now);
 }
 
 export const STOPPED = 'the workflow was stopped';

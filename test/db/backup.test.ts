@@ -3,10 +3,13 @@ import { afterAll, beforeEach, expect, test } from 'bun:test';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
 import { backupSqlite, restoreSqlite, verifyCopy } from '../../src/db/backup.ts';
 import { MIGRATIONS } from '../../src/db/migrate.ts';
+import { workflows } from '../../src/db/schema.ts';
 import { openSqlite, type SqliteStore } from '../../src/db/sqlite.ts';
 import { createKey, listKeys } from '../../src/keys.ts';
+import { mailSettings, setMailSettings } from '../../src/mail/settings.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'inlet-backup-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -62,6 +65,32 @@ test('what a killed server left in its log stays with the replaced database', as
   const { kept } = restoreSqlite(copy, file, NOW); // the store is still open, as after kill -9: its log was not folded in by a close
   expect(await withNames(kept ?? '', names)).toEqual(['later', 'only in the log']);
   expect(await withNames(file, names)).toEqual(['only in the log']);
+});
+
+test('what comes back sends nothing by itself: mail and running workflows are paused, and say why', async () => {
+  await withNames(file, store =>
+    store.write(async tx => {
+      await setMailSettings(tx, { maxPerHour: 7 });
+      for (const state of ['running', 'draft'])
+        await tx.run(sql`insert into workflows (id, name, state, graph, root_node, created_at, updated_at)
+          values (${`wf_${state}`}, 'w', ${state}, '{}', '{}', 1, 1)`);
+    }),
+  );
+  backupSqlite(file, copy);
+  expect(restoreSqlite(copy, file, NOW).paused).toBe(1);
+  await withNames(file, async store => {
+    const settings = await store.read(mailSettings);
+    expect(settings).toMatchObject({ paused: true, maxPerHour: 7, pauseReason: expect.stringContaining('restored') });
+    const states = await store.read(tx =>
+      tx.select({ state: workflows.state, at: workflows.pausedAt }).from(workflows).orderBy(workflows.id),
+    );
+    expect(states).toEqual([
+      { state: 'draft', at: null },
+      { state: 'paused', at: NOW.getTime() },
+    ]);
+    await store.write(tx => setMailSettings(tx, { paused: false }));
+    expect(await store.read(mailSettings)).toMatchObject({ paused: false, pauseReason: null });
+  });
 });
 
 test('it works where nothing was before', async () => {

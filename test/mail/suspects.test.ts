@@ -73,6 +73,36 @@ eachBackend('mails under way at crashes', open => {
     }
   });
 
+  test('the urgent before the rest, and alone where there is no room for more', async () => {
+    const store = await open();
+    const bulk = (key: string) =>
+      store.write(tx => {
+        const mail = { key, contactId: null, to: `${key}@example.com`, emailMessageId: 'em_x', data: {} };
+        return queueMail(tx, { ...mail, transactional: false }, NOW);
+      });
+    for (let i = 0; i < 20; i++) await bulk(`b${i}`);
+    const urgent = await queue(store, 'urgent', NOW + 1);
+    const keep = { all: 0, urgent: 8 };
+    expect((await store.write(tx => claimMails(tx, NOW, keep, 'acme.test', null))).rows).toEqual([]);
+    const alone = await store.write(tx => claimMails(tx, NOW + 1, keep, 'acme.test', null));
+    expect(alone.rows.map(row => row.id)).toEqual([urgent]);
+    const second = await queue(store, 'second', NOW + 2);
+    const both = (await store.write(tx => claimMails(tx, NOW + 2, 5, 'acme.test', null))).rows;
+    expect(both).toHaveLength(5);
+    expect(both.map(row => row.id)).toContain(second);
+  });
+
+  test('who holds a mail no longer does not settle it', async () => {
+    const store = await open();
+    await queue(store, 'a');
+    const [first] = await claim(store, NOW);
+    await store.write(tx => recoverMails(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
+    const [second] = await claim(store, NOW + LEASE_MS + 1);
+    expect(await store.write(tx => settleMail(tx, first!, { state: 'failed' }))).toBe(false);
+    expect((await rowOf(store, first!.id)).state).toBe('sending');
+    expect(await store.write(tx => settleMail(tx, second!, { state: 'sent' }))).toBe(true);
+  });
+
   test('a lease that is renewed does not run out; one that is over is not renewed', async () => {
     const store = await open();
     const id = await queue(store, 'slow');

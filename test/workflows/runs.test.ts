@@ -12,10 +12,14 @@ import {
   claimRuns,
   endSome,
   followClock,
+  freeRuns,
+  LeaseLost,
+  lockRun,
   mergeRuns,
   nextRunDue,
   openRuns,
   releaseSome,
+  settleRun,
 } from '../../src/workflows/runs.ts';
 import { MAX_AN_HOUR, startRun } from '../../src/workflows/start.ts';
 import { eachBackend } from '../support/backends.ts';
@@ -105,6 +109,39 @@ eachBackend('runs', open => {
     expect(await start(store, 'con_to', '', now + 1, 'wf_2')).toBeNull();
   });
 
+  test('who holds a run no longer writes nothing of it; who does works for the contact of that moment', async () => {
+    const store = await open();
+    const now = Date.now();
+    await start(store, 'con_from', 'e', now);
+    const [first] = await store.write(tx => claimRuns(tx, now, 10));
+    await store.write(tx => mergeRuns(tx, 'con_from', 'con_to'));
+    expect(await store.write(tx => lockRun(tx, first!))).toBe('con_to');
+    const [second] = await store.write(tx => claimRuns(tx, now + HOUR, 10)); // the lease of the first ran out
+    expect(second?.id).toBe(first!.id);
+    const late = store.write(tx => settleRun(tx, first!, { status: 'completed', endedAt: now }));
+    expect(late).rejects.toBeInstanceOf(LeaseLost);
+    expect(store.write(tx => lockRun(tx, first!))).rejects.toBeInstanceOf(LeaseLost);
+    const end = { workflowId: 'wf', nodeIds: null, reason: 'the workflow was stopped', at: now };
+    await store.write(tx => endSome(tx, { ...end, upTo: newId('run', now + 1000) }));
+    const stopped = store.write(tx => settleRun(tx, second!, { status: 'completed', endedAt: now }));
+    expect(stopped).rejects.toBeInstanceOf(LeaseLost);
+    expect((await all(store))[0]).toMatchObject({ status: 'exited', contactId: 'con_to' });
+  });
+
+  test('an end takes only the runs of before it; a start that a kill cut off does not count', async () => {
+    const store = await open();
+    const now = Date.now();
+    await start(store, 'con_1', 'before', now);
+    await start(store, 'con_1', 'after', now + 10);
+    const upTo = (await all(store))[0]?.id ?? '';
+    await store.write(tx => endSome(tx, { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, upTo }));
+    expect((await all(store)).map(run => run.status)).toEqual(['exited', 'active']);
+    await store.write(tx => claimRuns(tx, now + 10, 10));
+    expect((await all(store))[1]?.attempts).toBe(1);
+    await store.write(tx => freeRuns(tx, now + 11));
+    expect((await all(store))[1]).toMatchObject({ attempts: 0, dueAt: now + 11 });
+  });
+
   test('finished runs go after their time with their steps; who entered once stays entered', async () => {
     const store = await open();
     const now = Date.now();
@@ -155,7 +192,7 @@ eachBackend('runs', open => {
     const end = { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, upTo: newId('run', now + 1000) };
     await timed('end', () => store.write(tx => endSome(tx, end)));
     await store.write(tx => tx.run(sql`update runs set status = 'held' where ended_at is null`));
-    await timed('release', () => store.write(tx => releaseSome(tx, { workflowId: 'wf' })));
+    await timed('release', () => store.write(tx => releaseSome(tx, { workflowId: 'wf' }, now)));
     await timed('prune', () => store.write(tx => pruneRuns(tx, now + 1, 500)));
     expect(Object.entries(took).filter(([, ms]) => ms > HELD_MS)).toEqual([]);
     expect(await countsOf(store, 'none')).toEqual({ runs: {}, nodes: {} });

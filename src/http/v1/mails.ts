@@ -2,8 +2,9 @@ import { z } from 'zod';
 import type { Context } from '../../context.ts';
 import { COUNTED } from '../../db/scan.ts';
 import { mails } from '../../db/schema.ts';
-import { countMails, getMail, retryMail, searchMails, viewMail, viewMails } from '../../mail/mails.ts';
-import { mailSettings, setMailSettings } from '../../mail/settings.ts';
+import type { Tx } from '../../db/store.ts';
+import { cancelMail, countMails, getMail, retryMail, searchMails, viewMail, viewMails } from '../../mail/mails.ts';
+import { mailSettings, RESTORED, setMailSettings } from '../../mail/settings.ts';
 import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import { done as doneExample, pageWith } from './examples.ts';
@@ -31,11 +32,16 @@ const statusExample = {
   ...{ smtp: true, trouble: null, queued: 0, held: 0 },
 };
 
+/** The settings as they are shown: why mail is paused is a trouble. */
+async function readSettings(tx: Tx, trouble: string | null) {
+  const { pauseReason, ...settings } = await mailSettings(tx);
+  return { ...settings, trouble: settings.paused && pauseReason !== null ? pauseReason : trouble };
+}
+
 const statusOf = ({ store, config, health }: Context) =>
   store.read(async tx => ({
-    ...(await mailSettings(tx)),
+    ...(await readSettings(tx, health.mailTrouble)),
     smtp: config.smtp !== null,
-    trouble: health.mailTrouble,
     queued: await countMails(tx, 'queued', COUNTED),
     held: await countMails(tx, 'held', COUNTED),
   }));
@@ -83,6 +89,18 @@ export const mailRoutes: Route[] = [
       return { success: true };
     },
   }),
+  route('POST', `${PATH}/:id/cancel`, {
+    summary: 'Take a mail back that waits or is held',
+    description: 'It is suppressed then. What is on its way or out already is a 409.',
+    tag,
+    errors: [404, 409],
+    response: done,
+    answer: doneExample,
+    handle: async ({ ctx, params }) => {
+      await ctx.store.write(tx => cancelMail(tx, params.id ?? ''));
+      return { success: true };
+    },
+  }),
   route('GET', STATUS, {
     summary: 'Whether mail goes out, and its limits',
     tag,
@@ -105,6 +123,7 @@ export const mailRoutes: Route[] = [
     answer: statusExample,
     handle: async ({ ctx, body }) => {
       await ctx.store.write(tx => setMailSettings(tx, body));
+      if (ctx.health.mailTrouble === RESTORED && body.paused === false) ctx.health.mailTrouble = null;
       ctx.wake();
       return statusOf(ctx);
     },

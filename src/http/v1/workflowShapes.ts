@@ -40,7 +40,11 @@ export const listChange = z.object({
   workflow: workflow.optional(),
 });
 
-const outcome = z.string().describe('entered, passed, stopped, waiting, waited, branched, noBranch, sent or exited');
+const outcome = z
+  .string()
+  .describe(
+    'entered, passed, stopped, waiting, waited, branched, noBranch, sent, skipped (its mail went out before the graph was changed), ended or exited',
+  );
 export const way = z.object({
   steps: z.array(z.object({ nodeId: z.string(), typeName: z.string(), outcome, at: time })),
   status: z.enum(['completed', 'exited']),

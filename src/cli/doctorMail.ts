@@ -1,0 +1,61 @@
+import type { Config } from '../config.ts';
+import { findUrlTrouble } from '../mail/settings.ts';
+import { Smtp } from '../mail/transport.ts';
+import { askHealth } from './health.ts';
+
+export interface Finding {
+  check: string;
+  status: 'ok' | 'warn' | 'fail';
+  message: string;
+}
+
+export const finding = (check: string, status: Finding['status'], message: string): Finding => ({
+  check,
+  status,
+  message,
+});
+
+/** What a running server says of its mail; nothing where nothing is wrong. */
+export const judgeMail = (trouble: unknown): Finding[] =>
+  typeof trouble === 'string' ? [finding('mail', 'warn', trouble)] : [];
+
+/** Whether providers and the readers of mails reach this server. */
+export async function examinePublicUrl(config: Config): Promise<Finding> {
+  const { publicUrl: url } = config;
+  const held = findUrlTrouble(config);
+  if (held !== null) return finding('public URL', 'fail', held);
+  const host = new URL(url).hostname;
+  if (/^(localhost|127\..*|\[::1\])$/.test(host)) {
+    return finding(
+      'public URL',
+      'warn',
+      `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`,
+    );
+  }
+  if (!url.startsWith('https:'))
+    return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
+  const answer = await askHealth(url);
+  if (!answer)
+    return finding(
+      'public URL',
+      'warn',
+      `${url} can't be reached from here. Check DNS, the proxy and its certificate.`,
+    );
+  return finding('public URL', 'ok', `${url} answers`);
+}
+
+/** Whether the mail server can be reached and logged into. */
+export async function examineMailServer({ smtp, mailFrom }: Config): Promise<Finding> {
+  if (!smtp)
+    return finding('mail', 'warn', 'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.');
+  const { host, port, user } = smtp;
+  const cause = await new Smtp(smtp).verify();
+  if (cause === null)
+    return finding(
+      'mail',
+      'ok',
+      `${host}:${port} takes mail${user === null ? '' : ' and the login'}; from ${mailFrom?.address}`,
+    );
+  const help = user === null ? '' : ', the user and password';
+  return finding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
+}
