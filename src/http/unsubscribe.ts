@@ -86,6 +86,7 @@ async function changeMind(ctx: Context, { email, mail }: Recipient, subscribed: 
     apply(people, now) {
       const changes = people.consents.get(ofAddress(email)) ?? [];
       decision = decide(changes, subscribed, mail?.unsubscribedAt ?? null, now);
+      if (decision === 'already' && subscribed && before?.subscribed === false) decision = 'refused'; // it is out as a person
       return decision === 'change' ? call.apply(people, now) : outcomeFrom(null, null, { key, deliveryId: null });
     },
     async after(tx, _done, now) {

@@ -27,7 +27,7 @@ async function people(app: TestApp, n: number, prefix = 'p') {
   }
   return found;
 }
-const trouble = async (app: TestApp) => (await app.fetch('/health')).body.mailTrouble;
+const trouble = async (app: TestApp) => (await app.health()).body.mailTrouble;
 
 describe('refusals that are the same for everybody', () => {
   test.each(['550 5.1.1 user unknown', '554 5.7.1 relay access denied'])(
@@ -145,6 +145,29 @@ test('a password reset goes out before the bulk that was queued first', async ()
   await drained;
   expect(order).toHaveLength(61);
   expect(order.indexOf('reset@example.com') - before).toBeLessThan(15); // it is looked for five times a second
+}, 20_000);
+
+test('a letter is made when there is a connection for it: who unsubscribed while it waited is not mailed', async () => {
+  const slow: SMTPServerOptions['onData'] = (stream, session, done) => {
+    stream.on('data', () => {});
+    stream.on('end', () => {
+      taken.push(session.envelope.rcptTo[0]?.address ?? '');
+      setTimeout(done, 400);
+    });
+  };
+  const taken: string[] = [];
+  const server = await sink({ onData: slow });
+  const app = await TestApp.open({}, smtp(server.port, { connections: 1 }));
+  later(() => app.stop());
+  const { id } = await message(app);
+  for (const each of await people(app, 4)) await queue(app, each, id);
+  const drained = app.drain();
+  while (!taken.length) await Bun.sleep(5);
+  await app.api('PUT', '/contacts/update', { email: 'p3@example.com', subscribed: false });
+  await drained;
+  expect(taken).toEqual(['p0@example.com', 'p1@example.com', 'p2@example.com']);
+  const [last] = (await app.api('GET', '/mails?email=p3@example.com')).body.data;
+  expect(last).toMatchObject({ state: 'suppressed', error: 'The contact is unsubscribed.' });
 }, 20_000);
 
 test('a server that hangs: a stop is quick and clean, nothing counts as a crash', async () => {

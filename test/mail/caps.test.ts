@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
+import { mails } from '../../src/db/schema.ts';
+import { claimMails, mailsOfDay, releaseByHour } from '../../src/mail/leases.ts';
 import { TestApp } from '../support/app.ts';
 import { faultySmtp, type Verb } from '../support/smtp.ts';
 import { closeAll, contact, later, message, open, queue, sink, smtp, state, subscribed } from './support.ts';
@@ -107,5 +110,63 @@ describe('values of people are text and nothing else', () => {
     expect(html).toContain('[]');
     expect(html).toContain('{{ contact.email }}');
     expect(subject).not.toMatch(/[\r\n\u2028\u2029]/);
+  });
+});
+
+describe('what limits count', () => {
+  /** Mails in a state, straight into the table. */
+  const insert = (app: TestApp, rows: Record<string, unknown>[]) =>
+    app.app.ctx.store.write(async tx => {
+      for (const [i, row] of rows.entries()) {
+        const mail = {
+          recipient: 'x@example.com',
+          emailMessageId: 'em_x',
+          data: {},
+          transactional: false,
+          forced: false,
+        };
+        const counts = { attempts: 1, failures: 0, crashes: 0, createdAt: app.now(), dueAt: app.now() + HOUR_MS };
+        const id = `mail_0000${i}`;
+        await tx.insert(mails).values({ ...mail, ...counts, id, mailKey: id, messageId: id, state: 'sent', ...row });
+      }
+    });
+
+  test('an hour: mails under way as those that went out, transactional ones not; released are as many as there is room for', async () => {
+    const app = await TestApp.open();
+    later(() => app.stop());
+    const now = app.now();
+    const { store } = app.app.ctx;
+    await insert(app, [
+      { state: 'sending' },
+      { sentAt: now - 1000 },
+      { sentAt: now - 1000, transactional: true },
+      { state: 'sending', transactional: true },
+      { sentAt: now - HOUR_MS - 1 },
+      { state: 'queued', dueAt: now },
+      ...Array.from({ length: 5 }, () => ({ state: 'held', heldFor: 'hourCap' })),
+    ]);
+    // 2 count, and the one that is queued is before those that are held.
+    expect(await store.write(tx => releaseByHour(tx, 5, now, 500))).toBe(2);
+    const claim = await store.write(tx => claimMails(tx, now, 10, 'acme.test', 4));
+    expect([claim.rows.length, claim.held]).toEqual([2, 1]);
+  });
+
+  test('a day: mails of the contact that went out or are under way before it; transactional ones not', async () => {
+    const app = await TestApp.open();
+    later(() => app.stop());
+    const now = app.now();
+    const of = { contactId: 'con_1' };
+    await insert(app, [
+      { ...of, sentAt: now - 1000 },
+      { ...of, state: 'sending' },
+      { ...of, sentAt: now - 1000, transactional: true },
+      { ...of, sentAt: now - 24 * HOUR_MS - 1 },
+      { contactId: 'con_2', sentAt: now - 1000 },
+      { ...of, state: 'sending' },
+      { ...of, state: 'sending' },
+    ]);
+    const { store } = app.app.ctx;
+    const [row] = await store.read(tx => tx.select().from(mails).where(eq(mails.id, 'mail_00005')));
+    expect(await store.read(tx => mailsOfDay(tx, row!, now))).toBe(2);
   });
 });

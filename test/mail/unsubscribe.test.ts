@@ -133,7 +133,7 @@ test('mail with links that lead nowhere is held, unless the mail server is on th
   const mailId = await queue(app, { id, email: 'ada@example.com' }, emailMessageId);
   await app.drain();
   expect(await state(app, mailId)).toMatchObject({ state: 'held', error: expect.stringContaining('INLET_PUBLIC_URL') });
-  expect((await app.fetch('/health')).body.mailTrouble).toContain('INLET_PUBLIC_URL');
+  expect((await app.health()).body.mailTrouble).toContain('INLET_PUBLIC_URL');
   const found = await examinePublicUrl(app.app.ctx.config);
   expect(found).toMatchObject({ status: 'fail', message: expect.stringContaining('unsubscribe links') });
   const urgent = await queue(app, 'bob@example.com', emailMessageId, { transactional: true });
@@ -160,10 +160,10 @@ test('after a restore: the API and doctor say why mail is paused, until it goes 
   const mailId = await queue(first, 'ada@example.com', id, { transactional: true });
   await first.drain();
   expect((await first.api('GET', '/mail')).body).toMatchObject({ paused: true, trouble: RESTORED });
-  const { mailTrouble } = (await first.fetch('/health')).body;
+  const { mailTrouble } = (await first.health()).body;
   expect(judgeMail(mailTrouble)).toEqual([{ check: 'mail', status: 'warn', message: RESTORED }]);
   expect((await first.api('PATCH', '/mail', { paused: false })).body).toMatchObject({ paused: false, trouble: null });
   await first.drain();
-  expect((await first.fetch('/health')).body.mailTrouble).toBeNull();
+  expect((await first.health()).body.mailTrouble).toBeNull();
   expect((await state(first, mailId)).state).toBe('sent');
 });
