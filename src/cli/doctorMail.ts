@@ -3,6 +3,8 @@ import { findUrlTrouble } from '../mail/settings.ts';
 import { Smtp } from '../mail/transport.ts';
 import { askHealth } from './health.ts';
 
+const TIMEOUT_MS = 3000;
+
 export interface Finding {
   check: string;
   status: 'ok' | 'warn' | 'fail';
@@ -18,6 +20,17 @@ export const finding = (check: string, status: Finding['status'], message: strin
 /** What a running server says of its mail; nothing where nothing is wrong. */
 export const judgeMail = (trouble: unknown): Finding[] =>
   typeof trouble === 'string' ? [finding('mail', 'warn', trouble)] : [];
+
+/** The first of the links in mails that the public URL does not pass on; null: all do. */
+export async function findLostLink(url: string): Promise<string | null> {
+  for (const path of ['/unsubscribe/test', '/preferences/test']) {
+    const answer = await fetch(url + path, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(
+      () => null,
+    );
+    if (answer?.status !== 200 || !(await answer.text()).includes('A test link')) return path;
+  }
+  return null;
+}
 
 /** Whether providers and the readers of mails reach this server. */
 export async function examinePublicUrl(config: Config): Promise<Finding> {
@@ -41,7 +54,14 @@ export async function examinePublicUrl(config: Config): Promise<Finding> {
       'warn',
       `${url} can't be reached from here. Check DNS, the proxy and its certificate.`,
     );
-  return finding('public URL', 'ok', `${url} answers`);
+  const lost = await findLostLink(url);
+  if (lost !== null)
+    return finding(
+      'public URL',
+      'fail',
+      `${url}${lost} does not lead to Inlet: links in mails lead nowhere. Let the proxy pass it (README, Reverse proxy).`,
+    );
+  return finding('public URL', 'ok', `${url} answers, links in mails too`);
 }
 
 /** Whether the mail server can be reached and logged into. */

@@ -201,6 +201,10 @@ for (const [at, block] of blocks.entries())
         const [contact] = (await app.api('GET', `/contacts/find?email=left${at}@example.com`)).body;
         const link = new URL(unsubscribeUrl('https://hooks.example.com', app.app.ctx.sealer, contact.id, 'mail_x'));
         expect((await ask(nginx.port, 'GET', link.pathname))[0]).toBe(200);
+        const [chosen, form] = await ask(nginx.port, 'GET', link.pathname.replace('unsubscribe', 'preferences'));
+        expect([chosen, form]).toEqual([200, expect.stringContaining('What you get')]);
+        for (const where of ['unsubscribe', 'preferences'])
+          expect((await ask(nginx.port, 'GET', `/${where}/test`))[0]).toBe(200); // what doctor asks for
         expect((await ask(nginx.port, 'POST', link.pathname, '', 'List-Unsubscribe=One-Click'))[0]).toBe(200);
         expect((await app.api('GET', `/contacts/find?email=left${at}@example.com`)).body).toMatchObject([
           { subscribed: false },
