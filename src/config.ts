@@ -83,7 +83,8 @@ const secretKey = z.string().transform((text, ctx) => {
 });
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-const SMTP_HINT = 'must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS)';
+const SMTP_HINT =
+  'must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS); in user and password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25';
 const SMTP_EXTRAS = z.strictObject({
   connections: whole(1, 50).optional(),
   rate: whole(1, 1000).optional(),

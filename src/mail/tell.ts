@@ -6,7 +6,13 @@ import { contacts, lists, runs, transactionals, workflows } from '../db/schema.t
 import type { Tx } from '../db/store.ts';
 import type { MailRow } from './mails.ts';
 
-type Told = 'sent' | 'email.hardBounced' | 'email.softBounced' | 'email.unsubscribed' | 'email.resubscribed';
+type Told =
+  | 'sent'
+  | 'email.hardBounced'
+  | 'email.softBounced'
+  | 'email.spamReported'
+  | 'email.unsubscribed'
+  | 'email.resubscribed';
 type Source = { type: 'loop' | 'transactional'; members: Record<string, unknown>; lists: Record<string, unknown> };
 
 /** What a mail is a part of, in Loops' words; null: of nothing Loops has a word for (a test, a mail of a workflow that is gone). */

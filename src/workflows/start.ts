@@ -9,7 +9,7 @@ import { personOf, recordWalk, restOf, workflowOf } from './record.ts';
 import { type Walk, walk } from './walk.ts';
 
 const HOUR_MS = 3_600_000;
-/** Runs that one contact may start within an hour of the clock: cuts workflows that start each other. */
+/** Runs that one contact may start within an hour of the clock, other than by webhooks: cuts workflows that start each other. */
 export const MAX_AN_HOUR = 20;
 const CUT = 'cut:'; // begins the entry of a run that was not started
 
@@ -79,7 +79,8 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
   const { workflowId, contact, entry, event } = start;
   if (await entered(tx, start)) return null;
   const hour = Math.floor(now / HOUR_MS);
-  const run = { id: newId('run', now), workflowId, contactId: contact.id, entry, hour, now };
+  const isOfProvider = cause.deliveryId !== null; // which sends thirty receipts on a day of billing, and no workflow causes
+  const run = { id: newId('run', now), workflowId, contactId: contact.id, entry, hour: isOfProvider ? -1 : hour, now };
   const origin = { eventId: event?.id ?? null, deliveryId: cause.deliveryId };
   const still = {
     nodeId: start.rootNodeId,
@@ -90,7 +91,7 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
     reason: null,
     endedAt: null,
   };
-  if ((await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
+  if (!isOfProvider && (await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
     const reason = `more than ${MAX_AN_HOUR} runs of this contact within an hour`;
     const cut = { status: 'cut', entry: `${CUT}${run.id}`, hour: -1, reason, endedAt: now };
     await insertRun(tx).run({ ...run, ...origin, ...still, ...cut });

@@ -123,3 +123,28 @@ test('doctor logs into the mail server, and names the cause but never the passwo
   for (const secret of [password, encoded]) expect(refused?.message).not.toContain(secret);
   expect(await found(1)).toMatchObject({ status: 'fail', message: expect.stringContaining('INLET_SMTP_URL') });
 }, 30_000);
+
+test('an address that bounced or complained elsewhere is suppressed with its reason, once, and told', async () => {
+  const server = await sink();
+  const { app, ada, told, pay } = await listening(server.port);
+  await pay();
+  await app.drain();
+  const report = (email: string, reason: string) => app.api('POST', '/contacts/suppression', { email, reason });
+  for (let n = 0; n < 3; n++) expect((await report('Ada@Example.com', 'complaint')).status).toBe(200);
+  await app.drain();
+  expect((await app.api('GET', `/contacts/suppression?email=${ada.email}`)).body.isSuppressed).toBe(true);
+  expect((await app.api('GET', `/contacts/find?email=${ada.email}`)).body[0].subscribed).toBe(false);
+  expect(told('email.spamReported')).toHaveLength(1);
+  expect(told('email.spamReported')[0]).toMatchObject({ contactIdentity: { id: ada.id }, sourceType: 'loop' });
+  expect(told('contact.unsubscribed')).toHaveLength(1);
+
+  expect((await report('nobody@example.com', 'bounce')).status).toBe(200);
+  expect((await report('nobody@example.com', 'manual')).status).toBe(200);
+  await app.api('POST', '/contacts/create', { email: 'nobody@example.com' });
+  expect((await app.api('GET', '/contacts/find?email=nobody@example.com')).body[0].subscribed).toBe(false);
+  const later = await queue(app, 'nobody@example.com', (await message(app)).id, { transactional: true });
+  await app.drain();
+  expect((await state(app, later)).state).toBe('suppressed');
+  expect((await report('nobody', 'bounce')).status).toBe(400);
+  expect((await report('a@example.com', 'boredom')).status).toBe(400);
+});

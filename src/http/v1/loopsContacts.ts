@@ -9,6 +9,7 @@ import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
 import { newId } from '../../id.ts';
+import { suppressAddress } from '../../mail/feedback.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { contactBody, requireShort, writeOf } from './loopsShapes.ts';
@@ -89,6 +90,20 @@ export const loopsContactRoutes: Route[] = [
     }),
     answer: example.suppression,
     handle: ({ ctx, query }) => ctx.store.read(async tx => suppressionOf(tx, exactlyOne(query), ctx.now())),
+  }),
+  route('POST', `${PATH}/suppression`, {
+    summary: 'Suppress an address that bounced or complained',
+    description:
+      'For what comes back after a mail was accepted. No mail goes there from now on, and the opt-out is kept with its reason, also where nobody has the address now: a bounce is of the address, a complaint of the person too. Saying it again changes nothing.',
+    tag,
+    body: z.strictObject({ email: z.string().max(254), reason: z.enum(['bounce', 'complaint', 'manual']) }),
+    example: { email: 'ada@example.com', reason: 'complaint' },
+    response: done,
+    answer: example.done,
+    handle: async ({ ctx, body }) => {
+      await suppressAddress(ctx, body.email, body.reason);
+      return { success: true };
+    },
   }),
   route('DELETE', `${PATH}/suppression`, {
     summary: 'Let mail reach a contact again',
