@@ -32,6 +32,7 @@ import { type Resolve, systemResolve } from './outgoing/target.ts';
 import { providerHosts } from './providers/index.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
+import { Templates } from './templates/templates.ts';
 import { Engine } from './workflows/engine.ts';
 import { Automation } from './workflows/live.ts';
 
@@ -144,6 +145,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     resolve,
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
+    templates: new Templates(),
   };
   const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
@@ -186,6 +188,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
       stopping.abort();
       await worker.stop();
       await mailer.stop();
+      await ctx.templates.stop();
       await outgoing.stop();
       if (served)
         await ctx.careful

@@ -11,6 +11,7 @@ import type { Subscribed } from './outgoing/listen.ts';
 import type { Resolve } from './outgoing/target.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
+import type { Templates } from './templates/templates.ts';
 import type { Automation } from './workflows/live.ts';
 
 /** What the parts of a running Inlet share. Made in `app.ts` only; tests pass their own clock. */
@@ -42,6 +43,8 @@ export interface Context {
   subscribed: Subscribed;
   /** Tells the worker that something is due. */
   wake(): void;
+  /** Works on the templates of messages, apart from this thread. */
+  templates: Templates;
   health: Health;
 }
 

@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const ROOT = join(import.meta.dir, '../..');
 
@@ -13,18 +13,21 @@ const RELEASE = {
   'inlet-darwin-arm64': 'bun-darwin-arm64',
 };
 
+/** The second one is the program of a thread, which the first finds by its place below src/ (templates/templates.ts). */
+const ENTRY_POINTS = ['src/main.ts', 'src/templates/worker.ts'];
+
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
 
 /** One executable with everything in it. It takes the old one's place only when complete, also while that one runs. */
 function compile(outfile: string, target: string | null): boolean {
   const part = `${outfile}.${process.pid}.part`;
-  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), 'src/main.ts', '--outfile', part];
+  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), ...ENTRY_POINTS, '--outfile', part];
   const { exitCode } = Bun.spawnSync([process.execPath, ...args], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  rmSync(`${part}.map`, { force: true }); // it is embedded too
+  for (const map of [`${part}.map`, join(dirname(outfile), 'worker.js.map')]) rmSync(map, { force: true }); // embedded too
   if (exitCode !== 0) return false;
   chmodSync(part, 0o755);
   renameSync(part, outfile);

@@ -393,6 +393,7 @@ export interface MailContent {
 export const emailMessages = sqliteTable('email_messages', {
   id: text('id').primaryKey(),
   content: json<MailContent>('content').notNull(),
+  variables: json<string[]>('variables'), // null: not found out yet
   revisionId: text('revision_id').notNull(),
   transactionalId: text('transactional_id'),
   createdAt: time('created_at').notNull(),

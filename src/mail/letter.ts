@@ -4,11 +4,12 @@ import { isSuppressed } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
 import { contacts, mails, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
+import type { Templates, Values } from '../templates/templates.ts';
 import { mailsOfDay } from './leases.ts';
 import { requireLinkSealer, unsubscribeUrl } from './links.ts';
 import type { MailRow } from './mails.ts';
 import { getMessage } from './messages.ts';
-import { render, type Values } from './render.ts';
+import { renderMessage } from './renderMessage.ts';
 import { findUrlTrouble, mailSettings } from './settings.ts';
 import type { Letter } from './transport.ts';
 
@@ -63,8 +64,8 @@ async function lookUp(tx: Tx, row: MailRow, now: number) {
   };
 }
 
-/** Fills a mail in for its recipient, as everything is now. @throws AppError when the message is gone or can't be rendered */
-export async function prepare(ctx: Context, row: MailRow, now: number): Promise<Prepared> {
+/** Fills a mail in for its recipient, as everything is now. @throws AppError when the message is gone or can't be rendered; Overdue */
+export async function prepare(ctx: Context, templates: Templates, row: MailRow, now: number): Promise<Prepared> {
   const { config } = ctx;
   const { contact, to, objection, message, suppressed, most, today } = await ctx.store.read(tx => lookUp(tx, row, now));
   if (suppressed) return refused('The address is suppressed: mail to it bounced, or the person complained.');
@@ -90,7 +91,7 @@ export async function prepare(ctx: Context, row: MailRow, now: number): Promise<
     data: row.data.data ?? {},
     unsubscribeUrl: link,
   };
-  const { subject, html, text, fromName } = render(message.content, values);
+  const { subject, html, text, fromName } = await renderMessage(templates, message, values);
   const from = config.mailFrom ?? { name: '', address: 'inlet@localhost' };
   const { fromEmail, replyToEmail } = message.content;
   const letter: Letter = {

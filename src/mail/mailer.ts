@@ -7,6 +7,7 @@ import { writeOutcome } from '../db/outcome.ts';
 import type { MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
+import { Overdue, Templates } from '../templates/templates.ts';
 import { Batch, Breaker } from './breaker.ts';
 import {
   anyHeldByHour,
@@ -35,6 +36,8 @@ const RECOVER_MS = 10_000;
 const STEP_MS = 1000; // a clock set back by less is waited out
 const STOP_MS = 3000; // mails under way may end until then
 const CHUNK = 500;
+const PUT_OFF_MS = 60_000;
+const MAX_PUT_OFF = 3; // times, while its message was too slow for others
 const MAX_CRASHES = 10; // in a row while sending one mail
 export const NO_SMTP = 'No mail server is set. Set INLET_SMTP_URL and INLET_MAIL_FROM and restart; it goes out then.';
 const STUCK = 'Inlet stopped each time while sending this mail. Retry it once the cause is mended.';
@@ -48,6 +51,7 @@ type Answer = (Sent & { outcome: Outcome }) | { instead: Update };
 /** Sends what is queued. A crash between the server's yes and our commit sends a mail twice, with the same Message-ID. */
 export class Mailer {
   private readonly smtp: Smtp | null;
+  private readonly templates = new Templates(); // its own: what the API has looked through holds no mail up
   private readonly underWay = new Map<MailRow, Promise<void>>();
   private readonly breaker = new Breaker();
   /** What mails were held for that may be mended since the last start. */
@@ -83,6 +87,7 @@ export class Mailer {
     await Promise.all(this.underWay.values());
     clearTimeout(cut);
     this.smtp?.close();
+    await this.templates.stop();
   }
 
   /** Alone (SQLite), leases found at the start are void, and the clock is ours to follow. */
@@ -183,12 +188,11 @@ export class Mailer {
     const { smtp, ctx } = this;
     let ready: Prepared;
     try {
-      ready = await prepare(ctx, row, ctx.now());
+      ready = await this.compose(row);
     } catch (error) {
       if (error instanceof StoreUnavailable) throw error; // its lease runs out
       ctx.log.error({ err: error, mailId: row.id }, 'a mail could not be made');
-      const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
-      return { instead: { state: 'failed', error: message } };
+      return { instead: withoutLetter(row, error, ctx.now()) };
     }
     if ('instead' in ready) {
       if (ready.instead.heldFor === 'publicUrl') ctx.health.mailTrouble = ready.instead.error ?? null;
@@ -230,6 +234,15 @@ export class Mailer {
     );
   }
 
+  /** @throws AppError, Overdue */
+  private async compose(row: MailRow): Promise<Prepared> {
+    const make = () => prepare(this.ctx, this.templates, row, this.ctx.now());
+    return make().catch(error => {
+      if (error instanceof Overdue && error.wasTried) return make(); // a busy machine may have been to blame
+      throw error;
+    });
+  }
+
   /** What an outcome says of the mail server. */
   private watch(row: MailRow, outcome: Outcome): void {
     const { health, log } = this.ctx;
@@ -248,6 +261,16 @@ function toldOf(outcome: Outcome, state: MailState | undefined) {
   if (outcome.kind === 'sent') return 'sent';
   if (outcome.kind === 'bounced') return 'email.hardBounced';
   return outcome.kind === 'later' && !outcome.trouble && state === 'failed' ? 'email.softBounced' : null;
+}
+
+/** What becomes of a mail that could not be composed. One that was not even tried is put off, so that the others go first. */
+function withoutLetter({ failures }: MailRow, error: unknown, now: number): Update {
+  const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
+  const later = { state: 'queued', dueAt: now + PUT_OFF_MS, error: message } as const;
+  if (error instanceof AppError && error.code === 'unavailable') return later;
+  if (error instanceof Overdue && !error.wasTried && failures + 1 < MAX_PUT_OFF)
+    return { ...later, failures: failures + 1 };
+  return { state: 'failed', error: message };
 }
 
 function became(row: MailRow, outcome: Outcome, now: number): Update {

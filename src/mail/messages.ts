@@ -1,9 +1,8 @@
-import { eq } from 'drizzle-orm';
+import { and, eq } from 'drizzle-orm';
 import { emailMessages, type MailContent } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
-import { checkContent } from './render.ts';
 
 export type MessageRow = typeof emailMessages.$inferSelect;
 export type Fallbacks = Record<string, string | null>;
@@ -13,7 +12,10 @@ const FALLBACKS = ['contactPropertiesFallbacks', 'eventPropertiesFallbacks', 'da
 export type ContentChange = Partial<Omit<MailContent, (typeof FALLBACKS)[number]>> &
   Partial<Record<(typeof FALLBACKS)[number], Fallbacks | undefined>>;
 
-const EMPTY: MailContent = {
+/** What a message says, and the variables found in it; null: they were not looked for yet. */
+export type Checked = Pick<MessageRow, 'content' | 'variables'>;
+
+export const EMPTY_CONTENT: MailContent = {
   subject: '',
   previewText: '',
   fromName: '',
@@ -28,7 +30,7 @@ const EMPTY: MailContent = {
   dataVariablesFallbacks: {},
 };
 
-function changed(before: MailContent, change: ContentChange): MailContent {
+export function mergeContent(before: MailContent, change: ContentChange): MailContent {
   const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
   const after = { ...before, ...given } as MailContent;
   for (const key of FALLBACKS) {
@@ -37,21 +39,19 @@ function changed(before: MailContent, change: ContentChange): MailContent {
       Object.entries(merged).filter((entry): entry is [string, string] => entry[1] !== null),
     );
   }
-  checkContent(after);
   return after;
 }
 
-/** @throws AppError invalid when a part is no template */
 export async function createMessage(
   tx: Tx,
-  change: ContentChange,
+  { content, variables }: Checked,
   now: number,
   transactionalId: string | null = null,
 ): Promise<MessageRow> {
-  const content = changed(EMPTY, change);
   const row = {
     id: newId('em', now),
     content,
+    variables,
     revisionId: newId('rev', now),
     transactionalId,
     createdAt: now,
@@ -66,11 +66,12 @@ export const EXAMPLE_ID = 'example';
 const EXAMPLE: MessageRow = {
   id: EXAMPLE_ID,
   content: {
-    ...EMPTY,
+    ...EMPTY_CONTENT,
     subject: 'Hello {{ data.name }}',
     html: '<p>Hello {{ data.name }},</p><p>this is a mail from <b>Inlet</b>. It works.</p>',
     dataVariablesFallbacks: { name: 'there' },
   },
+  variables: ['data.name'],
   revisionId: EXAMPLE_ID,
   transactionalId: EXAMPLE_ID,
   createdAt: 0,
@@ -85,21 +86,28 @@ export async function getMessage(tx: Tx, id: string): Promise<MessageRow> {
   return row;
 }
 
-/** `expected`: the revision the caller has seen; undefined: whichever there is. @throws AppError notFound, conflict, invalid */
-export async function updateMessage(
+/** Writes the content of a message that is still as it was read. Gives null when somebody else changed it meanwhile. */
+export async function replaceContent(
   tx: Tx,
-  id: string,
-  change: ContentChange,
-  expected: string | null | undefined,
+  before: MessageRow,
+  { content, variables }: Checked,
   now: number,
-): Promise<MessageRow> {
-  const before = await getMessage(tx, id);
-  if (expected !== undefined && expected !== before.revisionId)
-    throw new AppError('conflict', 'Content revision ID is stale. Read the message again and repeat the change.');
-  const content = changed(before.content, change);
-  const set = { content, revisionId: newId('rev', now), updatedAt: now };
-  await tx.update(emailMessages).set(set).where(eq(emailMessages.id, id));
-  return { ...before, ...set };
+): Promise<MessageRow | null> {
+  const set = { content, variables, revisionId: newId('rev', now), updatedAt: now };
+  const written = await tx
+    .update(emailMessages)
+    .set(set)
+    .where(and(eq(emailMessages.id, before.id), eq(emailMessages.revisionId, before.revisionId)))
+    .returning({ id: emailMessages.id });
+  return written.length ? { ...before, ...set } : null;
+}
+
+/** Keeps the variables of a message that a release saved which did not look for them. */
+export async function recordVariables(tx: Tx, { id, revisionId }: MessageRow, variables: string[]): Promise<void> {
+  await tx
+    .update(emailMessages)
+    .set({ variables })
+    .where(and(eq(emailMessages.id, id), eq(emailMessages.revisionId, revisionId)));
 }
 
 /** In Loops' shape, with `html` and `text`. */

@@ -6,8 +6,9 @@ import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
 import { queueMail } from './mails.ts';
-import { missingData, render } from './render.ts';
+import { renderMessage } from './renderMessage.ts';
 import { publishedOf } from './transactional.ts';
+import { readDataVariables } from './variables.ts';
 
 export interface Send {
   transactionalId: string;
@@ -27,11 +28,15 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
   const to = emailOf(send.email);
   const now = ctx.now();
   const key = newId('send', now);
-  const { id: emailMessageId, content } = await ctx.store.read(tx => publishedOf(tx, transactionalId)); // never changes
-  const missing = missingData(content, data);
+  const message = await ctx.store.read(tx => publishedOf(tx, transactionalId)); // never changes
+  const { id: emailMessageId, content } = message;
+  const missing = (await readDataVariables(ctx, message)).filter(
+    name => !Object.hasOwn(data, name) && !Object.hasOwn(content.dataVariablesFallbacks, name),
+  );
   if (missing.length)
     throw new AppError('invalid', `Missing required data variable(s): ${missing.join(', ').slice(0, NAMED)}`);
-  render(content, { contact: { email: to }, event: {}, data, unsubscribeUrl: '' }); // refuses what can't be rendered
+  const values = { contact: { email: to }, event: {}, data, unsubscribeUrl: '' };
+  await renderMessage(ctx.templates, message, values); // refuses what can't be rendered
   const write = writingCall('upsert', { email: to }, { key, source: 'API' });
   let id: string | null = null;
   await callPeople(ctx.people, {

@@ -1,13 +1,16 @@
 import { eq, inArray, isNotNull } from 'drizzle-orm';
+import type { Context } from '../context.ts';
 import type { Search } from '../db/scan.ts';
 import { emailMessages, transactionals } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
-import { createMessage, EXAMPLE_ID, getMessage, type MessageRow } from './messages.ts';
-import { dataVariablesOf } from './render.ts';
+import { createMessage, EMPTY_CONTENT, EXAMPLE_ID, getMessage, type MessageRow } from './messages.ts';
+import { readDataVariables } from './variables.ts';
 
 type Row = typeof transactionals.$inferSelect;
+
+const NOTHING = { content: EMPTY_CONTENT, variables: [] };
 
 const missing = () => new AppError('notFound', 'Transactional email not found.'); // Loops' words
 
@@ -21,7 +24,7 @@ export async function getTransactional(tx: Tx, id: string): Promise<Row> {
 /** A new one has an empty draft. */
 export async function createTransactional(tx: Tx, name: string, now: number): Promise<Row> {
   const id = newId('tr', now);
-  const draft = await createMessage(tx, {}, now, id);
+  const draft = await createMessage(tx, NOTHING, now, id);
   const row = { id, name, draftId: draft.id, publishedId: null, createdAt: now, updatedAt: now };
   await tx.insert(transactionals).values(row);
   return row;
@@ -39,7 +42,7 @@ export async function openDraft(tx: Tx, id: string, now: number): Promise<Row> {
   const row = await getTransactional(tx, id);
   if (row.draftId !== null) return row;
   const published = row.publishedId === null ? null : await getMessage(tx, row.publishedId);
-  const draft = await createMessage(tx, published?.content ?? {}, now, id);
+  const draft = await createMessage(tx, published ?? NOTHING, now, id);
   await tx.update(transactionals).set({ draftId: draft.id, updatedAt: now }).where(eq(transactionals.id, id));
   return { ...row, draftId: draft.id, updatedAt: now };
 }
@@ -73,18 +76,13 @@ export const publishedOnly: Search = { where: isNotNull(transactionals.published
 const iso = (ms: number) => new Date(ms).toISOString();
 
 /** In Loops' shape, in the order of `ids`. */
-export async function viewTransactionals(tx: Tx, ids: string[]) {
-  if (!ids.length) return [];
-  const rows = await tx.select().from(transactionals).where(inArray(transactionals.id, ids));
-  const messages = rows.flatMap(row => [row.publishedId, row.draftId].filter(id => id !== null));
-  const contents = messages.length
-    ? await tx.select().from(emailMessages).where(inArray(emailMessages.id, messages))
-    : [];
-  return ids.flatMap(id => {
+export async function viewTransactionals(parts: Pick<Context, 'store' | 'templates'>, ids: string[]) {
+  const { rows, messages } = await parts.store.read(tx => lookUp(tx, ids));
+  const views = ids.map(async id => {
     const row = rows.find(each => each.id === id);
     if (!row) return [];
-    const published = contents.find(each => each.id === row.publishedId);
-    const draft = contents.find(each => each.id === row.draftId);
+    const published = messages.find(each => each.id === row.publishedId);
+    const draft = messages.find(each => each.id === row.draftId);
     return [
       {
         id,
@@ -93,18 +91,27 @@ export async function viewTransactionals(tx: Tx, ids: string[]) {
         draftEmailMessageContentRevisionId: draft?.revisionId ?? null,
         publishedEmailMessageId: row.publishedId,
         transactionalGroupId: null,
-        dataVariables: published ? dataVariablesOf(published.content) : [],
+        dataVariables: published ? await readDataVariables(parts, published) : [],
         lastUpdated: iso(row.updatedAt),
         createdAt: iso(row.createdAt),
         updatedAt: iso(row.updatedAt),
       },
     ];
   });
+  return (await Promise.all(views)).flat();
+}
+
+async function lookUp(tx: Tx, ids: string[]): Promise<{ rows: Row[]; messages: MessageRow[] }> {
+  if (!ids.length) return { rows: [], messages: [] };
+  const rows = await tx.select().from(transactionals).where(inArray(transactionals.id, ids));
+  const named = rows.flatMap(row => [row.publishedId, row.draftId].filter(id => id !== null));
+  const messages = named.length ? await tx.select().from(emailMessages).where(inArray(emailMessages.id, named)) : [];
+  return { rows, messages };
 }
 
 /** One, in Loops' shape. @throws AppError notFound */
-export async function viewTransactional(tx: Tx, id: string) {
-  const [view] = await viewTransactionals(tx, [id]);
+export async function viewTransactional(parts: Pick<Context, 'store' | 'templates'>, id: string) {
+  const [view] = await viewTransactionals(parts, [id]);
   if (!view) throw missing();
   return view;
 }

@@ -138,7 +138,7 @@ test('mails and runs of one that became part of another are found by both ids, a
   };
   await look();
   const [row] = await ctx.store.read(tx => tx.select().from(mails));
-  expect(await prepare(ctx, row!, Date.now())).toMatchObject({ letter: { to: 'one@x.co' } });
+  expect(await prepare(ctx, ctx.templates, row!, Date.now())).toMatchObject({ letter: { to: 'one@x.co' } });
   await app.drain();
   await look();
 });

@@ -4,11 +4,13 @@ import { emailOf } from '../../audience/emails.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
+import { findForeignTags } from '../../mail/foreignTags.ts';
 import { contactValues } from '../../mail/letter.ts';
 import { queueMail } from '../../mail/mails.ts';
-import { createMessage, getMessage, updateMessage, viewMessage } from '../../mail/messages.ts';
-import { render, type Values } from '../../mail/render.ts';
-import { requireDraft } from '../../mail/transactional.ts';
+import { getMessage, type MessageRow, viewMessage } from '../../mail/messages.ts';
+import { renderMessage } from '../../mail/renderMessage.ts';
+import { saveChange, saveMessage } from '../../mail/saveMessage.ts';
+import type { Values } from '../../templates/templates.ts';
 import { type Route, route } from '../route.ts';
 import { example, message, messageFields, rendered } from './mailShapes.ts';
 
@@ -56,6 +58,15 @@ const LMX_WARNING = {
   message: 'LMX is kept, but not sent. Give html.',
 };
 
+/** With what its author should know of it. */
+function viewSaved(row: MessageRow) {
+  const { lmx, html, text } = row.content;
+  return {
+    ...viewMessage(row),
+    warnings: [...(lmx && !html && !text ? [LMX_WARNING] : []), ...findForeignTags(row.content)],
+  };
+}
+
 export const messageRoutes: Route[] = [
   route('POST', PATH, {
     summary: 'Write an email message',
@@ -69,7 +80,7 @@ export const messageRoutes: Route[] = [
     answer: example.message,
     handle: async ({ ctx, body }) => {
       requireSize(body.lmx);
-      return viewMessage(await ctx.store.write(tx => createMessage(tx, body, ctx.now())));
+      return viewSaved(await saveMessage(ctx, body));
     },
   }),
   route('GET', `${PATH}/:id`, {
@@ -92,12 +103,7 @@ export const messageRoutes: Route[] = [
     answer: example.message,
     handle: async ({ ctx, params, body: { expectedRevisionId, ...change } }) => {
       requireSize(change.lmx);
-      const row = await ctx.store.write(async tx => {
-        await requireDraft(tx, await getMessage(tx, params.id ?? ''));
-        return updateMessage(tx, params.id ?? '', change, expectedRevisionId ?? undefined, ctx.now());
-      });
-      const { lmx, html, text } = row.content;
-      return { ...viewMessage(row), warnings: lmx && !html && !text ? [LMX_WARNING] : [] };
+      return viewSaved(await saveChange(ctx, params.id ?? '', change, expectedRevisionId ?? undefined));
     },
   }),
   route('POST', `${PATH}/:id/render`, {
@@ -114,9 +120,9 @@ export const messageRoutes: Route[] = [
     response: rendered,
     answer: example.rendered,
     handle: async ({ ctx, params, body }) => {
-      const { content } = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
       const given = await ctx.store.read(tx => valuesOf(tx, body, ctx.config.publicUrl));
-      const { subject, html, text } = render(content, given);
+      const { subject, html, text } = await renderMessage(ctx.templates, message, given);
       return { subject, html, text };
     },
   }),
@@ -133,10 +139,10 @@ export const messageRoutes: Route[] = [
       const now = ctx.now();
       const key = newId('test', now);
       const to = [...new Set(emails.map(emailOf))];
-      const { id: emailMessageId, content } = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
       const { contact, event, data } = await ctx.store.read(tx => valuesOf(tx, given, ctx.config.publicUrl));
-      render(content, { contact, event, data, unsubscribeUrl: '' });
-      const test = { contactId: null, emailMessageId, data: { contact, event, data }, transactional: true };
+      await renderMessage(ctx.templates, message, { contact, event, data, unsubscribeUrl: '' });
+      const test = { contactId: null, emailMessageId: message.id, data: { contact, event, data }, transactional: true };
       const mailIds = await ctx.store.write(async tx => {
         const ids: string[] = [];
         for (const each of to) ids.push((await queueMail(tx, { ...test, key: `${key}:${each}`, to: each }, now)) ?? '');

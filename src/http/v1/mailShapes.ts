@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { MAX_HTML } from '../../mail/render.ts';
 import { time } from './shapes.ts';
 
+const MAX_HTML = 100_000; // characters, as Loops has it
 const text = (most: number) => z.string().max(most);
 /** A field of Loops that may only be empty here. */
 const absent = (why: string) =>

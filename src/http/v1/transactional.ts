@@ -34,7 +34,7 @@ export const transactionalRoutes: Route[] = [
     answer: pageWith(example.transactional),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
-      return page(ctx.store, transactionals, {}, request, ids => ctx.store.read(tx => viewTransactionals(tx, ids)));
+      return page(ctx.store, transactionals, {}, request, ids => viewTransactionals(ctx, ids));
     },
   }),
   route('POST', PATH, {
@@ -46,8 +46,10 @@ export const transactionalRoutes: Route[] = [
     example: { name: 'Sign-up confirmation' },
     response: transactional,
     answer: example.transactional,
-    handle: ({ ctx, body }) =>
-      ctx.store.write(async tx => viewTransactional(tx, (await createTransactional(tx, body.name, ctx.now())).id)),
+    handle: async ({ ctx, body }) => {
+      const { id } = await ctx.store.write(tx => createTransactional(tx, body.name, ctx.now()));
+      return viewTransactional(ctx, id);
+    },
   }),
   route('GET', `${PATH}/:id`, {
     summary: 'One transactional email',
@@ -55,7 +57,7 @@ export const transactionalRoutes: Route[] = [
     errors: [404],
     response: transactional,
     answer: example.transactional,
-    handle: ({ ctx, params }) => ctx.store.read(tx => viewTransactional(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => viewTransactional(ctx, params.id ?? ''),
   }),
   route('POST', `${PATH}/:id`, {
     summary: 'Rename a transactional email',
@@ -65,11 +67,10 @@ export const transactionalRoutes: Route[] = [
     example: { name: 'Welcome' },
     response: transactional,
     answer: { ...example.transactional, name: 'Welcome' },
-    handle: ({ ctx, params, body }) =>
-      ctx.store.write(async tx => {
-        await renameTransactional(tx, params.id ?? '', body.name, ctx.now());
-        return viewTransactional(tx, params.id ?? '');
-      }),
+    handle: async ({ ctx, params, body }) => {
+      const { id } = await ctx.store.write(tx => renameTransactional(tx, params.id ?? '', body.name, ctx.now()));
+      return viewTransactional(ctx, id);
+    },
   }),
   route('POST', `${PATH}/:id/draft`, {
     summary: 'The draft; made from what is published where there is none',
@@ -77,11 +78,10 @@ export const transactionalRoutes: Route[] = [
     errors: [404],
     response: transactional,
     answer: example.transactional,
-    handle: ({ ctx, params }) =>
-      ctx.store.write(async tx => {
-        await openDraft(tx, params.id ?? '', ctx.now());
-        return viewTransactional(tx, params.id ?? '');
-      }),
+    handle: async ({ ctx, params }) => {
+      const { id } = await ctx.store.write(tx => openDraft(tx, params.id ?? '', ctx.now()));
+      return viewTransactional(ctx, id);
+    },
   }),
   route('POST', `${PATH}/:id/publish`, {
     summary: 'Send the draft from now on',
@@ -94,11 +94,10 @@ export const transactionalRoutes: Route[] = [
       draftEmailMessageId: null,
       draftEmailMessageContentRevisionId: null,
     },
-    handle: ({ ctx, params }) =>
-      ctx.store.write(async tx => {
-        await publish(tx, params.id ?? '', ctx.now());
-        return viewTransactional(tx, params.id ?? '');
-      }),
+    handle: async ({ ctx, params }) => {
+      const { id } = await ctx.store.write(tx => publish(tx, params.id ?? '', ctx.now()));
+      return viewTransactional(ctx, id);
+    },
   }),
   route('GET', SEND, {
     summary: 'Published transactional emails (older clients)',
@@ -108,8 +107,7 @@ export const transactionalRoutes: Route[] = [
     answer: pageWith({ ...example.transactional, publishedEmailMessageId: 'em_0mwt0c8w00006a1b2c3d4e5f' }),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + SEND, filters: {} };
-      const load = (ids: string[]) => ctx.store.read(tx => viewTransactionals(tx, ids));
-      return page(ctx.store, transactionals, publishedOnly, request, load);
+      return page(ctx.store, transactionals, publishedOnly, request, ids => viewTransactionals(ctx, ids));
     },
   }),
   route('POST', SEND, {
