@@ -160,6 +160,28 @@ test('the commands work beside a running server, which sees their changes', asyn
   }
 }, 60_000);
 
+test('messages are filled in by a thread that is ended when it takes too long, and with the server', async () => {
+  const server = await start({ cwd: emptyFolder() });
+  const api = async (path: string, body: unknown) => {
+    const init = { method: 'POST', headers: auth(server.key), body: JSON.stringify(body) };
+    const answer = await fetch(`${server.url}/api/v1/email-messages${path}`, init);
+    return { status: answer.status, body: await json(answer) };
+  };
+  const good = await api('', { subject: 's', html: '<a href="https://a.example/?t={{ data.t }}">x</a>' });
+  const slow = await api('', { subject: 's', html: "{% assign a = (1..990000) | where_exp: 'i','i' %}" });
+  expect([good.status, slow.status]).toEqual([201, 201]);
+  const shown = () => api(`/${good.body.id}/render`, { dataVariables: { t: 'a&b' } });
+  const html = '<a href="https://a.example/?t=a%26b">x</a>';
+  expect((await shown()).body).toMatchObject({ html, text: 'x [https://a.example/?t=a%26b]' });
+  const given = await api(`/${slow.body.id}/render`, {});
+  expect([given.status, given.body.message]).toEqual([400, expect.stringContaining('250 ms')]);
+  expect((await shown()).body).toMatchObject({ html });
+  const left = api(`/${slow.body.id}/render`, {}).catch(() => null);
+  await Bun.sleep(20);
+  expect(await server.stop()).toBe(0);
+  await left;
+}, 20_000);
+
 test('after the sealing key is lost, reset-secrets makes the server start again', async () => {
   const cwd = emptyFolder();
   const server = await start({ cwd });

@@ -71,7 +71,7 @@ export const messageRoutes: Route[] = [
   route('POST', PATH, {
     summary: 'Write an email message',
     description:
-      'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped, as text and as quoted attributes; the `raw` filter switches that off. Without `text` it is made from the html.',
+      'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped once, for where they stand: text, an attribute in quotes, the query of a link (percent-encoded); one that begins a link must be `https`, `http`, `mailto` or `tel`, else it becomes `#`. Where nothing can be escaped (an attribute without quotes, the name of a tag, style, script) the message is refused with line and column. The `raw` filter switches escaping off. Without `text` it is made from the html. Reading and filling in may take 250 ms.',
     tag,
     status: 201,
     body: z.strictObject({ ...messageFields, subject: z.string().min(1).max(500) }),
