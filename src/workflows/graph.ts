@@ -1,59 +1,10 @@
-import { z } from 'zod';
-import { audienceFilter, filterProblem, type PropertyType, propertyQuery, queryProblem } from './conditions.ts';
+import type { z } from 'zod';
+import type { PropertyType } from './conditions.ts';
+import { findNodeType, isTrigger, type Node, SHOWN_ONLY, TYPE_NAMES } from './nodes/index.ts';
 
 export const MAX_NODES = 300;
-const MAX_BRANCHES = 20;
-const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-const LONGEST_MS = 366 * UNIT_MS.d;
 export const NODE_ID = /^[A-Za-z0-9_-]{1,64}$/;
-
-const nextNodeIds = z.array(z.string().max(64)).max(MAX_BRANCHES);
-const reEligible = z.boolean();
-
-/** Loops' node types and fields. What a draft may lack is null. Those only shown by reads may come back and are passed over. */
-const TYPES = {
-  BlankTrigger: z.strictObject({ nextNodeIds }),
-  SignupTrigger: z.strictObject({ nextNodeIds }),
-  EventTrigger: z.strictObject({
-    eventName: z.string().min(1).max(100).nullable(),
-    reEligible,
-    eventProperties: z.unknown().optional(),
-    nextNodeIds,
-  }),
-  ContactPropertyTrigger: z.strictObject({ contactPropertyQuery: propertyQuery.nullable(), reEligible, nextNodeIds }),
-  AddToListTrigger: z.strictObject({ mailingListId: z.string().max(64).nullable(), reEligible, nextNodeIds }),
-  AudienceFilter: z.strictObject({
-    audienceFilter: audienceFilter.nullable(),
-    audienceSegmentId: z.null({ error: 'segments come later; give the filter itself' }).optional(),
-    appliesDownstream: z.boolean().default(false),
-    nextNodeIds,
-  }),
-  TimerAction: z.strictObject({ amount: z.number().int().min(0), unit: z.enum(['m', 'h', 'd']), nextNodeIds }),
-  BranchNode: z.strictObject({ nextNodeIds }),
-  SendEmailAction: z.strictObject({
-    emailMessageId: z.string().max(64).nullable(),
-    subject: z.unknown().optional(),
-    nextNodeIds,
-  }),
-  ExitAction: z.strictObject({ nextNodeIds: nextNodeIds.default([]) }),
-};
-type Types = typeof TYPES;
-export type TypeName = keyof Types;
-export type Node = { [T in TypeName]: { typeName: T } & Omit<z.output<Types[T]>, ShownOnly> }[TypeName];
-export type NodeOf<T extends TypeName> = Extract<Node, { typeName: T }>;
-const SHOWN_ONLY = ['subject', 'eventProperties', 'audienceSegmentId'] as const;
-type ShownOnly = (typeof SHOWN_ONLY)[number];
 const LATER = ['ExperimentBranchNode', 'VariantNode'];
-
-const TRIGGERS = [
-  'BlankTrigger',
-  'SignupTrigger',
-  'EventTrigger',
-  'ContactPropertyTrigger',
-  'AddToListTrigger',
-] as const;
-export type Trigger = NodeOf<(typeof TRIGGERS)[number]>;
-export const isTrigger = (node: Node): node is Trigger => (TRIGGERS as readonly string[]).includes(node.typeName);
 
 export interface Graph {
   rootNodeId: string;
@@ -70,8 +21,6 @@ export const EMPTY: Graph = {
 
 export const nodeOf = (graph: Graph, id: string): Node | undefined =>
   Object.hasOwn(graph.nodes, id) ? graph.nodes[id] : undefined;
-
-export const timerMs = ({ amount, unit }: NodeOf<'TimerAction'>) => amount * UNIT_MS[unit];
 
 /** What the database knows of the things that a graph names. */
 export interface Known {
@@ -94,54 +43,32 @@ function issueText(issue: z.core.$ZodIssue | undefined): string {
 function readNode(id: string, given: Record<string, unknown>): Node | string {
   if (!NODE_ID.test(id)) return 'its id may hold 1 to 64 letters, digits, - and _';
   const { typeName, ...fields } = given;
-  if (typeof typeName !== 'string' || !Object.hasOwn(TYPES, typeName)) {
+  const type = typeof typeName === 'string' ? findNodeType(typeName) : undefined;
+  if (!type) {
     if (LATER.includes(String(typeName))) return `typeName: ${typeName} is not supported yet`;
-    return `typeName: must be one of ${Object.keys(TYPES).join(', ')}`;
+    return `typeName: must be one of ${TYPE_NAMES.join(', ')}`;
   }
-  const parsed = TYPES[typeName as TypeName].safeParse(fields);
+  const parsed = type.fields.safeParse(fields);
   if (!parsed.success) return issueText(parsed.error.issues[0]);
-  const data: Record<string, unknown> = { ...parsed.data };
+  const data: Record<string, unknown> = { ...(parsed.data as object) };
   for (const key of SHOWN_ONLY) delete data[key];
   return { typeName, ...data } as Node; // the schema of this very type made it
 }
 
-/** Ways out of a node that its type asks for: from, to. */
-const WAYS: Partial<Record<TypeName, [number, number]>> = { ExitAction: [0, 0], BranchNode: [1, MAX_BRANCHES] };
-
 function waysProblem(graph: Graph, node: Node): string | null {
-  const { typeName, nextNodeIds: next } = node;
-  const [least, most] = WAYS[typeName] ?? [1, 1];
+  const next: string[] = node.nextNodeIds;
+  const [least, most] = findNodeType(node.typeName)?.ways ?? [1, 1];
   const missing = next.find(id => !nodeOf(graph, id));
   if (missing !== undefined) return `nextNodeIds: there is no node ${missing}`;
   if (next.length < least || next.length > most)
     return most === 0
       ? 'nextNodeIds: must be empty, nothing follows an exit'
       : `nextNodeIds: must name ${least === most ? 'one node' : `${least} to ${most} nodes`}; end a way with an ExitAction`;
-  if (new Set(next).size < next.length) return 'nextNodeIds: names a node twice';
-  const other = typeName === 'BranchNode' && next.find(id => nodeOf(graph, id)?.typeName !== 'AudienceFilter');
-  if (other) return `nextNodeIds: ${other} must be an AudienceFilter, as every node right after a branch`;
-  return null;
+  return new Set(next).size < next.length ? 'nextNodeIds: names a node twice' : null;
 }
 
-function fieldProblem(node: Node, known: Known): string | null {
-  switch (node.typeName) {
-    case 'TimerAction':
-      return timerMs(node) > LONGEST_MS ? 'amount: a timer may take 366 days at most' : null;
-    case 'AddToListTrigger':
-      return node.mailingListId !== null && !known.isList(node.mailingListId)
-        ? `mailingListId: there is no list ${node.mailingListId}`
-        : null;
-    case 'SendEmailAction':
-      return node.emailMessageId !== null && !known.isEmailMessage(node.emailMessageId)
-        ? `emailMessageId: there is no email message ${node.emailMessageId}`
-        : null;
-    case 'ContactPropertyTrigger':
-      return node.contactPropertyQuery && queryProblem(node.contactPropertyQuery, known.typeOf);
-    case 'AudienceFilter':
-      return node.audienceFilter && filterProblem(node.audienceFilter, known.typeOf, known.isList);
-    default:
-      return null;
-  }
+function fieldProblem(graph: Graph, node: Node, known: Known): string | null {
+  return findNodeType(node.typeName)?.findProblem?.(node, known, id => nodeOf(graph, id)?.typeName) ?? null;
 }
 
 /** Ids in the order of a walk from the root, and one that leads back to a node before it, if any. */
@@ -183,7 +110,7 @@ export function readGraph(
   if (!isTrigger(root)) problems.push(`node ${rootNodeId}: typeName: the root must be a trigger`);
   for (const [id, node] of nodes) {
     if (id !== rootNodeId && isTrigger(node)) problems.push(`node ${id}: typeName: only the root may be a trigger`);
-    const problem = waysProblem(graph, node) ?? fieldProblem(node, known);
+    const problem = waysProblem(graph, node) ?? fieldProblem(graph, node, known);
     if (problem) problems.push(`node ${id}: ${problem}`);
   }
   if (problems.length) return { problems };
@@ -196,20 +123,7 @@ export function readGraph(
 /** What a workflow still lacks before it can start: one sentence each, with the node's id. */
 export function lacking(graph: Graph): string[] {
   return Object.entries(graph.nodes).flatMap(([id, node]) => {
-    const what =
-      node.typeName === 'BlankTrigger'
-        ? 'typeName: choose a trigger'
-        : node.typeName === 'EventTrigger' && node.eventName === null
-          ? 'eventName: is not set'
-          : node.typeName === 'ContactPropertyTrigger' && node.contactPropertyQuery === null
-            ? 'contactPropertyQuery: is not set'
-            : node.typeName === 'AddToListTrigger' && node.mailingListId === null
-              ? 'mailingListId: is not set'
-              : node.typeName === 'AudienceFilter' && node.audienceFilter === null
-                ? 'audienceFilter: is not set'
-                : node.typeName === 'SendEmailAction' && node.emailMessageId === null
-                  ? 'emailMessageId: is not set'
-                  : null;
+    const what = findNodeType(node.typeName)?.findLack?.(node) ?? null;
     return what === null ? [] : [`node ${id}: ${what}`];
   });
 }

@@ -1,7 +1,7 @@
 import type { Cause, ContactChange } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { changed } from './conditions.ts';
+import { findEntry } from './nodes/index.ts';
 import { mergeRuns } from './runs.ts';
 import { startRun } from './start.ts';
 import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
@@ -36,7 +36,7 @@ export class Automation {
       const { state, pausedAt } = workflow;
       if (state === 'paused' && now >= (pausedAt ?? 0) + QUEUEING_MS) continue;
       for (const happening of happenings) {
-        const entry = entryOf(workflow, happening, cause);
+        const entry = findEntry(workflow.trigger, happening, cause);
         if (entry === null) continue;
         const { id: workflowId, rootNodeId } = workflow;
         const event =
@@ -65,27 +65,5 @@ export class Automation {
       this.cached = found;
     }
     return this.cached;
-  }
-}
-
-/** What makes an entry unique, '' for once in a contact's life; null: this is not what the workflow waits for. */
-function entryOf({ trigger }: Listening, happening: ContactChange, { key }: Cause): string | null {
-  switch (trigger.typeName) {
-    case 'SignupTrigger':
-      return happening.kind === 'contact.created' && !happening.split ? '' : null;
-    case 'EventTrigger':
-      if (happening.kind !== 'event' || happening.eventName !== trigger.eventName) return null;
-      return trigger.reEligible ? happening.eventId : '';
-    case 'AddToListTrigger':
-      if (happening.kind !== 'list.subscribed' || happening.split || happening.listId !== trigger.mailingListId)
-        return null;
-      return trigger.reEligible ? `${key}:${happening.listId}` : '';
-    case 'ContactPropertyTrigger': {
-      const query = trigger.contactPropertyQuery;
-      if (happening.kind !== 'contact.changed' || !query || !changed(query, happening.was, happening.is)) return null;
-      return trigger.reEligible ? `${key}:${query.key}` : '';
-    }
-    default:
-      return null;
   }
 }

@@ -1,5 +1,6 @@
 import { type Person, passes } from './conditions.ts';
-import { type Graph, isTrigger, type Node, nodeOf, timerMs } from './graph.ts';
+import { type Graph, nodeOf } from './graph.ts';
+import { findNodeType, type TypeName } from './nodes/index.ts';
 
 /** What a walk needs of the workflow. */
 export interface Way {
@@ -33,7 +34,7 @@ export type Outcome =
 export interface Step {
   visit: number;
   nodeId: string;
-  typeName: Node['typeName'];
+  typeName: TypeName;
   outcome: Outcome;
   detail: Record<string, unknown>;
 }
@@ -87,45 +88,31 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     return out;
   };
   const gone = () => end('exited', `node ${at.nodeId} was removed from the workflow`);
-  const note = (node: Node, outcome: Outcome, detail: Record<string, unknown> = {}) =>
-    out.steps.push({ visit: at.visits++, nodeId: at.nodeId, typeName: node.typeName, outcome, detail });
   if (from.waiting) {
     const timer = nodeOf(graph, at.nodeId);
     if (!timer) return gone();
     at.nodeId = timer.nextNodeIds[0] ?? '';
   }
   for (;;) {
-    const node = nodeOf(graph, at.nodeId);
-    if (!node) return gone();
+    const { nodeId } = at;
+    const node = nodeOf(graph, nodeId);
+    const type = node && findNodeType(node.typeName);
+    if (!type) return gone();
     const leave = reasonToLeave(way, at.guards, person);
     if (leave !== null || !person) return end('exited', leave);
-    if (node.typeName === 'TimerAction' && timerMs(node) > 0) {
-      const dueAt = now + timerMs(node);
-      note(node, 'waiting', { until: new Date(dueAt).toISOString() });
+    const move = type.enter(node, { id: nodeId, person, now, passes: id => lets(graph, id, person) });
+    if (move.mail !== undefined) out.mails.push({ visit: at.visits, nodeId, emailMessageId: move.mail });
+    if (move.outcome !== null) {
+      const { outcome, detail = {} } = move;
+      out.steps.push({ visit: at.visits++, nodeId, typeName: node.typeName, outcome, detail });
+    }
+    if (move.isGuard) at.guards.push(nodeId);
+    if ('end' in move.to) return end(move.to.end, move.to.reason);
+    if ('waitUntil' in move.to) {
       at.waiting = true;
-      out.rest = { dueAt };
+      out.rest = { dueAt: move.to.waitUntil };
       return out;
     }
-    if (node.typeName === 'AudienceFilter') {
-      const passed = lets(graph, at.nodeId, person);
-      note(node, passed ? 'passed' : 'stopped');
-      if (!passed) return end('exited', `the contact does not pass the filter ${at.nodeId}`);
-      if (node.appliesDownstream) at.guards.push(at.nodeId);
-    } else if (node.typeName === 'BranchNode') {
-      const chosen = node.nextNodeIds.find(id => lets(graph, id, person));
-      note(node, chosen === undefined ? 'noBranch' : 'branched', chosen === undefined ? {} : { nodeId: chosen });
-      if (chosen === undefined) return end('exited', `no branch of ${at.nodeId} fits the contact`);
-      at.nodeId = chosen;
-      continue;
-    } else if (node.typeName === 'SendEmailAction') {
-      const { emailMessageId } = node;
-      if (emailMessageId === null) return end('exited', `node ${at.nodeId} has no email message`);
-      out.mails.push({ visit: at.visits, nodeId: at.nodeId, emailMessageId });
-      note(node, 'sent', { emailMessageId });
-    } else if (node.typeName === 'ExitAction') {
-      note(node, 'exited');
-      return end('completed', null);
-    } else note(node, isTrigger(node) ? 'entered' : 'waited');
-    at.nodeId = node.nextNodeIds[0] ?? '';
+    at.nodeId = move.to.next ?? '';
   }
 }

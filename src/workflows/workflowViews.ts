@@ -2,7 +2,8 @@ import { desc, eq, inArray } from 'drizzle-orm';
 import { emailMessages, events, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { type Node, nodeOf } from './graph.ts';
+import { nodeOf } from './graph.ts';
+import type { Node } from './nodes/index.ts';
 import { QUEUEING_MS, type WorkflowRow, workflowById } from './workflows.ts';
 
 const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;

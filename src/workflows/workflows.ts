@@ -6,7 +6,8 @@ import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { plainName } from '../plainName.ts';
 import { DEFAULT_PROPERTIES, type PropertyType } from './conditions.ts';
-import { EMPTY, type Graph, isTrigger, type Known, lacking, type Node, nodeOf, readGraph } from './graph.ts';
+import { EMPTY, type Graph, type Known, lacking, nodeOf, readGraph } from './graph.ts';
+import { isTrigger, type Node } from './nodes/index.ts';
 import { type EndRuns, openRuns } from './runs.ts';
 
 export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph };

@@ -1,0 +1,19 @@
+import { z } from 'zod';
+import { audienceFilter as filter, filterProblem } from '../conditions.ts';
+import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
+
+export const audienceFilter = declareNode({
+  typeName: 'AudienceFilter',
+  fields: z.strictObject({
+    audienceFilter: filter.nullable(),
+    audienceSegmentId: z.null({ error: 'segments come later; give the filter itself' }).optional(),
+    appliesDownstream: z.boolean().default(false),
+    nextNodeIds,
+  }),
+  findProblem: (node, known) => node.audienceFilter && filterProblem(node.audienceFilter, known.typeOf, known.isList),
+  findLack: node => (node.audienceFilter === null ? 'audienceFilter: is not set' : null),
+  enter: (node, { id, passes }) =>
+    passes(id)
+      ? moveOn('passed', node.nextNodeIds[0], { isGuard: node.appliesDownstream })
+      : exit('stopped', `the contact does not pass the filter ${id}`),
+});

@@ -1,0 +1,10 @@
+import { z } from 'zod';
+import { declareTrigger, nextNodeIds } from './node.ts';
+
+/** What a new workflow begins with. */
+export const blankTrigger = declareTrigger({
+  typeName: 'BlankTrigger',
+  fields: z.strictObject({ nextNodeIds }),
+  findLack: () => 'typeName: choose a trigger',
+  findEntry: () => null,
+});

@@ -1,0 +1,15 @@
+import { z } from 'zod';
+import { changed, propertyQuery, queryProblem } from '../conditions.ts';
+import { declareTrigger, nextNodeIds, reEligible } from './node.ts';
+
+export const contactPropertyTrigger = declareTrigger({
+  typeName: 'ContactPropertyTrigger',
+  fields: z.strictObject({ contactPropertyQuery: propertyQuery.nullable(), reEligible, nextNodeIds }),
+  findProblem: (node, known) => node.contactPropertyQuery && queryProblem(node.contactPropertyQuery, known.typeOf),
+  findLack: node => (node.contactPropertyQuery === null ? 'contactPropertyQuery: is not set' : null),
+  findEntry(node, change, { key }) {
+    const query = node.contactPropertyQuery;
+    if (change.kind !== 'contact.changed' || !query || !changed(query, change.was, change.is)) return null;
+    return node.reEligible ? `${key}:${query.key}` : '';
+  },
+});

@@ -1,0 +1,52 @@
+import type { z } from 'zod';
+import type { Cause, ContactChange } from '../../changes.ts';
+import { addToListTrigger } from './addToListTrigger.ts';
+import { audienceFilter } from './audienceFilter.ts';
+import { blankTrigger } from './blankTrigger.ts';
+import { branchNode } from './branchNode.ts';
+import { contactPropertyTrigger } from './contactPropertyTrigger.ts';
+import { eventTrigger } from './eventTrigger.ts';
+import { exitAction } from './exitAction.ts';
+import type { NodeType } from './node.ts';
+import { sendEmailAction } from './sendEmailAction.ts';
+import { signupTrigger } from './signupTrigger.ts';
+import { timerAction } from './timerAction.ts';
+
+/** Every type of node. A new one is a file and a line here. */
+const NODE_TYPES = [
+  blankTrigger,
+  signupTrigger,
+  eventTrigger,
+  contactPropertyTrigger,
+  addToListTrigger,
+  audienceFilter,
+  timerAction,
+  branchNode,
+  sendEmailAction,
+  exitAction,
+] as const;
+type Types = (typeof NODE_TYPES)[number];
+export type TypeName = Types['typeName'];
+
+/** Fields that only reads show; they may come back and are passed over. */
+export const SHOWN_ONLY = ['subject', 'eventProperties', 'audienceSegmentId'] as const;
+type Fields<T> =
+  T extends NodeType<infer N, infer F> ? { typeName: N } & Omit<z.output<F>, (typeof SHOWN_ONLY)[number]> : never;
+export type Node = Fields<Types>;
+export type NodeOf<T extends TypeName> = Extract<Node, { typeName: T }>;
+export type Trigger = NodeOf<Extract<TypeName, `${string}Trigger`>>;
+
+const BY_NAME: ReadonlyMap<string, NodeType> = new Map(NODE_TYPES.map(type => [type.typeName, type]));
+
+export const TYPE_NAMES: readonly string[] = [...BY_NAME.keys()];
+
+export function findNodeType(typeName: string): NodeType | undefined {
+  return BY_NAME.get(typeName);
+}
+
+export const isTrigger = (node: Node): node is Trigger => BY_NAME.get(node.typeName)?.findEntry !== undefined;
+
+/** What makes an entry by this trigger unique, '' for once in a contact's life; null: this is not what it waits for. */
+export function findEntry(trigger: Trigger, change: ContactChange, cause: Cause): string | null {
+  return BY_NAME.get(trigger.typeName)?.findEntry?.(trigger, change, cause) ?? null;
+}
