@@ -113,7 +113,7 @@ const VALUELESS = new Set<Operator>(['any', 'isTrue', 'isFalse', 'empty', 'notEm
 const TIMED = new Set<Operator>(['after', 'before']);
 
 /** ms of a stored or given date: a number or digits are ms, text is a date; NaN for anything else. */
-function msOf(value: unknown): number {
+export function msOf(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value !== 'string' || value === '') return Number.NaN;
   return /^-?\d{6,}$/.test(value) ? Number(value) : Date.parse(value);

@@ -7,7 +7,7 @@ import { personOf } from './record.ts';
 import { type Walk, walk } from './walk.ts';
 import { type WorkflowRow, workflowById } from './workflows.ts';
 
-const MAX_TIMERS = 300;
+const MAX_TIMERS = 1000; // and looks at a date that is waited for
 
 const SAMPLE = {
   id: 'con_sample',

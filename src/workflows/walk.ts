@@ -87,11 +87,24 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     out.rest = { status, reason };
     return out;
   };
+  const wait = (dueAt: number, waited: boolean) => {
+    at.waiting = true;
+    return Object.assign(out, { waited, rest: { dueAt } });
+  };
   const gone = () => end('exited', `node ${at.nodeId} was removed from the workflow`);
+  const visit = (id: string, who: Person) => ({
+    id,
+    person: who,
+    now,
+    passes: (other: string) => lets(graph, other, who),
+  });
   if (from.waiting) {
-    const timer = nodeOf(graph, at.nodeId);
-    if (!timer) return gone();
-    at.nodeId = timer.nextNodeIds[0] ?? '';
+    const node = nodeOf(graph, at.nodeId);
+    if (!node) return gone();
+    const move = person && findNodeType(node.typeName)?.resume?.(node, visit(at.nodeId, person));
+    if (move && 'waitUntil' in move.to) return wait(move.to.waitUntil, false);
+    if (move && 'end' in move.to) return end(move.to.end, move.to.reason);
+    at.nodeId = (move && 'next' in move.to ? move.to.next : node.nextNodeIds[0]) ?? '';
   }
   for (;;) {
     const { nodeId } = at;
@@ -100,7 +113,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     if (!type) return gone();
     const leave = reasonToLeave(way, at.guards, person);
     if (leave !== null || !person) return end('exited', leave);
-    const move = type.enter(node, { id: nodeId, person, now, passes: id => lets(graph, id, person) });
+    const move = type.enter(node, visit(nodeId, person));
     if (move.mail !== undefined) out.mails.push({ visit: at.visits, nodeId, emailMessageId: move.mail });
     if (move.outcome !== null) {
       const { outcome, detail = {} } = move;
@@ -108,11 +121,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     }
     if (move.isGuard) at.guards.push(nodeId);
     if ('end' in move.to) return end(move.to.end, move.to.reason);
-    if ('waitUntil' in move.to) {
-      at.waiting = true;
-      out.rest = { dueAt: move.to.waitUntil };
-      return out;
-    }
+    if ('waitUntil' in move.to) return wait(move.to.waitUntil, from.waiting);
     at.nodeId = move.to.next ?? '';
   }
 }

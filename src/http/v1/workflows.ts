@@ -3,6 +3,7 @@ import type { Context } from '../../context.ts';
 import { workflows } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
 import { dryRun } from '../../workflows/dryRun.ts';
+import { describeNodeTypes } from '../../workflows/nodes/index.ts';
 import {
   changeList,
   createWorkflow,
@@ -122,8 +123,7 @@ export const workflowRoutes: Route[] = [
   }),
   route('PUT', `${PATH}/:id/graph`, {
     summary: 'Put the whole graph in place',
-    description:
-      'Everything that is wrong is named with its node. Runs follow the new graph from the node they stand at.',
+    description: `Everything that is wrong is named with its node. Runs follow the new graph from the node they stand at. Types of nodes:\n\n${describeNodeTypes()}`,
     tag,
     errors: [404, 409],
     body: z.strictObject({

@@ -3,6 +3,7 @@ import { declareTrigger, nextNodeIds, reEligible } from './node.ts';
 
 export const addToListTrigger = declareTrigger({
   typeName: 'AddToListTrigger',
+  summary: 'a contact was added to a list',
   fields: z.strictObject({ mailingListId: z.string().max(64).nullable(), reEligible, nextNodeIds }),
   findProblem: (node, known) =>
     node.mailingListId !== null && !known.isList(node.mailingListId)

@@ -4,6 +4,7 @@ import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
 
 export const audienceFilter = declareNode({
   typeName: 'AudienceFilter',
+  summary: 'who does not pass leaves; with `appliesDownstream` it is asked again at every node that follows',
   fields: z.strictObject({
     audienceFilter: filter.nullable(),
     audienceSegmentId: z.null({ error: 'segments come later; give the filter itself' }).optional(),

@@ -4,6 +4,7 @@ import { declareNode, exit, MAX_BRANCHES, moveOn, nextNodeIds } from './node.ts'
 /** The first of the filters that follow which the contact passes is the way. */
 export const branchNode = declareNode({
   typeName: 'BranchNode',
+  summary: 'the first filter that follows and lets the contact pass is the way',
   fields: z.strictObject({ nextNodeIds }),
   ways: [1, MAX_BRANCHES],
   findProblem(node, _, typeNameOf) {

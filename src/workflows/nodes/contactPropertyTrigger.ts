@@ -4,6 +4,7 @@ import { declareTrigger, nextNodeIds, reEligible } from './node.ts';
 
 export const contactPropertyTrigger = declareTrigger({
   typeName: 'ContactPropertyTrigger',
+  summary: 'a property changed from what to what',
   fields: z.strictObject({ contactPropertyQuery: propertyQuery.nullable(), reEligible, nextNodeIds }),
   findProblem: (node, known) => node.contactPropertyQuery && queryProblem(node.contactPropertyQuery, known.typeOf),
   findLack: node => (node.contactPropertyQuery === null ? 'contactPropertyQuery: is not set' : null),

@@ -3,6 +3,7 @@ import { declareTrigger, nextNodeIds, reEligible } from './node.ts';
 
 export const eventTrigger = declareTrigger({
   typeName: 'EventTrigger',
+  summary: 'an event was received',
   fields: z.strictObject({
     eventName: z.string().min(1).max(100).nullable(),
     reEligible,

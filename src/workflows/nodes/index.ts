@@ -11,6 +11,7 @@ import type { NodeType } from './node.ts';
 import { sendEmailAction } from './sendEmailAction.ts';
 import { signupTrigger } from './signupTrigger.ts';
 import { timerAction } from './timerAction.ts';
+import { waitUntilAction } from './waitUntilAction.ts';
 
 /** Every type of node. A new one is a file and a line here. */
 const NODE_TYPES = [
@@ -21,6 +22,7 @@ const NODE_TYPES = [
   addToListTrigger,
   audienceFilter,
   timerAction,
+  waitUntilAction,
   branchNode,
   sendEmailAction,
   exitAction,
@@ -39,6 +41,16 @@ export type Trigger = NodeOf<Extract<TypeName, `${string}Trigger`>>;
 const BY_NAME: ReadonlyMap<string, NodeType> = new Map(NODE_TYPES.map(type => [type.typeName, type]));
 
 export const TYPE_NAMES: readonly string[] = [...BY_NAME.keys()];
+
+/** The types for the API's description, one a line, with their fields. */
+export function describeNodeTypes(): string {
+  return NODE_TYPES.map(({ typeName, summary, fields }) => {
+    const names = Object.keys(fields.shape).filter(
+      name => name !== 'nextNodeIds' && !SHOWN_ONLY.some(each => each === name),
+    );
+    return `* \`${typeName}\`${names.length ? ` \`{${names.join(', ')}}\`` : ''}: ${summary}`;
+  }).join('\n');
+}
 
 export function findNodeType(typeName: string): NodeType | undefined {
   return BY_NAME.get(typeName);

@@ -21,7 +21,7 @@ export function findDurationProblem(given: Parameters<typeof convertToMs>[0]): s
   return convertToMs(given) > LONGEST_MS ? 'amount: a timer may take 366 days at most' : null;
 }
 
-/** What a node sees of a walk that enters it. */
+/** What a node sees of a walk. */
 export interface Visit {
   id: string;
   person: Person;
@@ -57,6 +57,8 @@ export function exit(outcome: Outcome | null, reason: string): Move {
 /** A type of node, in Loops' words. All that the graph, the walk and the texts know of it. */
 export interface NodeType<N extends string = string, F extends z.ZodType = z.ZodType> {
   typeName: N;
+  /** What it does, in half a sentence. */
+  summary: string;
   /** Its fields beside `typeName`. What a draft may lack is null. */
   fields: F;
   /** How many ways lead out of it, from and to; one if not said. */
@@ -67,6 +69,8 @@ export interface NodeType<N extends string = string, F extends z.ZodType = z.Zod
   findLack?(node: z.output<F>): string | null;
   /** Where a person who enters goes. */
   enter(node: z.output<F>, visit: Visit): Move;
+  /** Where a person goes whose wait is over; the first way if not said. Waiting on makes no new step. */
+  resume?(node: z.output<F>, visit: Visit): Move;
   /** Only triggers: what makes an entry unique, '' for once in a contact's life; null: this is not what it waits for. */
   findEntry?(node: z.output<F>, change: ContactChange, cause: Cause): string | null;
 }

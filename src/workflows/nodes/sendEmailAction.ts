@@ -3,6 +3,7 @@ import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
 
 export const sendEmailAction = declareNode({
   typeName: 'SendEmailAction',
+  summary: 'sends an email message',
   fields: z.strictObject({
     emailMessageId: z.string().max(64).nullable(),
     subject: z.unknown().optional(),

@@ -3,6 +3,7 @@ import { convertToMs, declareNode, duration, findDurationProblem, moveOn, nextNo
 
 export const timerAction = declareNode({
   typeName: 'TimerAction',
+  summary: 'waits minutes, hours or days',
   fields: z.strictObject({ ...duration, nextNodeIds }),
   findProblem: findDurationProblem,
   enter(node, { now }) {
