@@ -19,7 +19,14 @@ export type ContactChange = { contact: Who } & (
   | { kind: 'contact.merged'; from: string }
   | { kind: 'list.subscribed'; listId: string; split?: true }
   | { kind: 'list.unsubscribed'; listId: string }
-  | { kind: 'event'; eventId: string; eventName: string; eventProperties: Record<string, Scalar> }
+  | {
+      kind: 'event';
+      eventId: string;
+      eventName: string;
+      eventProperties: Record<string, Scalar>;
+      /** By the provider's time, ms since 1970; absent: now. */
+      occurredAt?: number | undefined;
+    }
 );
 
 /** Why: `key` is unique to the change, so that what follows from it can have keys of its own and happen once. */

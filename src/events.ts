@@ -56,15 +56,18 @@ export interface NewEvent {
   eventName: string;
   eventProperties: Record<string, Scalar>;
   deliveryId: string | null;
+  /** By the provider's time, ms since 1970; absent: now. */
+  occurredAt?: number | undefined;
 }
 
 /** What the event is to those who follow a contact. */
-export const changeOfEvent = ({ id, contact, eventName, eventProperties }: NewEvent): ContactChange => ({
+export const changeOfEvent = ({ id, contact, eventName, eventProperties, occurredAt }: NewEvent): ContactChange => ({
   kind: 'event',
   contact,
   eventId: id,
   eventName,
   eventProperties,
+  occurredAt,
 });
 
 /** Records events whose keys are new. `now` in ms. */

@@ -477,6 +477,8 @@ export const workflows = sqliteTable(
     revisionId: text('revision_id'), // null: as it was made
     graph: json<unknown>('graph').notNull(), // workflows/graph.ts
     rootNode: json<unknown>('root_node').notNull(), // the graph's trigger, read alone by those who match
+    exitOn: json<unknown>('exit_on').notNull().default([]), // workflows/expected.ts
+    listens: json<string[]>('listens').notNull().default([]), // names of events beside the trigger's
     pausedAt: time('paused_at'),
     epoch: integer('epoch').notNull().default(0), // how often it was stopped
     createdAt: time('created_at').notNull(),

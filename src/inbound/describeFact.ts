@@ -65,6 +65,7 @@ export function triggerEvent(
     eventName,
     eventProperties: origin.eventProperties,
     deliveryId: origin.deliveryId,
+    occurredAt: fact.happenedAt ?? fact.at,
   };
 }
 

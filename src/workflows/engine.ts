@@ -14,6 +14,7 @@ import {
   type RunRow,
   settleRun,
 } from './runs.ts';
+import { readSeen } from './signals.ts';
 import { walk } from './walk.ts';
 import { REMOVED, STOPPED } from './workflows.ts';
 
@@ -107,7 +108,7 @@ export class Engine {
     }
     // Who heard of it may not have known a graph that was put in place meanwhile.
     const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
-    const walked = walk(workflow, from, person, now);
+    const walked = walk(workflow, from, person, now, await readSeen(tx, run, workflow));
     if (walked.waited) await endWait(tx, run.id, run.visits - 1, now);
     await recordWalk(tx, { ...run, contactId: person?.id ?? contactId }, workflow.epoch, walked, person, now);
     await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });

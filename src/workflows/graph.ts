@@ -55,6 +55,11 @@ function readNode(id: string, given: Record<string, unknown>): Node | string {
   return { typeName, ...data } as Node; // the schema of this very type made it
 }
 
+function describeNumber(least: number, most: number): string {
+  if (least < most) return `${least} to ${most} nodes`;
+  return most === 1 ? 'one node' : `${most} nodes`;
+}
+
 function waysProblem(graph: Graph, node: Node): string | null {
   const next: string[] = node.nextNodeIds;
   const [least, most] = findNodeType(node.typeName)?.ways ?? [1, 1];
@@ -63,8 +68,9 @@ function waysProblem(graph: Graph, node: Node): string | null {
   if (next.length < least || next.length > most)
     return most === 0
       ? 'nextNodeIds: must be empty, nothing follows an exit'
-      : `nextNodeIds: must name ${least === most ? 'one node' : `${least} to ${most} nodes`}; end a way with an ExitAction`;
-  return new Set(next).size < next.length ? 'nextNodeIds: names a node twice' : null;
+      : `nextNodeIds: must name ${describeNumber(least, most)}; end a way with an ExitAction`;
+  const mayMeet = least === most; // ways told apart by their place
+  return new Set(next).size < next.length && !mayMeet ? 'nextNodeIds: names a node twice' : null;
 }
 
 function fieldProblem(graph: Graph, node: Node, known: Known): string | null {

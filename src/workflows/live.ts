@@ -3,6 +3,7 @@ import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { findEntry } from './nodes/index.ts';
 import { mergeRuns } from './runs.ts';
+import { tellRuns } from './signals.ts';
 import { startRun } from './start.ts';
 import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
 
@@ -32,7 +33,11 @@ export class Automation {
     const workflows = await this.listening(tx);
     if (!workflows.length) return [];
     const effects: Effect[] = [];
+    let isDue = false;
     for (const workflow of workflows) {
+      for (const each of happenings)
+        if (each.kind === 'event' && workflow.listens.includes(each.eventName))
+          isDue = (await tellRuns(tx, workflow.id, each, now)) || isDue;
       const { state, pausedAt } = workflow;
       if (state === 'paused' && now >= (pausedAt ?? 0) + QUEUEING_MS) continue;
       for (const happening of happenings) {
@@ -46,7 +51,7 @@ export class Automation {
         if (effect) effects.push(effect);
       }
     }
-    if (effects.length) this.wake();
+    if (effects.length || isDue) this.wake();
     return effects;
   };
 

@@ -1,4 +1,5 @@
 import { type Person, passes } from './conditions.ts';
+import { type Expected, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
 import { type Graph, nodeOf } from './graph.ts';
 import { findNodeType, type TypeName } from './nodes/index.ts';
 
@@ -7,6 +8,8 @@ export interface Way {
   graph: Graph;
   /** Only its members go on. */
   mailingListId: string | null;
+  /** Any of these events ends a run wherever it is. */
+  exitOn?: Expected[];
 }
 
 /** Where a run stands: about to enter a node, or `waiting` in a timer. */
@@ -50,9 +53,16 @@ export interface Walk {
 }
 
 /** Why a contact leaves before a node, or null. */
-function reasonToLeave({ graph, mailingListId }: Way, guards: string[], person: Person | null): string | null {
+function reasonToLeave(
+  { graph, mailingListId, exitOn = [] }: Way,
+  guards: string[],
+  person: Person | null,
+  { events }: Seen,
+): string | null {
   if (!person) return 'the contact was deleted';
   if (!person.subscribed) return 'the contact is unsubscribed';
+  const ended = events.find(event => exitOn.some(each => matchesEvent(each, event, person)));
+  if (ended) return `the event ${ended.eventName} ended it`;
   if (mailingListId !== null && !person.lists.has(mailingListId)) return `the contact is not on list ${mailingListId}`;
   const root = nodeOf(graph, graph.rootNodeId);
   if (root?.typeName === 'AddToListTrigger' && root.mailingListId !== null && !person.lists.has(root.mailingListId))
@@ -73,7 +83,7 @@ const lets = (graph: Graph, id: string, person: Person): boolean => {
  * Moves on from a position until a timer or the end. Pure: the person as of now, `now` in ms. Bounded, since a graph has no
  * cycles and each node is entered once.
  */
-export function walk(way: Way, from: Position, person: Person | null, now: number): Walk {
+export function walk(way: Way, from: Position, person: Person | null, now: number, seen: Seen = NOTHING_SEEN): Walk {
   const { graph } = way;
   const out: Walk = {
     waited: from.waiting,
@@ -93,10 +103,9 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
   };
   const gone = () => end('exited', `node ${at.nodeId} was removed from the workflow`);
   const visit = (id: string, who: Person) => ({
-    id,
-    person: who,
-    now,
+    ...{ id, person: who, now, waitingSince: seen.waitingSince },
     passes: (other: string) => lets(graph, other, who),
+    findEvent: (expected: Expected) => seen.events.find(event => matchesEvent(expected, event, who)),
   });
   if (from.waiting) {
     const node = nodeOf(graph, at.nodeId);
@@ -111,7 +120,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     const node = nodeOf(graph, nodeId);
     const type = node && findNodeType(node.typeName);
     if (!type) return gone();
-    const leave = reasonToLeave(way, at.guards, person);
+    const leave = reasonToLeave(way, at.guards, person, seen);
     if (leave !== null || !person) return end('exited', leave);
     const move = type.enter(node, visit(nodeId, person));
     if (move.mail !== undefined) out.mails.push({ visit: at.visits, nodeId, emailMessageId: move.mail });

@@ -36,11 +36,11 @@ const viewNode = (node: Node, subjects: Map<string, string>) =>
 
 /** Loops' SimplifiedWorkflow, with our state and times. */
 export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
-  const { id, state, name, description, mailingListId, revisionId: workflowRevisionId, graph } = row;
+  const { id, state, name, description, mailingListId, exitOn, revisionId: workflowRevisionId, graph } = row;
   const subjects = await subjectsOf(tx, Object.values(graph.nodes));
   const nodes = Object.fromEntries(Object.entries(graph.nodes).map(([key, node]) => [key, viewNode(node, subjects)]));
   const status = loopsStatus(row, now);
-  const shown = { id, workflowRevisionId, status, state, name, description, mailingListId };
+  const shown = { id, workflowRevisionId, status, state, name, description, mailingListId, exitOn };
   return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...times(row) };
 }
 

@@ -5,12 +5,13 @@ import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { plainName } from '../plainName.ts';
-import { DEFAULT_PROPERTIES, type PropertyType } from './conditions.ts';
+import { DEFAULT_PROPERTIES, filterProblem, type PropertyType } from './conditions.ts';
+import type { Expected } from './expected.ts';
 import { EMPTY, type Graph, type Known, lacking, nodeOf, readGraph } from './graph.ts';
-import { isTrigger, type Node } from './nodes/index.ts';
+import { findExpected, isTrigger, type Node } from './nodes/index.ts';
 import { type EndRuns, openRuns } from './runs.ts';
 
-export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph };
+export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph; exitOn: Expected[] };
 
 /** New entrants queue for so long while a workflow is paused; later ones are not taken in. */
 export const QUEUEING_MS = 86_400_000;
@@ -37,11 +38,28 @@ export interface WorkflowFields {
   name: string;
   description?: string | null | undefined;
   mailingListId?: string | null | undefined;
+  /** Events that end a run wherever it is. */
+  exitOn?: Expected[] | undefined;
+}
+
+/** Names of the events that runs are told of. */
+function findListens(graph: Graph, exitOn: Expected[]): string[] {
+  const awaited = Object.values(graph.nodes).flatMap(node => findExpected(node) ?? []);
+  return [...new Set([...exitOn, ...awaited].map(each => each.eventName))];
+}
+
+async function requireExpected(tx: Tx, given: Expected[] | undefined): Promise<void> {
+  const known = given?.some(each => each.filter) ? await knownTo(tx, {}) : null;
+  for (const [i, { filter }] of (given ?? []).entries()) {
+    const problem = filter && known && filterProblem(filter, known.typeOf, known.isList);
+    if (problem) throw invalid(`exitOn.${i}.${problem.replace(/^audienceFilter/, 'filter')}.`);
+  }
 }
 
 /** A draft that does nothing yet. @throws AppError invalid */
 export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number): Promise<WorkflowRow> {
   await requireList(tx, fields.mailingListId);
+  await requireExpected(tx, fields.exitOn);
   const row: WorkflowRow = {
     id: newId('wf', now),
     name: plainName(fields.name),
@@ -51,6 +69,8 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
     revisionId: null,
     graph: EMPTY,
     rootNode: rootOf(EMPTY),
+    exitOn: fields.exitOn ?? [],
+    listens: findListens(EMPTY, fields.exitOn ?? []),
     pausedAt: null,
     epoch: 0,
     createdAt: now,
@@ -81,13 +101,15 @@ export async function updateWorkflow(
   tx: Tx,
   id: string,
   expected: string | null | undefined,
-  fields: { name?: string | undefined; description?: string | null | undefined },
+  fields: Partial<Omit<WorkflowFields, 'mailingListId'>>,
   now: number,
 ): Promise<WorkflowRow> {
   const row = await atRevision(tx, id, expected);
   const name = fields.name === undefined ? row.name : plainName(fields.name);
-  const { description = row.description } = fields;
-  return change(tx, row, { name, description, revisionId: newId('rev', now) }, now);
+  const { description = row.description, exitOn = row.exitOn } = fields;
+  await requireExpected(tx, fields.exitOn);
+  const set = { name, description, exitOn, listens: findListens(row.graph, exitOn) };
+  return change(tx, row, { ...set, revisionId: newId('rev', now) }, now);
 }
 
 /** What the graph may name, as of this transaction. */
@@ -151,7 +173,12 @@ export async function putGraph(tx: Tx, id: string, given: GivenGraph, now: numbe
       `${queued} contacts stand at nodes that this removes (${gone.slice(0, 5).join(', ')}). Keep those nodes, or send queuedContactPolicy: "discard" to let these contacts leave.`,
     );
   if (queued) await endRuns(tx, { workflowId: id, nodeIds: gone, reason: 'its node was removed', at: now }, now);
-  return change(tx, row, { graph, rootNode: rootOf(graph), revisionId: newId('rev', now) }, now);
+  return change(
+    tx,
+    row,
+    { graph, rootNode: rootOf(graph), listens: findListens(graph, row.exitOn), revisionId: newId('rev', now) },
+    now,
+  );
 }
 
 /** Has a job end what runs there are now. */
@@ -259,6 +286,7 @@ export async function listening(tx: Tx) {
       pausedAt: workflows.pausedAt,
       mailingListId: workflows.mailingListId,
       root: workflows.rootNode,
+      listens: workflows.listens,
     })
     .from(workflows)
     .where(and(inArray(workflows.state, states)));

@@ -3,6 +3,7 @@ import type { Context } from '../../context.ts';
 import { workflows } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
 import { dryRun } from '../../workflows/dryRun.ts';
+import { expectedEvent } from '../../workflows/expected.ts';
 import { describeNodeTypes } from '../../workflows/nodes/index.ts';
 import {
   changeList,
@@ -31,6 +32,8 @@ const expectedRevisionId = z
   .nullish()
   .describe('The workflowRevisionId last seen, null while there is none; left out: whichever there is');
 const name = z.string().trim().min(1).max(255);
+/** Any of these ends a run wherever it is; `filter` as in an AudienceFilter, its `eventProperty` being that event's. */
+const exitOn = z.array(expectedEvent).max(10).describe('Events that end a run wherever it is');
 const description = z.string().max(1000).nullable();
 const queuedContactPolicy = z.enum(['fail', 'discard']).default('fail');
 const scalars = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
@@ -71,7 +74,10 @@ export const workflowRoutes: Route[] = [
   route('POST', PATH, {
     summary: 'Make a workflow: a draft without a trigger',
     tag,
-    body: z.strictObject({ name, description: description.optional(), mailingListId: z.string().max(64).nullish() }),
+    body: z.strictObject({
+      ...{ name, description: description.optional(), exitOn: exitOn.optional() },
+      mailingListId: z.string().max(64).nullish(),
+    }),
     example: { name: 'Thanks for paying' },
     response: workflow,
     answer: example.workflow,
@@ -87,10 +93,13 @@ export const workflowRoutes: Route[] = [
       ctx.store.read(async tx => viewWorkflow(tx, await workflowById(tx, params.id ?? ''), ctx.now())),
   }),
   route('POST', `${PATH}/:id`, {
-    summary: 'Rename or describe a workflow',
+    summary: 'Rename or describe a workflow, or say which events end its runs',
     tag,
     errors: [404, 409],
-    body: z.strictObject({ expectedRevisionId, name: name.optional(), description: description.optional() }),
+    body: z.strictObject({
+      ...{ expectedRevisionId, name: name.optional() },
+      ...{ description: description.optional(), exitOn: exitOn.optional() },
+    }),
     example: { name: 'Thank you' },
     response: workflow,
     answer: { ...example.workflow, name: 'Thank you' },

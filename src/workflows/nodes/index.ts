@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { Cause, ContactChange } from '../../changes.ts';
+import type { Expected } from '../expected.ts';
 import { addToListTrigger } from './addToListTrigger.ts';
 import { audienceFilter } from './audienceFilter.ts';
 import { blankTrigger } from './blankTrigger.ts';
@@ -11,6 +12,7 @@ import type { NodeType } from './node.ts';
 import { sendEmailAction } from './sendEmailAction.ts';
 import { signupTrigger } from './signupTrigger.ts';
 import { timerAction } from './timerAction.ts';
+import { waitForEventAction } from './waitForEventAction.ts';
 import { waitUntilAction } from './waitUntilAction.ts';
 
 /** Every type of node. A new one is a file and a line here. */
@@ -23,6 +25,7 @@ const NODE_TYPES = [
   audienceFilter,
   timerAction,
   waitUntilAction,
+  waitForEventAction,
   branchNode,
   sendEmailAction,
   exitAction,
@@ -61,4 +64,9 @@ export const isTrigger = (node: Node): node is Trigger => BY_NAME.get(node.typeN
 /** What makes an entry by this trigger unique, '' for once in a contact's life; null: this is not what it waits for. */
 export function findEntry(trigger: Trigger, change: ContactChange, cause: Cause): string | null {
   return BY_NAME.get(trigger.typeName)?.findEntry?.(trigger, change, cause) ?? null;
+}
+
+/** The event that a node waits for, if it waits for one. */
+export function findExpected(node: Node): Expected | undefined {
+  return BY_NAME.get(node.typeName)?.findExpected?.(node);
 }

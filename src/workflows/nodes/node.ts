@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Cause, ContactChange } from '../../changes.ts';
 import type { Person } from '../conditions.ts';
+import type { Expected, Heard } from '../expected.ts';
 import type { Known } from '../graph.ts';
 import type { Outcome } from '../walk.ts';
 
@@ -29,6 +30,10 @@ export interface Visit {
   now: number;
   /** Whether the person passes the AudienceFilter with this id. */
   passes(id: string): boolean;
+  /** The first event since the run began that is expected. */
+  findEvent(expected: Expected): Heard | undefined;
+  /** When the wait began at which the run stands, ms since 1970; null: it stands at none. */
+  waitingSince: number | null;
 }
 
 /** What a node does with who enters it. */
@@ -71,6 +76,8 @@ export interface NodeType<N extends string = string, F extends z.ZodType = z.Zod
   enter(node: z.output<F>, visit: Visit): Move;
   /** Where a person goes whose wait is over; the first way if not said. Waiting on makes no new step. */
   resume?(node: z.output<F>, visit: Visit): Move;
+  /** The event that it waits for. */
+  findExpected?(node: z.output<F>): Expected;
   /** Only triggers: what makes an entry unique, '' for once in a contact's life; null: this is not what it waits for. */
   findEntry?(node: z.output<F>, change: ContactChange, cause: Cause): string | null;
 }
