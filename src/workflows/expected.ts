@@ -21,6 +21,11 @@ export function matchesEvent({ eventName, filter }: Expected, event: Heard, pers
   return !filter || passes({ ...person, eventProperties: event.properties }, filter);
 }
 
+/** Why a run ended by `exitOn`. */
+export function describeEnd(eventName: string): string {
+  return `the event ${eventName} ended it`;
+}
+
 /** What a run has seen of what happens outside of it. */
 export interface Seen {
   /** The oldest first. */

@@ -1,17 +1,17 @@
-import { and, eq, gte, inArray, isNull } from 'drizzle-orm';
+import { and, desc, eq, gte, inArray, isNull } from 'drizzle-orm';
 import { idsOfContact } from '../audience/merges.ts';
 import type { ContactChange } from '../changes.ts';
 import { deliveries, events, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
-import { type Heard, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
+import { describeEnd, type Heard, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
 import { nodeOf } from './graph.ts';
 import { findExpected } from './nodes/index.ts';
 import { personOf, workflowOf } from './record.ts';
 import type { RunRow } from './runs.ts';
 import type { WorkflowRow } from './workflows.ts';
 
-const MOST = 200; // events of one run that are looked at
+const MOST = 200; // events since a run began that are looked at, the newest
 
 /** When deliveries happened by the provider's time, ms since 1970. */
 async function readTimes(tx: Tx, deliveryIds: (string | null)[]): Promise<Map<string | null, number>> {
@@ -27,6 +27,7 @@ async function readTimes(tx: Tx, deliveryIds: (string | null)[]): Promise<Map<st
 /** What a run has seen, for workflows that listen to events beside their trigger. Events that happened before it began do not count. */
 export async function readSeen(tx: Tx, run: RunRow, { listens }: WorkflowRow): Promise<Seen> {
   if (!listens.length) return NOTHING_SEEN;
+  await tx.update(runs).set({ workflowId: run.workflowId }).where(eq(runs.id, run.id)); // locked: see tellRuns
   const found = await tx
     .select()
     .from(events)
@@ -37,13 +38,15 @@ export async function readSeen(tx: Tx, run: RunRow, { listens }: WorkflowRow): P
         gte(events.id, idAt('evt', run.createdAt)),
       ),
     )
-    .orderBy(events.id)
+    .orderBy(desc(events.id))
     .limit(MOST);
   const times = await readTimes(tx, [run.deliveryId, ...found.map(event => event.deliveryId)]);
   const begun = times.get(run.deliveryId) ?? run.createdAt;
-  const heard = found.flatMap(({ id, eventName, eventProperties: properties, deliveryId, createdAt }) =>
-    id === run.eventId || (times.get(deliveryId) ?? createdAt) < begun ? [] : [{ id, eventName, properties }],
-  );
+  const heard = found
+    .reverse()
+    .flatMap(({ id, eventName, eventProperties: properties, deliveryId, createdAt }) =>
+      id === run.eventId || (times.get(deliveryId) ?? createdAt) < begun ? [] : [{ id, eventName, properties }],
+    );
   const [wait] = run.waiting
     ? await tx
         .select({ at: steps.at })
@@ -92,10 +95,6 @@ export async function tellRuns(
     isDue = true;
   }
   return isDue;
-}
-
-export function describeEnd(eventName: string): string {
-  return `the event ${eventName} ended it`;
 }
 
 async function endRun(tx: Tx, runId: string, reason: string, now: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { type Person, passes } from './conditions.ts';
-import { type Expected, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
+import { describeEnd, type Expected, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
 import { type Graph, nodeOf } from './graph.ts';
 import { findNodeType, type TypeName } from './nodes/index.ts';
 
@@ -62,7 +62,7 @@ function reasonToLeave(
   if (!person) return 'the contact was deleted';
   if (!person.subscribed) return 'the contact is unsubscribed';
   const ended = events.find(event => exitOn.some(each => matchesEvent(each, event, person)));
-  if (ended) return `the event ${ended.eventName} ended it`;
+  if (ended) return describeEnd(ended.eventName);
   if (mailingListId !== null && !person.lists.has(mailingListId)) return `the contact is not on list ${mailingListId}`;
   const root = nodeOf(graph, graph.rootNodeId);
   if (root?.typeName === 'AddToListTrigger' && root.mailingListId !== null && !person.lists.has(root.mailingListId))

@@ -161,6 +161,19 @@ describe('WaitForEventAction', () => {
     expect(await mails()).toHaveLength(6);
   });
 
+  test('an event that comes at the very moment at which the wait begins is not missed', async () => {
+    const { app, mails } = await begin(waiting(30));
+    const emails = Array.from({ length: 40 }, (_, i) => `p${i}@x.co`);
+    const sendAll = (eventName: string) =>
+      Promise.all(emails.map(email => app.api('POST', '/events/send', { email, eventName })));
+    await sendAll('failed');
+    await app.drain();
+    app.time = app.now() + DAY + 1000;
+    await Promise.all([app.drain(), sendAll('paid'), app.drain()]);
+    await app.drain();
+    expect((await mails()).sort()).toEqual([...Array(40).fill('start'), ...Array(40).fill('yes')]);
+  });
+
   test('only events that pass the filter count, and others do not end the wait', async () => {
     const filter = {
       match: 'all',
