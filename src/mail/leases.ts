@@ -10,6 +10,7 @@ const DAY_MS = 24 * HOUR_MS;
 const SUSPECT = 3; // crashes in a row, from which a mail goes alone
 const SUSPECT_MS = 3000; // to twice that it waits, and double with each crash more
 const MOST_DOUBLED = 6;
+const CLAIMED_BY_OTHERS = 1000; // mails, at this very moment: more than all instances together may
 export const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
 
 // Written out, so that a database uses the partial index: a bound value proves nothing to it.
@@ -94,8 +95,8 @@ export async function claimMails(
 ): Promise<Claim> {
   const due = await chooseDue(tx, now, typeof room === 'number' ? { all: room, urgent: room } : room);
   const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
-  if (limited) await takeTurn(tx, 'mails of an hour');
   let left = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
+  if (left < due.length + CLAIMED_BY_OTHERS) await takeTurn(tx, 'mails of an hour');
   const go: string[] = [];
   const over: string[] = [];
   for (const row of due) (row.transactional || row.forced || left-- > 0 ? go : over).push(row.id);

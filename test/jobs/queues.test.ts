@@ -199,6 +199,29 @@ test.skipIf(!withPostgres)(
   },
 );
 
+test.skipIf(!withPostgres)(
+  'two instances together keep to the limit of an hour, and take one suspect at a time',
+  async () => {
+    for (let round = 0; round < 3; round++) {
+      const url = await postgresDatabase();
+      const stores = await Promise.all([openPostgres(url), openPostgres(url)]);
+      const [store] = stores;
+      const all = Array.from({ length: 8 }, (_, i) => stores[i % 2]!);
+      const ids = Array.from({ length: 60 }, (_, i) => `m${i}`);
+      await QUEUES.mails!.fill(store, ids);
+      await store.write(tx => tx.update(mails).set({ transactional: false }));
+      const claims = await Promise.all(all.map(each => each.write(tx => claimMails(tx, NOW, 10, 'x.co', 25))));
+      expect(claims.flatMap(claimed => claimed.rows).length).toBe(25);
+
+      await QUEUES.deliveries!.fill(store, ids);
+      await store.write(tx => tx.update(deliveries).set({ crashes: 1 }));
+      const suspects = await Promise.all(all.map(each => each.write(tx => claim(tx, NOW, 10))));
+      expect(suspects.flat()).toHaveLength(1);
+      for (const each of stores) await each.close();
+    }
+  },
+);
+
 eachBackend('jobs', open => {
   test('one whose starts never ended is given up, the next one goes on', async () => {
     const store = await open();

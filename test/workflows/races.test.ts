@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from 'bun:test';
+import type { Store } from '../../src/db/store.ts';
+import { Engine } from '../../src/workflows/engine.ts';
 import { pauseWorkflow, putGraph, resumeWorkflow, stopWorkflow } from '../../src/workflows/workflows.ts';
-import { TestApp } from '../support/app.ts';
+import { stripeEvent, TestApp } from '../support/app.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -131,4 +133,31 @@ test('after a day of downtime and with the clock a day off, each timer fires onc
   await app.drain();
   const counts = (await app.api('GET', `/workflows/${id}/counts`)).body;
   expect(counts.nodes).toEqual({ t: { entered: 5 }, w: { waited: 5 }, x: { exited: 5 } });
+});
+
+test('a contact who becomes part of another one between lease and step takes the run along', async () => {
+  const { app, id } = await begun({
+    t: { ...trigger, nextNodeIds: ['w'] },
+    w: { typeName: 'TimerAction', amount: 1, unit: 'h', nextNodeIds: ['x'] },
+    x: exit,
+  });
+  const { ctx } = app.app;
+  const stripe = await app.endpoint('stripe');
+  const customer = (email: string, of: string) => stripeEvent('customer.created', { id: of, email });
+  await app.post(stripe, 'stripe', customer('one@x.co', 'cus_1'));
+  await app.post(stripe, 'stripe', customer('two@x.co', 'cus_2'));
+  await pay(app, 'two@x.co');
+  await app.drain();
+  app.time! += HOUR + 1;
+  let writes = ctx.store.kind === 'sqlite' ? -2 : 0; // alone, it sees to leases and the clock at its start
+  const write: Store['write'] = async fn => {
+    const moved = stripeEvent('customer.updated', { id: 'cus_2', email: 'one@x.co' });
+    moved.created += 5;
+    if (++writes === 2) expect((await app.post(stripe, 'stripe', moved)).status).toBe(200); // leased, not looked at yet
+    return ctx.store.write(fn);
+  };
+  const engine = new Engine({ ...ctx, store: Object.create(ctx.store, { write: { value: write } }) as Store });
+  await engine.duty(app.now());
+  const [run] = await runsOf(app, id);
+  expect([run.status, run.reason]).toEqual(['completed', null]);
 });
