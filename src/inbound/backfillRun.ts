@@ -35,12 +35,22 @@ const AGAIN = 'Start the back-fill again: it goes on where it stopped.';
  */
 export function backfilling(ctx: Context, stopping: AbortSignal): (now: number) => Promise<number> {
   const alone = ctx.store.kind === 'sqlite';
+  const unfinished = new Set<BackfillRow>(); // leases to give back once the database writes again
   return async now => {
+    for (const row of unfinished) {
+      await ctx.store.write(tx => updateLeased(tx, row, { tries: row.tries - 1, dueAt: now, lease: null }));
+      unfinished.delete(row);
+    }
     if (stopping.aborted || !(await ctx.store.read(tx => anyBackfillDue(tx, now, alone)))) return 0;
     const claimed = await ctx.store.write(tx => claimBackfill(tx, now, alone));
     if (!claimed) return 0;
     if (claimed.begins) ctx.live.invalidate(); // another process may have set the key a moment ago
-    await step(ctx, claimed.row, stopping);
+    try {
+      await step(ctx, claimed.row, stopping);
+    } catch (error) {
+      if (error instanceof StoreUnavailable) unfinished.add(claimed.row);
+      throw error;
+    }
     return 1;
   };
 }
@@ -242,7 +252,7 @@ function diagnosis({ provider }: Live, error: unknown): { what: string; final: b
 
 /** Tries again later, or gives up with a sentence that says what to do. */
 async function trouble(ctx: Context, live: Live, row: BackfillRow, error: unknown): Promise<void> {
-  if (error instanceof StoreUnavailable) throw error; // the lease runs out
+  if (error instanceof StoreUnavailable) throw error; // no fault of the back-fill
   ctx.log.warn({ err: error, backfillId: row.id, tries: row.tries }, 'a back-fill met trouble');
   const { what, final } = diagnosis(live, error);
   if (final) return fail(ctx, row, `${what} ${AGAIN}`);

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import type { Context } from '../../src/context.ts';
-import { jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';
+import { backfills, jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
+import { guarded } from '../../src/fetch.ts';
+import { backfilling } from '../../src/inbound/backfillRun.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
 import { Worker } from '../../src/jobs/worker.ts';
 import { Engine } from '../../src/workflows/engine.ts';
@@ -9,6 +11,7 @@ import { closeAll, smtp } from '../mail/support.ts';
 import { call, calls, closeReceivers, receiver, subscribe } from '../outgoing/receiver.ts';
 import { TestApp } from '../support/app.ts';
 import { withPostgres } from '../support/backends.ts';
+import { crowd, FakeApi } from '../support/fakeApi.ts';
 import { Postgres } from '../support/postgres.ts';
 import { smtpSink } from '../support/smtp.ts';
 
@@ -16,11 +19,11 @@ let postgres: Postgres;
 let databases = 0;
 let app: TestApp | null = null;
 
-async function opened(more = {}): Promise<TestApp> {
+async function opened(more = {}, seams = {}): Promise<TestApp> {
   const name = `o${databases++}`;
   await postgres.query('postgres', `create database ${name}`);
   const databaseUrl = postgres.url(name);
-  app = await TestApp.open({}, { secretKey: new Uint8Array(32).fill(7), databaseUrl, ...more });
+  app = await TestApp.open(seams, { secretKey: new Uint8Array(32).fill(7), databaseUrl, ...more });
   return app;
 }
 
@@ -83,6 +86,20 @@ describe.skipIf(!withPostgres)('while the database is away', () => {
       return (await ctx.store.read(tx => tx.select().from(jobs)))[0]?.status === 'done';
     });
     expect((await ctx.store.read(tx => tx.select().from(jobs)))[0]).toMatchObject({ attempts: 1, error: null });
+  }, 60_000);
+  test('a back-fill goes on at once when it is back, and the try does not count', async () => {
+    const api = new FakeApi('stripe');
+    api.people = crowd('stripe', 3);
+    const { ctx } = (await opened({}, { fetch: guarded({ anywhere: true, deadlineMs: 2000 }) })).app;
+    const endpoint = await app!.endpoint('stripe', { settings: api.settings });
+    const { id } = (await app!.api('POST', `/endpoints/${endpoint}/backfill`, {})).body;
+    const duty = backfilling(awayBefore(2, ctx), new AbortController().signal);
+    await duty(app!.now()).catch(() => {});
+    await postgres.run();
+    await until(async () => (await duty(app!.now())) === 1);
+    api.stop();
+    expect((await app!.api('GET', `/backfills/${id}`)).body).toMatchObject({ state: 'done', error: null, read: 3 });
+    expect(await ctx.store.read(tx => tx.select({ tries: backfills.tries }).from(backfills))).toEqual([{ tries: 0 }]);
   }, 60_000);
   test('a call that was answered and a mail that was taken are noted when it is back, not made again', async () => {
     // Both are asked; then the database goes away; then both say yes.
