@@ -101,7 +101,10 @@ describe.skipIf(!withPostgres)('three instances of the binary on one PostgreSQL'
       await Bun.sleep(300);
       await postgres.run();
       // As an instance does that finds another one silent: from the next beat on everything is queued first.
-      await postgres.query('cluster', `insert into meta values ('crashedAt', '${Date.now()}')`);
+      await postgres.query(
+        'cluster',
+        `insert into meta values ('crashedAt', '${Date.now()}') on conflict (key) do update set value = excluded.value`,
+      );
     }
     await load.stop();
     const store = await openPostgres(`${postgres.url('cluster')}?pool=3`);
