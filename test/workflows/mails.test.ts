@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
 import { mails, runs } from '../../src/db/schema.ts';
+import { idAt } from '../../src/id.ts';
+import { retainMails } from '../../src/mail/retention.ts';
 import { closeAll, later, message, sink, smtp, state } from '../mail/support.ts';
 import { TestApp } from '../support/app.ts';
 
@@ -242,9 +244,8 @@ describe('cancelling and retrying', () => {
     });
     const [ada, bob] = await Promise.all(['ada@x.co', 'bob@x.co'].map(to => mailTo(app, to)));
     for (const mail of [ada, bob]) await app.api('POST', `/mails/${mail?.id}/cancel`);
-    app.time! += 31 * DAY_MS;
-    await app.drain();
-    const { retainMails } = await import('../../src/mail/retention.ts');
+    // Ids never go back, and other tests were in the future: retention goes by them.
+    while (idAt('mail', app.time! - 30 * DAY_MS) <= bob.id) app.time! += DAY_MS;
     await retainMails(app.app.ctx);
     await app.api('PATCH', '/mail', { paused: false });
     const refused = await app.api('POST', `/mails/${ada?.id}/retry`);
@@ -261,8 +262,7 @@ describe('cancelling and retrying', () => {
       const body = { email: 'ada@x.co', eventName: 'paid', eventProperties: { amount: 29 } };
       expect((await app.api('POST', '/events/send', body)).status).toBe(200);
     });
-    app.time! += 500 * DAY_MS;
-    const { retainMails } = await import('../../src/mail/retention.ts');
+    app.time! += 5000 * DAY_MS;
     await retainMails(app.app.ctx);
     await speak(app);
     expect(server.mails[0]?.raw).toContain('Dear ');
