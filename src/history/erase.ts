@@ -13,7 +13,8 @@ import type { Tx } from '../db/store.ts';
 import { notFound } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
-import { DELIVERIES, ERASE_JOB, type Erasure, jobKey, judgeDelivery } from './eraseJob.ts';
+import { ERASE_JOB, jobKey } from './eraseJob.ts';
+import { DELIVERIES, type Erasure, judgeDelivery } from './erasePhases.ts';
 import { lookAt, Matcher } from './eraseSearch.ts';
 import { type Found, findPerson, MIN_USER_ID, type Whom } from './findPerson.ts';
 
