@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { findDifferences } from '../src/audience/selfCheck.ts';
 import { openPostgres } from '../src/db/connect.ts';
 import { deliveries, events } from '../src/db/schema.ts';
 import type { Store } from '../src/db/store.ts';
@@ -114,12 +115,14 @@ describe.skipIf(!withPostgres)('three instances of the binary on one PostgreSQL'
     const { sent } = cluster;
     const wrong = await wrongs(store, sent);
     const [there, expected] = [await contactsOf(store), await inOrder(sent.events)];
+    const differences = await findDifferences(store, Date.now());
     await store.close();
     console.log(`cluster: ${sent.events.length} events`);
     expect(wrong.slice(0, 10)).toEqual([]);
     expect(sent.odd.slice(0, 5)).toEqual([]);
     expect(leased).toEqual([]);
     expect(there).toEqual(expected);
+    expect(differences).toEqual([]);
     expect(codes).toEqual([0, 0, 0]);
     expect(sent.events.length).toBeGreaterThan(500);
   }, 240_000);

@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { emptyFolder, start } from '../support/binary.ts';
+import { findWrongContacts } from '../support/selfCheck.ts';
 
 const KEY = 'test-key-0123456789abcdefghij';
 const ENV = { INLET_API_KEY: KEY, INLET_RATE_LIMIT: '0' };
@@ -39,4 +40,5 @@ test('killed again and again, an import applies every row once', async () => {
   });
   expect((await api('/contacts')).pagination.totalResults).toBe(ROWS - failed);
   await server.stop();
+  expect(await findWrongContacts(cwd)).toEqual([]);
 }, 60_000);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'bun:test';
+import { findDifferences } from '../../src/audience/selfCheck.ts';
 import {
   consents,
   contacts,
@@ -98,6 +99,7 @@ eachBackend('contact rules in every order of arrival, duplicates included', open
         expect({ order: order.map(each => each.id), got }).toMatchObject({ got: wanted });
         expect(got).toHaveLength(wanted.length);
       }
+      expect(await findDifferences(store, NOW)).toEqual([]);
     });
   });
 });

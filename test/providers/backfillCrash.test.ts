@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { binary, emptyFolder, freePort, inlet, start } from '../support/binary.ts';
 import { seeded } from '../support/crash.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';
+import { findWrongContacts } from '../support/selfCheck.ts';
 
 binary(); // built once, outside the tests' time limit
 
@@ -78,6 +79,7 @@ for (const provider of ['stripe', 'supabase']) {
     const { emails, integrity } = contactsIn(cwd);
     expect(integrity).toBe('ok');
     expect(emails).toEqual(api.people.map(each => each.email ?? ''));
+    expect(await findWrongContacts(cwd)).toEqual([]);
   }, 180_000);
 }
 

@@ -2,6 +2,7 @@ import { Database } from 'bun:sqlite';
 import { createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { emptyFolder, freePort, type Running, start } from './binary.ts';
+import { findWrongContacts } from './selfCheck.ts';
 
 const SECRET = 'whsec_crash_0123456789abcdef0123456789';
 const KEY = 'crash-key-0123456789abcdefghij';
@@ -94,7 +95,8 @@ export async function crash(kills: number, seed: number, onKill: (n: number) => 
   const file = join(cwd, 'inlet-data/inlet.db');
   await settled(file);
   await server.stop();
-  return { kills, acknowledged: acknowledged.size, wrong: check(file, acknowledged) };
+  const wrong = [...check(file, acknowledged), ...(await findWrongContacts(cwd))];
+  return { kills, acknowledged: acknowledged.size, wrong };
 }
 
 async function settled(file: string): Promise<void> {
