@@ -141,4 +141,6 @@ test('mails and runs of one that became part of another are found by both ids, a
   expect(await prepare(ctx, ctx.templates, row!, Date.now())).toMatchObject({ letter: { to: 'one@x.co' } });
   await app.drain();
   await look();
+  const left = await ctx.store.read(tx => tx.select({ contactId: mails.contactId }).from(mails));
+  expect(left).toEqual([{ contactId: ids[0]! }]);
 });

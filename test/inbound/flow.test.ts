@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import Stripe from 'stripe';
+import { deliveries } from '../../src/db/schema.ts';
 import { API_KEY, SECRETS, stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -115,6 +116,24 @@ describe.each([
     });
   });
 
+  test('a resend of a delivery that was given up is a replay', async () => {
+    const id = await app.endpoint('stripe', {});
+    await app.api('PATCH', `/endpoints/${id}`, { paused: true });
+    const event = stripeEvent('customer.created', { email: 'a@x.co' });
+    const first = await app.post(id, 'stripe', event);
+    await app.app.ctx.store.write(async tx => void (await tx.update(deliveries).set({ status: 'dead' })));
+    await app.api('PATCH', `/endpoints/${id}`, { paused: false });
+    await app.drain();
+    expect(await app.contacts()).toEqual([]);
+    expect((await app.post(id, 'stripe', event)).body).toMatchObject({
+      result: 'accepted',
+      deliveryId: first.body.deliveryId,
+    });
+    await app.drain();
+    expect(await app.contacts()).toMatchObject([{ email: 'a@x.co' }]);
+    expect(await app.latest()).toMatchObject({ status: 'processed', duplicates: 1 });
+  });
+
   describe('who is not known yet', () => {
     const subscription = (customer: string) =>
       stripeEvent('customer.subscription.created', { id: 'sub_1', object: 'subscription', customer, email: undefined });
@@ -132,6 +151,17 @@ describe.each([
       expect((await app.api('GET', `/deliveries/${answer.body.deliveryId}`)).body).toMatchObject({
         status: 'processed',
       });
+    });
+    test('waits no longer once the person is deleted', async () => {
+      const events = { 'customer.subscription.created': { enabled: true } };
+      const id = await app.endpoint('stripe', { events });
+      const answer = await app.post(id, 'stripe', subscription('cus_9'));
+      await app.drain();
+      expect(await app.latest()).toMatchObject({ status: 'waiting' });
+      await app.post(id, 'stripe', stripeEvent('customer.deleted', { id: 'cus_9', email: 'nine@x.co' }));
+      await app.drain();
+      const { body } = await app.api('GET', `/deliveries/${answer.body.deliveryId}`);
+      expect(body).toMatchObject({ status: 'processed', contactId: null });
     });
     test('a dispute waits for the payment whose checkout names the person', async () => {
       const id = await app.endpoint('stripe', { events: { 'charge.dispute.created': { triggerEvent: 'disputed' } } });

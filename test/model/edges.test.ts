@@ -173,6 +173,38 @@ for (const [name, maker] of AUDIENCES)
       expect(runSteps(steps)).toMatchObject([{ email: 'c@example.com', userId: 'user_1', firstName: 'Old' }]);
     });
 
+    test('an opt-out is of all persons of a contact, also of who had no address yet', () => {
+      const fact = { userId: 'app_7' };
+      const steps = [
+        tellFact(0, 'pol_1', 'a@example.com', { type: 'created', fact }),
+        tellFact(10, 'pol_2', null, { type: 'created', fact }),
+        writeContact(20, 'update', { email: 'a@example.com', subscribed: false }),
+        tellFact(30, 'pol_1', null, { type: 'deleted' }),
+        tellFact(40, 'pol_2', 'p@example.com', { fact }),
+      ];
+      expect(findShown(steps, 'p@example.com')?.subscribed).toBe(false);
+    });
+
+    test('a deletion claims no address, whichever it names', () => {
+      const gone = tellFact(10, 'cus_1', 'z@example.com', { type: 'deleted' });
+      expect(listShown([tellFact(0, 'cus_1', 'a@example.com', { type: 'created' }), gone])).toEqual(['a@example.com']);
+      expect(listShown([gone])).toEqual([]);
+    });
+
+    test('of two deletions of one person both are asked whether anybody is left', () => {
+      const created = tellFact(0, 'cus_1', 'a@example.com', { type: 'created', fact: { firstName: 'Ada' } });
+      const guest = tellFact(40, 'guest', 'a@example.com');
+      const gone = (second: number, onDelete: 'unsubscribe' | 'delete') =>
+        tellFact(second, 'cus_1', null, { type: 'deleted', settings: { onDelete } });
+      for (const [first, second] of [
+        ['unsubscribe', 'delete'],
+        ['delete', 'unsubscribe'],
+      ] as const)
+        expect(runSteps([created, gone(20, first), gone(30, second), guest])).toMatchObject([
+          { email: 'a@example.com', firstName: null },
+        ]);
+    });
+
     test('a user id that the API gave a contact is forgotten with it, also by a deletion at the provider', () => {
       const steps = [
         tellUnproven(0, 'user_5', 'a@example.com', { type: 'created' }),
