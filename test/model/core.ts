@@ -94,7 +94,12 @@ export class Core implements Audience {
       : kept.length > 0
         ? kept
         : undefined;
-    const hidden = groups.filter(each => each.email === null).flatMap(each => each.views.filter(names));
+    // With what the API said of them by their user id.
+    const isOf = (note: View, views: View[]) =>
+      note.kind === 'apiAddress' && views.some(view => view.unit === note.unit && names(view));
+    const hidden = groups
+      .filter(each => each.email === null)
+      .flatMap(({ views }) => views.filter(view => names(view) || isOf(view, views)));
     const gone = new Set([...(group ?? []), ...hidden].map(view => view.id));
     // What the API said of an address goes with whoever it was about.
     for (const { id, kind, identity } of groups.flatMap(each => each.views))

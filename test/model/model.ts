@@ -156,6 +156,13 @@ export class Model implements Audience {
     const gone = new Set([...(group?.people.map(p => p.id) ?? []), ...hidden.filter(id => named.has(id))]);
     if (gone.size === 0 && !named.has(guestId(step.email))) return 'refused';
     gone.add(guestId(step.email));
+    // With what the API said of them by their user id.
+    for (const { id, kind, namespace, userIds } of timeline.people)
+      if (gone.has(id) && kind === 'user')
+        for (const userId of userIds) {
+          const speaker = `api user${namespace && `@${namespace}`} ${userId}`;
+          if (!showing.has(speaker)) gone.add(speaker);
+        }
     const written = new Set(group ? listActs(group).map(act => act.key.externalId) : []);
     for (const person of timeline.people) if (gone.has(person.id) && person.death) this.erasedDead.add(person.id);
     const emails = new Set<string | null>(
