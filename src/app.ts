@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm';
+import { createLink } from './access/sessions.ts';
 import { PeopleWriter } from './audience/peopleWriter.ts';
 import { upgradePeople } from './audience/upgrade.ts';
 import { publishToAll } from './changes.ts';
@@ -47,12 +48,19 @@ export interface Seams {
   onFatal?(error: Error): void;
 }
 
+/** What a start gives to print. A first one made a key and what a link holds that signs in on the page: shown once. */
+export interface Started {
+  url: string;
+  newApiKey: string | null;
+  loginToken: string | null;
+}
+
 export interface App {
   ctx: Context;
   worker: Worker;
   fetch(request: Request, peer?: string | null): Promise<Response>;
-  /** Listens and works. `newApiKey` is a key made at this first start: print it once. */
-  start(): Promise<{ url: string; newApiKey: string | null }>;
+  /** Listens and works. */
+  start(): Promise<Started>;
   /** Finishes requests and commits in hand, then lets go of everything. */
   stop(): Promise<void>;
 }
@@ -163,7 +171,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     fetch: (request, peer = null) => http.fetch(request, peer),
     async start() {
       server = listen(config, http.fetch); // first: a key made before a failed start would never be shown
-      const newApiKey = await firstKey(config, store, ctx.now());
+      const first = await makeFirst(config, store, ctx.now());
       await ctx.careful.start(store, ctx.now, error =>
         log.warn({ err: error }, 'could not note that this instance lives'),
       );
@@ -180,7 +188,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
         parts.onFatal(error);
       }, 1000);
       served = true;
-      return { url: `http://${config.host}:${server.port}`, newApiKey };
+      return { url: `http://${config.host}:${server.port}`, ...first };
     },
     async stop() {
       clearInterval(watch);
@@ -266,11 +274,15 @@ async function checkFingerprint(store: Store, sealer: Sealer): Promise<void> {
   );
 }
 
-async function firstKey(config: Config, store: Store, now: number): Promise<string | null> {
-  if (config.apiKey !== null) return null;
+/** The first key, where none is given, and a link that signs in. */
+async function makeFirst(config: Config, store: Store, now: number): Promise<Omit<Started, 'url'>> {
+  const nothing = { newApiKey: null, loginToken: null };
+  if (config.apiKey !== null) return nothing;
   return store.write(async tx => {
     await takeTurn(tx, 'first key');
     const [any] = await tx.select({ id: keys.id }).from(keys).limit(1);
-    return any ? null : (await createKey(tx, 'first key', now)).key;
+    if (any) return nothing;
+    const { key } = await createKey(tx, 'first key', now);
+    return { newApiKey: key, loginToken: config.dashboard ? await createLink(tx, now) : null };
   });
 }

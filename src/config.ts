@@ -22,6 +22,8 @@ export interface Config {
   retentionDays: number;
   /** `web` answers and `worker` works, `all` does both. */
   role: 'all' | 'web' | 'worker';
+  /** The page at /_/ is served. */
+  dashboard: boolean;
   /** Outgoing webhooks and API bases may lead to private networks and this machine. */
   allowPrivateTargets: boolean;
   /** Null: mails are rendered and held. */
@@ -161,6 +163,7 @@ const variables = z.object({
   INLET_SMTP_URL: smtpUrl.optional(),
   INLET_MAIL_FROM: mailFrom.optional(),
   INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
+  INLET_DASHBOARD: z.enum(['true', 'false'], 'must be true or false').default('true'),
   INLET_ALLOW_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
 });
 type Name = keyof z.infer<typeof variables>;
@@ -282,6 +285,7 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     logFormat: v.INLET_LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
     retentionDays: v.INLET_RETENTION_DAYS,
     role: v.INLET_ROLE,
+    dashboard: v.INLET_DASHBOARD === 'true',
     smtp: v.INLET_SMTP_URL ?? null,
     mailFrom: v.INLET_MAIL_FROM ?? null,
     allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',

@@ -2,6 +2,7 @@
 export type ErrorCode =
   | 'invalid'
   | 'unauthorized'
+  | 'forbidden'
   | 'notFound'
   | 'methodNotAllowed'
   | 'conflict'

@@ -1,5 +1,5 @@
 import { count, desc, eq } from 'drizzle-orm';
-import { keys } from './db/schema.ts';
+import { keys, type Scope } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
 import { AppError, invalid, notFound } from './errors.ts';
 import { newId, randomText } from './id.ts';
@@ -16,8 +16,13 @@ export const hashKey = (key: string) => new Bun.CryptoHasher('sha256').update(ke
 
 const withCheck = (body: string) => `inlet_${body}${hashKey(body).slice(0, CHECK_CHARACTERS)}`;
 
-/** Makes a key named `name` (1 to 100 characters). `key` is in the clear, here only; stored are its hash and a hint. @throws AppError invalid, conflict */
-export async function createKey(tx: Tx, name: string, now: number): Promise<{ row: Key; key: string }> {
+/** Makes a key named `name` (1 to 100 characters) that may do what `scope` says. `key` is in the clear, here only; stored are its hash and a hint. @throws AppError invalid, conflict */
+export async function createKey(
+  tx: Tx,
+  name: string,
+  now: number,
+  scope: Scope = 'full',
+): Promise<{ row: Key; key: string }> {
   const trimmed = plainName(name);
   if (!trimmed || trimmed.length > 100) throw invalid('name: give the key a name of 1 to 100 characters.');
   const [all] = await tx.select({ n: count() }).from(keys);
@@ -33,6 +38,7 @@ export async function createKey(tx: Tx, name: string, now: number): Promise<{ ro
     hash: hashKey(key),
     hint: `inlet_…${key.slice(-4)}`,
     createdAt: now,
+    scope,
   };
   const [stored] = await tx.insert(keys).values(row).returning();
   return { row: stored ?? { ...row, lastUsedAt: null }, key };

@@ -27,7 +27,10 @@ const RANKS: [RegExp, number][] = [
   [/^(http\/|jobs\/(?!queue\.ts$))/, 6],
   [/^(inbound|outgoing|workflows|history)\//, 5],
   [/^((pipeline|sendEvent)\.ts$|mail\/)/, 4],
-  [/^(audience\/|events\.ts$|happenings\.ts$|eventPatterns\.ts$|idempotency\.ts$|jobs\/queue\.ts$|keys\.ts$)/, 3],
+  [
+    /^(access\/|audience\/|events\.ts$|happenings\.ts$|eventPatterns\.ts$|idempotency\.ts$|jobs\/queue\.ts$|keys\.ts$)/,
+    3,
+  ],
   [/^providers\//, 2],
   [/^db\//, 2],
   [/./, 1],

@@ -66,6 +66,7 @@ test('commands never make a data folder by a mistyped name', async () => {
     ['keys', 'list'],
     ['keys', 'create', 'x'],
     ['keys', 'revoke', 'x'],
+    ['login'],
     ['endpoints', 'add', 'stripe'],
     ['endpoints', 'list'],
     ['endpoints', 'show', 'x'],
@@ -125,4 +126,22 @@ test('what is stored under an odd name moves no cursor: not as text, not as JSON
     if (words.includes('--json')) expect(JSON.stringify(JSON.parse(out))).toContain(JSON.stringify(odd).slice(1, -1));
     else expect(out).toContain('pwned');
   }
+});
+
+test('login prints a link that signs in once; keys create --read-only makes a key that only reads', async () => {
+  const folder = emptyFolder();
+  const dataDir = join(folder, 'data');
+  const app = await TestApp.open({}, { dataDir });
+  const data = ['--data', dataDir];
+  const { out, code } = await cli(['login', ...data, '--public-url', 'https://x.example/inlet']);
+  expect(code).toBe(0);
+  const [, token] = /^https:\/\/x\.example\/inlet\/_\/#\/login\/(\w{50})$/.exec(out) ?? [];
+  const signIn = () => app.fetch('/api/v1/session', { method: 'POST', body: JSON.stringify({ token }) });
+  expect([(await signIn()).status, (await signIn()).status]).toEqual([201, 401]);
+  const off = await cli(['login', ...data], { INLET_DASHBOARD: 'false' });
+  expect([off.code, off.err]).toEqual([1, 'inlet: INLET_DASHBOARD=false: there is no page to sign in on.']);
+  const key = (await cli(['keys', 'create', 'eyes', '--read-only', ...data])).out;
+  expect((await app.api('GET', '/lists', undefined, key)).status).toBe(200);
+  expect((await app.api('POST', '/lists', { name: 'l' }, key)).status).toBe(403);
+  await app.stop();
 });

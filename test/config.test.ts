@@ -21,6 +21,7 @@ test('without anything set it has the documented defaults', () => {
     logFormat: 'json',
     retentionDays: 30,
     role: 'all',
+    dashboard: true,
     smtp: null,
     mailFrom: null,
     allowPrivateTargets: false,

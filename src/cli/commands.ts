@@ -81,10 +81,17 @@ export const COMMANDS: Command[] = [
     run: async i => (await import('./backfill.ts')).backfill(i),
   },
   {
+    name: 'login',
+    summary: 'print a link that signs in on the page, once and within 15 minutes',
+    args: [],
+    options: {},
+    run: async i => (await import('./login.ts')).printLink(i),
+  },
+  {
     name: 'keys create',
     summary: 'make an API key and show it, this once',
     args: ['NAME'],
-    options: {},
+    options: { 'read-only': { help: 'it changes nothing and sees no payloads or mails' } },
     run: async i => (await import('./keys.ts')).create(i),
   },
   {

@@ -21,7 +21,7 @@ Flags (each equals a variable; the flag wins):
 ${columns(optionRows(COMMON_OPTIONS))}
   More about a command: inlet COMMAND --help
   Other variables: INLET_API_KEY, INLET_SECRET_KEY (each also as _FILE), INLET_RATE_LIMIT, INLET_LOG_LEVEL,
-  INLET_LOG_FORMAT, INLET_RETENTION_DAYS, INLET_ALLOW_PRIVATE_TARGETS`;
+  INLET_LOG_FORMAT, INLET_RETENTION_DAYS, INLET_DASHBOARD, INLET_ALLOW_PRIVATE_TARGETS`;
 }
 
 export function commandHelp(command: Command): string {

@@ -5,7 +5,8 @@ import { isoTime, jsonText, plain, table } from './print.ts';
 
 export async function create(i: Invocation): Promise<number> {
   const [name = ''] = i.args;
-  const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now())));
+  const scope = i.switches.has('read-only') ? 'read' : 'full';
+  const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now(), scope)));
   i.io.out(key);
   i.io.err(
     `Key ${row.id} "${plain(row.name)}" is shown only this once: keep it now. It works at once, also in a running server.`,
@@ -16,16 +17,16 @@ export async function create(i: Invocation): Promise<number> {
 export async function list(i: Invocation): Promise<number> {
   const rows = await withStore(configOf(i), store => store.read(listKeys));
   if (i.switches.has('json')) {
-    const shown = rows.map(({ id, name, hint, createdAt, lastUsedAt }) => {
-      return { id, name, hint, createdAt: isoTime(createdAt), lastUsedAt: isoTime(lastUsedAt) };
+    const shown = rows.map(({ id, name, hint, scope, createdAt, lastUsedAt }) => {
+      return { id, name, hint, scope, createdAt: isoTime(createdAt), lastUsedAt: isoTime(lastUsedAt) };
     });
     i.io.out(jsonText(shown));
     return 0;
   }
-  const cells = rows.map(r => [r.id, r.name, r.hint, isoTime(r.createdAt), isoTime(r.lastUsedAt)]);
+  const cells = rows.map(r => [r.id, r.name, r.hint, r.scope, isoTime(r.createdAt), isoTime(r.lastUsedAt)]);
   i.io.out(
     rows.length
-      ? table(['ID', 'NAME', 'KEY', 'CREATED', 'LAST USED'], cells)
+      ? table(['ID', 'NAME', 'KEY', 'SCOPE', 'CREATED', 'LAST USED'], cells)
       : 'No API keys. Make one: inlet keys create NAME',
   );
   return 0;

@@ -1,8 +1,9 @@
-import { createApp, requirePort } from '../app.ts';
+import { createApp, requirePort, type Started } from '../app.ts';
 import { type Config, readConfig, urlHost } from '../config.ts';
 import { hasData } from '../db/files.ts';
 import type { Log } from '../log.ts';
 import type { Invocation, Io } from './command.ts';
+import { linkTo } from './login.ts';
 import { selfCommand } from './print.ts';
 import { EXIT_INTERNAL } from './run.ts';
 
@@ -12,8 +13,13 @@ const STOP_LIMIT_MS = 9500; // supervisors kill after 10 s
 const again = (flags: Invocation['options']) =>
   ['data', 'host', 'port', 'public-url'].map(name => (flags[name] ? ` --${name} ${flags[name]}` : '')).join('');
 
-function welcome(io: Io, config: Config, url: string, newApiKey: string | null, flags: Invocation['options']): void {
+function welcome(io: Io, config: Config, url: string, started: Started, flags: Invocation['options']): void {
+  const { newApiKey, loginToken } = started;
   io.out(`Inlet is listening on ${url}`);
+  if (config.dashboard)
+    io.out(
+      `  dashboard  ${linkTo(config.port === 0 ? url : config.publicUrl, loginToken)}   (${loginToken ? 'signs in once, within 15 minutes; later' : 'a link that signs in'}: ${selfCommand()} login)`,
+    );
   io.out(`  API docs   ${url}/swagger`);
   if (newApiKey) io.out(`  API key    ${newApiKey}   (shown only this once: keep it now)`);
   if (newApiKey) io.out(`  data       ${config.dataDir}   (database and sealing key; back up both)`);
@@ -43,7 +49,7 @@ export async function serve({ io, options }: Invocation): Promise<number> {
   if (config.databaseUrl === null && !hasData(config.dataDir)) await requirePort(config);
   const app = await createApp(config);
   const { log } = app.ctx;
-  let started: { url: string; newApiKey: string | null };
+  let started: Started;
   try {
     started = await app.start();
   } catch (error) {
@@ -53,7 +59,7 @@ export async function serve({ io, options }: Invocation): Promise<number> {
   dieOnBugs(log);
   for (const warning of warnings) log.warn(warning);
   const port = new URL(started.url).port || '80';
-  welcome(io, config, `http://${urlHost(config.host)}:${port}`, started.newApiKey, options);
+  welcome(io, config, `http://${urlHost(config.host)}:${port}`, started, options);
   const signal = await stopping;
   log.info({ signal }, 'stopping: finishing what is in hand');
   setTimeout(() => {

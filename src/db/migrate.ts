@@ -15,6 +15,8 @@ import history from '../../migrations/0011_history.sql' with { type: 'text' };
 import fences from '../../migrations/0012_fences.sql' with { type: 'text' };
 import mailPromises from '../../migrations/0013_mail_promises.sql' with { type: 'text' };
 import messagesWorkflows from '../../migrations/0014_messages_workflows.sql' with { type: 'text' };
+import messageVariables from '../../migrations/0014_message_variables.sql' with { type: 'text' };
+import sessions from '../../migrations/0016_sessions.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -34,6 +36,8 @@ export const MIGRATIONS: string[] = [
   fences,
   mailPromises,
   messagesWorkflows,
+  messageVariables,
+  sessions,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

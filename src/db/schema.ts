@@ -19,6 +19,8 @@ export interface Effect {
 /** Settings of one event type as stored: only what differs from the defaults. */
 export type EventOverrides = Record<string, Record<string, unknown>>;
 export type Scalar = string | number | boolean;
+/** What a key or a session may do: everything, or read (and then sees no bodies). */
+export type Scope = 'full' | 'read';
 export type DeliveryStatus = 'queued' | 'processed' | 'ignored' | 'waiting' | 'failed' | 'dead' | 'rejected';
 
 export const meta = sqliteTable('meta', { key: text('key').primaryKey(), value: text('value').notNull() });
@@ -30,7 +32,24 @@ export const keys = sqliteTable('keys', {
   hint: text('hint').notNull(),
   createdAt: time('created_at').notNull(),
   lastUsedAt: time('last_used_at'),
+  scope: text('scope').$type<Scope>().notNull().default('full'),
 });
+
+/** Who is signed in on the page (`active`), and links that sign in once (`link`). */
+export const sessions = sqliteTable(
+  'sessions',
+  {
+    id: text('id').primaryKey(),
+    hash: text('hash').notNull().unique(), // SHA-256 of what the cookie or the link holds, hex
+    state: text('state').$type<'link' | 'active'>().notNull(),
+    keyHash: text('key_hash'), // of the key that signed in: it ends with it; null: by a link
+    scope: text('scope').$type<Scope>().notNull(),
+    createdAt: time('created_at').notNull(),
+    lastSeenAt: time('last_seen_at'),
+    expiresAt: time('expires_at').notNull(),
+  },
+  t => [index('sessions_expires').on(t.expiresAt)],
+);
 
 export const endpoints = sqliteTable('endpoints', {
   id: text('id').primaryKey(),

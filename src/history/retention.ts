@@ -1,4 +1,5 @@
 import { and, eq, inArray, lt } from 'drizzle-orm';
+import { pruneSessions } from '../access/sessions.ts';
 import type { Context } from '../context.ts';
 import { type DeliveryStatus, deliveries, payloads, unprocessed } from '../db/schema.ts';
 import { amongText, amongValue, query } from '../db/sets.ts';
@@ -29,6 +30,7 @@ export async function retain(ctx: Context): Promise<void> {
   await inChunks(() => store.write(tx => prune(tx, 'contact_changes', 'id', contentsBefore)));
   await inChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
   await inChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
+  await inChunks(() => store.write(tx => pruneSessions(tx, now, CHUNK)));
   await store.write(tx => resumeErasures(tx, now));
 }
 

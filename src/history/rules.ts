@@ -2,6 +2,7 @@
 export const RETENTION: Record<string, string> = {
   meta: 'a few rows about the installation',
   keys: 'until they are removed',
+  sessions: '30 days after they were last used, links 15 minutes (access/sessions.ts)',
   endpoints: 'until they are removed',
   secrets: 'until they expire or their endpoint goes (inbound/endpoints.ts)',
   deliveries: '400 days, or retentionDays where that is longer (history/retention.ts)',
@@ -68,6 +69,7 @@ export const ERASURE: Record<string, string> = {
 export const NOTHING_PERSONAL: Record<string, string> = {
   meta: 'about the installation',
   keys: 'about the installation',
+  sessions: 'hashes and times only',
   endpoints: 'about the installation',
   secrets: 'about the installation',
   consents: 'keyed hashes, which are to outlive an erasure',

@@ -4,13 +4,13 @@ import { PROPERTY_KEY } from '../audience/properties.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
-import { Auth } from './auth.ts';
+import { Auth, type Caller } from './auth.ts';
 import { BUSY, type Unread, useBody } from './body.ts';
 import { startDownload } from './downloads.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
-import { jsonBody, KEY_ID, queryOf, type Route } from './route.ts';
+import { jsonBody, KEY_ID, queryOf, type Route, requireScope, SCOPE, SESSION_ID, withholdBodies } from './route.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
 import { readTarget, type SentSegments } from './target.ts';
 import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
@@ -19,6 +19,7 @@ import { apiRoutes, healthRoute } from './v1/index.ts';
 const STATUS: Record<ErrorCode, number> = {
   invalid: 400,
   unauthorized: 401,
+  forbidden: 403,
   notFound: 404,
   methodNotAllowed: 405,
   conflict: 409,
@@ -97,6 +98,8 @@ export function createHttp(ctx: Context): Http {
     path: pattern(path),
     fixed: !path.includes(':'),
   }));
+  const isOpen = (method: string, path: string) =>
+    routes.some(each => each.scope === 'open' && each.method === method && each.path === path);
   const allowed = (path: string): string[] => {
     if (swaggerPaths.has(path)) return ['GET'];
     const matching = table.filter(each => each.path.test(path));
@@ -126,9 +129,14 @@ export function createHttp(ctx: Context): Http {
     if (file) return file;
     const authorization = request.headers.get('authorization');
     if (url.pathname === healthRoute.path)
-      return elysia.handle(inner(request, url, requestId, await auth.identify(authorization, peer)));
+      return elysia.handle(inner(request, url, requestId, { keyId: await auth.identify(authorization, peer) }));
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
-    const caller = await auth.check(authorization, peer);
+    if (isOpen(request.method, url.pathname)) {
+      const opened = await elysia.handle(inner(request, url, requestId));
+      if (opened.status === 401) auth.countFailure(peer);
+      return opened;
+    }
+    const caller = await auth.authenticate(request, peer);
     const limit = ctx.config.rateLimit;
     const left = limit === 0 ? null : auth.spend(caller.hash);
     const answer =
@@ -137,7 +145,7 @@ export function createHttp(ctx: Context): Http {
             success: false,
             message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
           })
-        : await elysia.handle(inner(request, url, requestId, caller.keyId));
+        : await elysia.handle(inner(request, url, requestId, caller));
     if (left !== null) showRate(answer, limit, Math.max(0, left));
     return answer;
   };
@@ -167,10 +175,12 @@ export function createHttp(ctx: Context): Http {
 }
 
 /** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
-function inner(request: Request, url: URL, requestId: string, keyId = ''): Request {
+function inner(request: Request, url: URL, requestId: string, caller: Partial<Caller> = {}): Request {
   const copy = new Request(url.href, request);
   copy.headers.set('x-request-id', requestId);
-  copy.headers.set(KEY_ID, keyId);
+  copy.headers.set(KEY_ID, caller.keyId ?? '');
+  copy.headers.set(SCOPE, caller.scope ?? '');
+  copy.headers.set(SESSION_ID, caller.sessionId ?? '');
   return copy;
 }
 
@@ -214,6 +224,7 @@ async function answered(
 }
 
 async function answer(ctx: Context, each: Route, request: Request, params: Record<string, string>): Promise<Response> {
+  requireScope(each, request);
   if (!Object.entries(params).every(isParam)) throw new AppError('notFound', 'No such id.');
   if (!each.body) return perform(ctx, each, request, params, undefined);
   const encoding = request.headers.get('content-encoding');
@@ -239,7 +250,7 @@ async function perform(
   const result = await run();
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   if (each.status === 204) return new Response(null, { status: 204 });
-  return json(unwell ? 503 : each.status, result);
+  return json(unwell ? 503 : each.status, withholdBodies(each, request, result));
 }
 
 function refuseUnread(why: Unread): AppError {

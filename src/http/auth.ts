@@ -1,6 +1,9 @@
 import { eq } from 'drizzle-orm';
+import { isSameOrigin, readCookie } from '../access/cookie.ts';
+import { extendSession, findSession } from '../access/sessions.ts';
 import type { Context } from '../context.ts';
-import { keys } from '../db/schema.ts';
+import { keys, type Scope } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { findKey, hashKey } from '../keys.ts';
 import { sameText } from '../providers/signatures.ts';
@@ -12,7 +15,7 @@ const MINUTE_MS = 60_000;
 const RECHECK_MS = 500;
 
 interface Known {
-  id: string;
+  caller: Caller;
   checkedAt: number;
 }
 
@@ -29,12 +32,18 @@ function isSealedBy(sealer: Sealer, header: string): boolean {
   }
 }
 
-/** Whose valid key it was. */
+/** Whose valid key or session it was. */
 export interface Caller {
-  /** The key's id; `INLET_API_KEY` for the one of the environment. */
+  /** The key's id, also where it signed in; `INLET_API_KEY` for the one of the environment, the session's id where it has no key. */
   keyId: string;
   hash: string;
+  scope: Scope;
+  sessionId: string | null;
 }
+
+const WRITES_NEED_ORIGIN =
+  'A request that changes something by the cookie of a session has to come from the page itself (Sec-Fetch-Site: same-origin, or its Origin). In a script send an API key: Authorization: Bearer KEY.';
+const ENDED = 'Your session has ended. Sign in again with an API key, or with a link from: inlet login';
 
 /** Who calls: by key, with its rate, and with the failures of an address. Times by the monotonic clock. */
 export class Auth {
@@ -53,11 +62,28 @@ export class Auth {
     const key = /^Bearer ([\x21-\x7e]{1,300})$/i.exec(header ?? '')?.[1];
     if (key !== undefined) {
       const hash = hashKey(key);
-      const keyId = await this.idOf(key, hash);
-      if (keyId !== null) return { keyId, hash };
+      const caller = await this.callerOf(key, hash);
+      if (caller) return caller;
     }
-    this.countFailure(peer ?? 'unknown');
+    this.countFailure(peer);
     throw new AppError('unauthorized', 'Invalid API key');
+  }
+
+  /**
+   * The caller of the API: by key, else by the session's cookie. What a cookie changes has to come from a page of ours.
+   * @throws AppError unauthorized, forbidden, or rateLimited after too many failures
+   */
+  async authenticate({ headers, method }: Request, peer: string | null): Promise<Caller> {
+    const { publicUrl } = this.ctx.config;
+    const header = headers.get('authorization');
+    const token = header === null ? readCookie(headers, publicUrl) : null;
+    if (token === null) return this.check(header, peer);
+    if (!/^(GET|HEAD)$/.test(method) && !isSameOrigin(headers, publicUrl))
+      throw new AppError('forbidden', WRITES_NEED_ORIGIN);
+    const caller = await this.callerOfSession(hashKey(token));
+    if (caller) return caller;
+    this.countFailure(peer);
+    throw new AppError('unauthorized', ENDED);
   }
 
   /**
@@ -71,39 +97,63 @@ export class Auth {
   }
 
   /** Null: no valid key. */
-  private async idOf(key: string, hash: string): Promise<string | null> {
-    if (this.ownHash !== null && sameText(this.ownHash, hash)) return 'INLET_API_KEY';
+  private async callerOf(key: string, hash: string): Promise<Caller | null> {
+    if (this.ownHash !== null && sameText(this.ownHash, hash))
+      return { keyId: 'INLET_API_KEY', hash, scope: 'full', sessionId: null };
+    return this.recall(hash, async () => {
+      const row = await this.ctx.store.read(tx => findKey(tx, key));
+      if (!row) return null;
+      const { id, scope } = row;
+      this.touch(id, tx => tx.update(keys).set({ lastUsedAt: this.ctx.now() }).where(eq(keys.id, id)));
+      return { keyId: id, hash, scope, sessionId: null };
+    });
+  }
+
+  /** Null: no session that goes on. */
+  private callerOfSession(hash: string): Promise<Caller | null> {
+    return this.recall(`session ${hash}`, async () => {
+      const now = this.ctx.now();
+      const row = await this.ctx.store.read(tx => findSession(tx, hash, this.ownHash, now));
+      if (!row) return null;
+      this.touch(row.id, tx => extendSession(tx, row.id, now));
+      return { keyId: row.keyId ?? row.id, hash, scope: row.scope, sessionId: row.id };
+    });
+  }
+
+  /** What `load` found a moment ago, or finds now. */
+  private async recall(name: string, load: () => Promise<Caller | null>): Promise<Caller | null> {
     const now = performance.now();
-    const cached = this.known.get(hash);
-    if (cached && now - cached.checkedAt < RECHECK_MS) return cached.id;
-    const row = await this.ctx.store.read(tx => findKey(tx, key));
-    if (!row) {
-      this.known.delete(hash);
+    const cached = this.known.get(name);
+    if (cached && now - cached.checkedAt < RECHECK_MS) return cached.caller;
+    const caller = await load();
+    if (caller === null) {
+      this.known.delete(name);
       return null;
     }
     if (this.known.size > 1000) this.known.clear();
-    this.known.set(hash, { id: row.id, checkedAt: now });
-    this.touch(row.id, now);
-    return row.id;
+    this.known.set(name, { caller, checkedAt: now });
+    return caller;
   }
 
-  /** A revoked key is gone at once in this process. */
+  /** A revoked key or session is gone at once in this process. */
   forget(): void {
     this.known.clear();
   }
 
-  private touch(id: string, now: number): void {
+  /** Notes that a key or a session is used, once a minute. */
+  private touch(id: string, note: (tx: Tx) => Promise<unknown>): void {
+    const now = performance.now();
     if (now - (this.touched.get(id) ?? -MINUTE_MS) < MINUTE_MS) return;
+    if (this.touched.size > 1000) this.touched.clear();
     this.touched.set(id, now);
-    const at = this.ctx.now();
     this.ctx.store
-      .write(async tx => {
-        await tx.update(keys).set({ lastUsedAt: at }).where(eq(keys.id, id));
-      })
-      .catch(error => this.ctx.log.warn({ err: error }, 'could not note when a key was used'));
+      .write(note)
+      .catch(error => this.ctx.log.warn({ err: error }, 'could not note when a key or a session was used'));
   }
 
-  private countFailure(address: string): void {
+  /** One more failure of an address. @throws AppError rateLimited after too many */
+  countFailure(peer: string | null): void {
+    const address = peer ?? 'unknown';
     const now = performance.now();
     const entry = this.failures.get(address);
     if (!entry || now - entry.since > MINUTE_MS) {

@@ -32,7 +32,8 @@ const failureSchema = {
 };
 const FAILURES: Record<number, string> = {
   400: 'A field is missing, unknown or of the wrong form; the message names it',
-  401: 'Invalid API key',
+  401: 'Invalid API key, or a session that has ended',
+  403: 'The key or session may only read, or a request by cookie came from another page',
   404: 'No such thing',
   409: 'Not possible in its present state; the message says why',
   413: 'The body is too large',
@@ -89,6 +90,7 @@ export function detailOf(route: Route): JsonSchema {
   const done = { description: 'Done', content: answer };
   const statuses = [
     ...(open ? [] : [401, 429]),
+    ...(route.scope === 'full' && !open ? [403] : []),
     ...(route.errors ?? []),
     ...(route.body || route.upload ? [400, 413, 415] : []),
     ...(route.query ? [400] : []),
@@ -98,7 +100,7 @@ export function detailOf(route: Route): JsonSchema {
     summary: route.summary,
     tags: [route.tag],
     ...(route.description && { description: route.description }),
-    ...(!open && { security: [{ bearer: [] }] }),
+    ...(!open && { security: route.scope === 'open' ? [] : [{ bearer: [] }] }),
     parameters: [
       ...pathParameters(route.path),
       ...queryParameters(route.query),
@@ -150,7 +152,7 @@ const TAGS = [
   { name: 'Import and export', description: 'CSV in and out, of any length' },
   { name: 'Lists', description: 'Mailing lists' },
   { name: 'Events', description: 'What happened to contacts' },
-  { name: 'Keys', description: 'API keys' },
+  { name: 'Keys', description: 'API keys, and sessions of the page' },
   { name: 'Webhooks', description: 'Where providers post to' },
   { name: 'Health', description: 'Is it well?' },
 ];

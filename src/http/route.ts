@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Context } from '../context.ts';
-import { invalid } from '../errors.ts';
+import type { Scope } from '../db/schema.ts';
+import { AppError, invalid } from '../errors.ts';
 import { parseJson } from '../providers/signatures.ts';
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -29,6 +30,8 @@ interface Doc {
   upload?: true;
   /** Answers with CSV of any length: its handler gives a `Response`. */
   download?: true;
+  /** Fields of the answer, or of each row of its page, that a caller who may only read gets as they are here: bodies. */
+  withheld?: Record<string, unknown>;
   /** A body that runs as it stands against a fresh server. */
   example?: unknown;
   /** An answer as it may look. */
@@ -39,6 +42,8 @@ export interface Route extends Doc {
   method: Method;
   path: string;
   status: number;
+  /** Who may call it: everybody, whoever may read, or who may do everything. */
+  scope: Scope | 'open';
   query: z.ZodType | null;
   body: z.ZodType | null;
   response: z.ZodType;
@@ -50,6 +55,8 @@ interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {
   body?: B;
   response: z.ZodType;
   status?: number;
+  /** Where it is not what the method says: GET reads, everything else is for `full`. */
+  scope?: Scope | 'open';
   handle(call: Call<z.output<Q>, z.output<B>>): Promise<unknown>;
 }
 
@@ -86,6 +93,7 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
     query,
     body,
     status: spec.status ?? 200,
+    scope: spec.scope ?? (method === 'GET' ? 'read' : 'full'),
     run: (ctx, params, givenQuery, givenBody, request) =>
       handle({
         ctx,
@@ -98,8 +106,25 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
   };
 }
 
-/** Header in which a request, once authorised, carries the id of its API key. */
+/** Headers in which a request, once authorised, carries the id of its API key, what that may do, and the id of its session. */
 export const KEY_ID = 'x-inlet-key-id';
+export const SCOPE = 'x-inlet-scope';
+export const SESSION_ID = 'x-inlet-session-id';
+const READ_ONLY =
+  'This API key or session may only read. Use one that may do everything: inlet keys create NAME, or inlet login.';
+
+/** @throws AppError forbidden where the caller may only read and the route does more */
+export function requireScope({ scope }: Route, { headers }: Request): void {
+  if (scope === 'full' && headers.get(SCOPE) === 'read') throw new AppError('forbidden', READ_ONLY);
+}
+
+/** The answer as the caller may see it: without the bodies where that may only read. */
+export function withholdBodies({ withheld }: Route, { headers }: Request, answer: unknown): unknown {
+  if (!withheld || headers.get(SCOPE) !== 'read') return answer;
+  if (typeof answer !== 'object' || answer === null) return withheld;
+  if (!('data' in answer && Array.isArray(answer.data))) return { ...answer, ...withheld };
+  return { ...answer, data: answer.data.map((row: object) => ({ ...row, ...withheld })) };
+}
 const MAX_IDEMPOTENCY_KEY = 100; // characters
 
 function idempotencyKeyOf(headers: Headers): string | null {

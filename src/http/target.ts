@@ -1,5 +1,5 @@
 const DEPTH = 8; // segments; no route of ours has as many
-const EXACT = ['/', '/swagger/', '/webhooks/'];
+const EXACT = ['/', '/_/', '/swagger/', '/webhooks/'];
 const EVENT_NAME = /^\/api\/v1\/event-patterns\/by-name\/[^/]+$/; // the one segment that may hold an encoded slash
 const DOTS = /^(\.|%2e){1,2}$/i;
 

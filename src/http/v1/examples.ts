@@ -175,7 +175,18 @@ export const list = {
   description: 'What is new, once a month',
   isPublic: false,
 };
-export const key = { id: ids.key, name: 'dashboard', hint: 'inlet_…x9y8', createdAt: at, lastUsedAt: null };
+export const key = {
+  id: ids.key,
+  name: 'dashboard',
+  hint: 'inlet_…x9y8',
+  createdAt: at,
+  lastUsedAt: null,
+  scope: 'full',
+};
+export const session = {
+  ...{ id: 'ses_0mwt0c8w00007q8r9s0t1u2v', keyId: ids.key, scope: 'full' },
+  ...{ createdAt: at, lastSeenAt: at, expiresAt: '2026-12-01T12:00:00.000Z', current: true },
+};
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = {
   ...{ status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null },

@@ -14,11 +14,12 @@ import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes } from './mails.ts';
 import { runRoutes } from './runs.ts';
+import { makeSessionRoutes } from './sessions.ts';
 import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 import { workflowRoutes } from './workflows.ts';
 
-/** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys. */
+/** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys and sessions. */
 export const apiRoutes = (
   receive: (endpointId: string, request: Request) => Promise<Response>,
   forget: () => void,
@@ -37,6 +38,7 @@ export const apiRoutes = (
   ...workflowRoutes,
   ...runRoutes,
   ...keyRoutes(forget),
+  ...makeSessionRoutes(forget),
   ...webhookSubscriptionRoutes,
   ...jobRoutes,
 ];

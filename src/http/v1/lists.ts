@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { allLists, createList, deleteList, thinList, updateList, viewList } from '../../audience/lists.ts';
-import { createKey, listKeys, revokeKey } from '../../keys.ts';
+import { createKey, type Key, listKeys, revokeKey } from '../../keys.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
@@ -64,19 +64,22 @@ export const listRoutes: Route[] = [
 ];
 
 const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+const scope = z.enum(['full', 'read']).describe('read: sees no bodies, changes nothing');
 const key = z.object({
   id: z.string(),
   name: z.string(),
   hint: z.string(),
   createdAt: time,
   lastUsedAt: time.nullable(),
+  scope,
 });
-const viewKey = (row: { id: string; name: string; hint: string; createdAt: number; lastUsedAt: number | null }) => ({
+const viewKey = (row: Key) => ({
   id: row.id,
   name: row.name,
   hint: row.hint,
   createdAt: iso(row.createdAt),
   lastUsedAt: iso(row.lastUsedAt),
+  scope: row.scope,
 });
 const KEYS = '/api/v1/keys';
 
@@ -98,16 +101,17 @@ export const keyRoutes = (forget: () => void): Route[] => [
   }),
   route('POST', KEYS, {
     summary: 'Make an API key, shown this once',
-    description: 'At most 100.',
+    description:
+      'At most 100. With `scope` `read` it changes nothing and sees no bodies: no payloads and headers of deliveries, no payloads of calls, no mails.',
     tag: 'Keys',
     status: 201,
     errors: [409],
-    body: z.strictObject({ name: z.string().trim().min(1).max(100) }),
+    body: z.strictObject({ name: z.string().trim().min(1).max(100), scope: scope.default('full') }),
     example: { name: 'dashboard' },
     response: key.extend({ key: z.string() }),
     answer: example.madeKey,
     handle: async ({ ctx, body }) => {
-      const made = await ctx.store.write(tx => createKey(tx, body.name, ctx.now()));
+      const made = await ctx.store.write(tx => createKey(tx, body.name, ctx.now(), body.scope));
       return { ...viewKey(made.row), key: made.key };
     },
   }),

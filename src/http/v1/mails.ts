@@ -68,6 +68,7 @@ export const mailRoutes: Route[] = [
     summary: 'One mail, as it went out',
     tag,
     errors: [404],
+    withheld: { html: null, text: null },
     response: wholeMail,
     answer: { ...example.mail, html: '<p>Good to have you.</p>', text: 'Good to have you.' },
     handle: async ({ ctx, params }) => {

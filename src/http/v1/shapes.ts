@@ -70,7 +70,10 @@ export const deliveryView = z.object({
   response: z.object({ status: z.number(), result: z.string().optional() }),
   error: z.string().nullable(),
   payload: z.unknown().describe('Redacted; null once pruned'),
-  payloadOmitted: z.literal(true).optional().describe('Left out of a page that would be too large'),
+  payloadOmitted: z
+    .literal(true)
+    .optional()
+    .describe('Left out of a page that would be too large, and for who may only read'),
   headers: z.record(z.string(), z.string()),
 });
 

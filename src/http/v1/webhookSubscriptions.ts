@@ -197,6 +197,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     summary: 'One call: payload and attempts',
     tag,
     errors: [404],
+    withheld: { payload: null },
     response: callDetail,
     answer: example.webhookCall,
     handle: ({ ctx, params }) => ctx.store.read(tx => getCall(tx, params.id ?? '')),
