@@ -1,49 +1,20 @@
 import { afterAll, expect, test } from 'bun:test';
-import { existsSync } from 'node:fs';
-import { chromium } from 'playwright-core';
 import { API_KEY } from './support/app.ts';
 import { emptyFolder, start } from './support/binary.ts';
-
-const path = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const present = existsSync(path);
-if (!present)
-  console.log(`browser: no Chromium at ${path}, so Swagger UI is not tested in a browser (set CHROMIUM to its path)`);
+import { hasBrowser, openBrowser } from './support/browser.ts';
 
 let stop = async () => {};
 afterAll(() => stop());
 
-test.skipIf(!present)(
+test.skipIf(!hasBrowser)(
   'Swagger UI works offline: Authorize, a reload keeps the key and the browser does not, Try it out makes an endpoint, no CSP violation, no other host',
   async () => {
     const server = await start({ cwd: emptyFolder(), env: { INLET_API_KEY: API_KEY } });
-    const flags = [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ];
-    const browser = await chromium.launch({ executablePath: path, headless: true, args: flags });
+    const { page, trouble, close } = await openBrowser(server.url);
     stop = async () => {
-      await browser.close();
+      await close();
       await server.stop();
     };
-    const page = await browser.newPage();
-    const trouble: string[] = [];
-    page.on('console', message => {
-      if (message.type() === 'error') trouble.push(message.text());
-    });
-    page.on('pageerror', error => trouble.push(String(error)));
-    page.on('request', request => {
-      if (!request.url().startsWith(server.url) && !request.url().startsWith('data:'))
-        trouble.push(`asked ${request.url()}`);
-    });
-    await page.exposeFunction('noteViolation', (what: string) => trouble.push(`CSP: ${what}`));
-    await page.addInitScript(
-      `addEventListener('securitypolicyviolation', e => noteViolation(e.violatedDirective + ' ' + e.blockedURI))`,
-    );
     await page.goto(`${server.url}/swagger`);
     await page.getByRole('button', { name: 'Authorize' }).click();
     await page.locator('.auth-container input').first().fill(API_KEY);

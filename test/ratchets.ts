@@ -18,6 +18,7 @@ const FLOORS: [RegExp, number][] = [
   [/^http\/auth\.ts$/, 3], // access
   [/^outgoing\/(post|target|addresses)\.ts$/, 3], // net
   [/^jobs\/queue\.ts$/, 3],
+  [/^dashboard\//, 7], // in the browser: takes types from http
   [/^(http\/|jobs\/)/, 6], // http, worker
   [/^inbound\/chain\.ts$/, 4], // history
   [/^(inbound|workflows|mail|outgoing)\//, 5],

@@ -1,7 +1,10 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { bundleDashboard } from '../http/bundleDashboard.ts';
 
 const ROOT = join(import.meta.dir, '../..');
+/** Below src/: from outside, Bun would name the entry points by another folder, and the thread would not be found. */
+const PAGE = join(ROOT, 'src/dashboard/dist');
 
 /** `baseline` runs on every 64-bit x86 processor, also without AVX2. */
 const RELEASE = {
@@ -18,12 +21,23 @@ const ENTRY_POINTS = ['src/main.ts', 'src/templates/worker.ts'];
 
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
+/** The page's files keep their names: `http/dashboard.ts` finds them by these. */
+const NAMES = '--asset-naming=[name].[ext]';
+
+/** Bundles the page into files of its own, to be embedded. */
+async function buildPage(): Promise<string[]> {
+  rmSync(PAGE, { recursive: true, force: true });
+  mkdirSync(PAGE, { recursive: true });
+  const files = await bundleDashboard();
+  for (const [name, bytes] of files) await Bun.write(join(PAGE, name), bytes);
+  return [...files.keys()].map(name => join(PAGE, name));
+}
 
 /** One executable with everything in it. It takes the old one's place only when complete, also while that one runs. */
-function compile(outfile: string, target: string | null): boolean {
+function compile(outfile: string, target: string | null, page: string[]): boolean {
   const part = `${outfile}.${process.pid}.part`;
-  const args = ['build', ...FLAGS, ...(target ? [`--target=${target}`] : []), ...ENTRY_POINTS, '--outfile', part];
-  const { exitCode } = Bun.spawnSync([process.execPath, ...args], {
+  const args = ['build', ...FLAGS, NAMES, ...(target ? [`--target=${target}`] : []), ...ENTRY_POINTS, ...page];
+  const { exitCode } = Bun.spawnSync([process.execPath, ...args, '--outfile', part], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
@@ -34,7 +48,7 @@ function compile(outfile: string, target: string | null): boolean {
   return true;
 }
 
-async function release(): Promise<boolean> {
+async function release(page: string[]): Promise<boolean> {
   const folder = join(ROOT, 'dist/release');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -42,7 +56,7 @@ async function release(): Promise<boolean> {
   let sums = '';
   for (const [name, target] of Object.entries(RELEASE)) {
     const file = join(folder, name);
-    if (!compile(file, target)) {
+    if (!compile(file, target, page)) {
       failed.push(name);
       continue;
     }
@@ -56,5 +70,6 @@ async function release(): Promise<boolean> {
   return failed.length === 0;
 }
 
-const done = process.argv[2] === 'release' ? await release() : compile(join(ROOT, 'dist/inlet'), null);
+const page = await buildPage();
+const done = process.argv[2] === 'release' ? await release(page) : compile(join(ROOT, 'dist/inlet'), null, page);
 process.exit(done ? 0 : 1);

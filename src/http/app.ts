@@ -6,6 +6,7 @@ import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { Auth, type Caller } from './auth.ts';
 import { BUSY, type Unread, useBody } from './body.ts';
+import { answerDashboard } from './dashboard.ts';
 import { startDownload } from './downloads.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
@@ -114,6 +115,8 @@ export function createHttp(ctx: Context): Http {
     const link = UNSUBSCRIBE.exec(url.pathname);
     if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '', peer);
     if (HOOK_AND_SLASH.test(url.pathname)) return json(404, { success: false, message: NO_SLASH });
+    const page = await answerDashboard(ctx.config, request, url.pathname);
+    if (page) return page;
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
     const instead = notOffered(url.pathname);
     if (!methods.length)

@@ -1,0 +1,116 @@
+import type { z } from 'zod';
+import type { contactView, deliveryDetail, deliveryView, endpointView } from '../http/v1/shapes.ts';
+
+export type Endpoint = Omit<z.infer<typeof endpointView>, 'events'> & { events: Record<string, EventSettings> };
+export type Delivery = z.infer<typeof deliveryView>;
+export type DeliveryDetail = z.infer<typeof deliveryDetail>;
+export type Contact = z.infer<typeof contactView> & { createdAt: string; updatedAt: string };
+
+export interface Person extends Contact {
+  emails: string[];
+  userIds: string[];
+  sharedAddress?: true;
+  identities: { provider: string; namespace: string; personId: string | null; deleted: boolean; firstSeenAt: string }[];
+}
+
+export interface Entry {
+  id: string;
+  at: string;
+  kind: 'delivery' | 'event' | 'run' | 'mail' | 'change';
+  summary: string;
+  deliveryId: string | null;
+}
+
+export interface List {
+  id: string;
+  name: string;
+}
+
+export interface Provider {
+  id: string;
+  name: string;
+  eventTypes: { type: string; description: string; deletion: boolean }[];
+  settings: { properties?: Record<string, SettingSchema> };
+  setup: string[];
+}
+
+export interface SettingSchema {
+  type?: string;
+  enum?: string[];
+  description?: string;
+  default?: unknown;
+}
+
+/** What is set for one event type; a deletion has `onDelete`. */
+export interface EventSettings {
+  enabled: boolean;
+  syncNames: boolean;
+  userGroup: string | null;
+  mailingLists: string[];
+  triggerEvent: string | null;
+  triggerMaxAgeHours: number;
+  eventProperties: Record<string, string>;
+  contactProperties: Record<string, string>;
+  onDelete?: 'unsubscribe' | 'delete' | 'ignore';
+}
+
+export interface Page<T> {
+  pagination: {
+    totalResults: number;
+    totalIsCapped?: boolean;
+    nextCursor: string | null;
+  };
+  data: T[];
+}
+
+export interface Self {
+  scope: 'full' | 'read';
+  session: { id: string } | null;
+}
+
+/** A failure whose message says what to do. `status` 0: no answer. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+let onSignedOut = () => {};
+
+/** What to do when the server says that the session has ended. */
+export function watchSignOut(listener: () => void): void {
+  onSignedOut = listener;
+}
+
+/**
+ * Calls the API, whose schemas promise the shape `T`. The address is relative: a proxy may serve the page below any path.
+ * @throws ApiError
+ */
+export async function callApi<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  const init: RequestInit = { method, credentials: 'same-origin' };
+  if (body !== undefined) {
+    init.headers = { 'content-type': 'application/json' };
+    init.body = JSON.stringify(body);
+  }
+  const response = await fetch(`../api/v1${path}`, init).catch(() => {
+    throw new ApiError(0, 'Inlet does not answer. Check that the server runs and that you are online, then try again.');
+  });
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  if (response.status === 401) onSignedOut();
+  throw new ApiError(
+    response.status,
+    answer?.message ??
+      `Inlet answered ${response.status} without a reason. Try again; the log of the server has the cause.`,
+  );
+}
+
+/** A path with its query; parameters without a value are left out. */
+export function appendQuery(path: string, query: Record<string, string | null | undefined>): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => Boolean(pair[1]));
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}

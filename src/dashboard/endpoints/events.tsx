@@ -1,0 +1,95 @@
+import { useState } from 'preact/hooks';
+import {
+  appendQuery,
+  callApi,
+  type Delivery,
+  type Endpoint,
+  type EventSettings,
+  type List,
+  type Page,
+  type Provider,
+} from '../api.ts';
+import { mayWrite } from '../session.ts';
+import { useLoaded } from '../ui.tsx';
+import { EventForm } from './eventForm.tsx';
+import { collectPaths } from './paths.ts';
+
+interface Props {
+  endpoint: Endpoint;
+  provider: Provider;
+  lists: List[];
+  show(changed: Endpoint): void;
+  reload(): Promise<void>;
+}
+
+/** What each event type does, one line each; opened, a form. */
+export function EventList(props: Props) {
+  return (
+    <section aria-labelledby="events">
+      <h2 id="events">Events</h2>
+      <p class="hint">What happens when one of these arrives.{mayWrite.value && ' Open one to change it.'}</p>
+      {props.provider.eventTypes.map(({ type, description }) => {
+        const settings = props.endpoint.events[type];
+        return (
+          settings && <EventLine key={type} {...props} type={type} description={description} settings={settings} />
+        );
+      })}
+    </section>
+  );
+}
+
+type LineProps = Props & { type: string; description: string; settings: EventSettings };
+
+function EventLine(props: LineProps) {
+  const [open, setOpen] = useState(false);
+  const { type, description, settings, lists } = props;
+  const line = (
+    <>
+      <strong>{type}</strong> <span class="faint">{description}</span>
+      <span class="says">{summarize(settings, lists)}</span>
+    </>
+  );
+  if (!mayWrite.value) return <p class="event">{line}</p>;
+  return (
+    <details class="event" onToggle={event => setOpen(event.currentTarget.open)}>
+      <summary>{line}</summary>
+      {open && <Opened {...props} />}
+    </details>
+  );
+}
+
+/** With the paths of the newest payload of this type to choose from. */
+function Opened({ endpoint, type, settings, lists, show, reload }: LineProps) {
+  const newest = useLoaded(`${endpoint.id} ${type}`, () =>
+    callApi<Page<Delivery>>('GET', appendQuery('/deliveries', { endpointId: endpoint.id, type, perPage: '1' })),
+  );
+  const paths = collectPaths(newest.data?.data[0]?.payload);
+  return (
+    <EventForm
+      endpointId={endpoint.id}
+      type={type}
+      settings={settings}
+      lists={lists}
+      paths={paths}
+      show={show}
+      reload={reload}
+    />
+  );
+}
+
+/** The settings that matter, in a few words. */
+function summarize(settings: EventSettings, lists: List[]): string {
+  if (!settings.enabled) return 'off';
+  const names = settings.mailingLists.map(id => lists.find(each => each.id === id)?.name ?? id);
+  const properties = Object.keys(settings.contactProperties);
+  return [
+    settings.onDelete && `on deletion: ${settings.onDelete}`,
+    settings.userGroup && `group ${settings.userGroup}`,
+    names.length > 0 && `lists ${names.join(', ')}`,
+    settings.triggerEvent && `event ${settings.triggerEvent}`,
+    properties.length > 0 && `properties ${properties.join(', ')}`,
+    !settings.syncNames && 'names are left alone',
+  ]
+    .filter(Boolean)
+    .join(' · ');
+}

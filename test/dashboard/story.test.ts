@@ -1,0 +1,101 @@
+import { afterAll, expect, test } from 'bun:test';
+import { emptyFolder, inlet, start } from '../support/binary.ts';
+import { hasBrowser, openBrowser } from '../support/browser.ts';
+
+let stop = async () => {};
+afterAll(() => stop());
+
+const SECRET = 'whsec_0123456789abcdef0123456789abcdef';
+
+test.skipIf(!hasBrowser)(
+  'from the link of the first start to an endpoint, a webhook that arrives by itself, its settings and its delivery',
+  async () => {
+    const cwd = emptyFolder();
+    const server = await start({ cwd });
+    const { page, trouble, close } = await openBrowser(server.url);
+    stop = async () => {
+      await close();
+      await server.stop();
+    };
+    page.setDefaultTimeout(15_000);
+    const link = /dashboard +(\S+)/.exec(server.output())?.[1] ?? '';
+    expect(link).toMatch(/\/_\/#\/login\/\w{50}$/);
+    await page.goto(link);
+    await page.getByText('An endpoint is the address').waitFor();
+    expect(page.url()).not.toContain('login');
+
+    // an endpoint, by keyboard where it matters
+    await page.getByRole('link', { name: 'Add an endpoint' }).first().press('Enter');
+    await page.getByLabel('Stripe').check();
+    await page.getByLabel('Name').fill('<b>Production</b>');
+    await page.getByLabel('Name').press('Enter');
+    await page.getByRole('heading', { name: '<b>Production</b>', exact: true }).waitFor();
+    const url = await page.getByLabel('URL for the provider').inputValue();
+    expect(url).toMatch(/\/webhooks\/ep_\w+$/);
+    await page.getByLabel('Secret', { exact: true }).fill('short');
+    await page.getByRole('button', { name: 'Save the secret' }).click();
+    await page.getByRole('alert').getByText('secret').waitFor();
+    trouble.splice(0); // the browser's own word for the 400
+    await page.getByLabel('Secret', { exact: true }).fill(SECRET);
+    await page.getByRole('button', { name: 'Save the secret' }).click();
+    await page.getByText('Waiting for the first webhook').waitFor();
+
+    // a webhook from elsewhere turns it green without a reload
+    const id = url.split('/').at(-1) ?? '';
+    await inlet(['send-test', id, 'customer.created', '--email', 'ada@example.com', '--port', String(server.port)], {
+      cwd,
+    });
+    await page.locator('.heading .chip', { hasText: 'live' }).waitFor();
+
+    // what an event does, as a form
+    await page.locator('summary', { hasText: 'customer.created' }).click();
+    const form = page.getByRole('form', { name: 'Settings of customer.created' });
+    await form.getByLabel('User group').fill('Customers');
+    await form.getByLabel('New list').fill('News');
+    await form.getByRole('button', { name: 'Make the list' }).click();
+    await form.getByLabel('News').waitFor();
+    await form.getByLabel('Fire an event').fill('signup');
+    await form.getByRole('button', { name: 'Save' }).click();
+    await form.getByText('Saved.').waitFor();
+    await page.getByText('group Customers · lists News · event signup').waitFor();
+
+    // the delivery, and applied again it follows the new settings
+    await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Deliveries' }).click();
+    await page.getByLabel('Status').selectOption('processed');
+    expect(page.url()).toContain('status=processed');
+    await page.getByRole('link', { name: 'customer.created' }).click();
+    await page.getByText('Made a new contact').waitFor();
+    expect(await page.locator('pre').textContent()).toContain('ada@example.com');
+    await page.locator('summary', { hasText: 'Apply it again' }).click();
+    await page.getByRole('button', { name: 'Apply it again' }).click();
+    await page.getByRole('button', { name: 'Look again' }).click();
+    for (let tries = 0; tries < 50 && !(await page.getByText('Fired an event · signup').count()); tries++) {
+      await page.getByRole('button', { name: 'Look again' }).click();
+      await page.waitForTimeout(100);
+    }
+    await page.getByText('Fired an event · signup').waitFor();
+
+    // the contact
+    await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Contacts' }).click();
+    await page.getByRole('link', { name: 'ada@example.com' }).click();
+    await page.getByText('Customers').first().waitFor();
+    await page.getByText('News').first().waitFor();
+    await page.getByRole('heading', { name: 'Activity' }).waitFor();
+
+    // out, and in again with a key that may only read
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    const key = (await inlet(['keys', 'create', 'eyes', '--read-only'], { cwd })).out.trim();
+    await page.getByLabel('API key').fill(key);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByText('read only').waitFor();
+    await page.goto(`${server.url}/_/#/endpoints/${id}`);
+    await page.getByRole('heading', { name: '<b>Production</b>', exact: true }).waitFor();
+    await page.getByText('group Customers').waitFor();
+    expect(await page.locator('main button, main form').count()).toBe(0);
+    await page.goto(`${server.url}/_/#/deliveries`);
+    await page.getByRole('link', { name: 'customer.created' }).click();
+    await page.getByText('not shown to who may only read').waitFor();
+    expect(trouble).toEqual([]);
+  },
+  120_000,
+);
