@@ -251,6 +251,7 @@ async function perform(
   const run = () => each.run(ctx, params, query, body, request);
   if (each.download) return startDownload(run as () => Promise<Response>);
   const result = await run();
+  if (result instanceof Response) return result; // it sets a cookie
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   if (each.status === 204) return new Response(null, { status: 204 });
   return json(unwell ? 503 : each.status, withholdBodies(each, request, result));

@@ -26,8 +26,8 @@ function isAsSent(path: string, sent: SentSegments): boolean {
 }
 
 /**
- * Path and query of a request, whatever its Host header made of the URL; null when there is no telling, or when a proxy could have
- * read another path. `sent` is what a route of `sentPaths` matched; left out for a request made in this process.
+ * Path and query of a request, whatever its Host header made of the URL (`//host/…` is no path of ours: `/-`); null when there is no
+ * telling, or when a proxy could have read another path. `sent` is what a route of `sentPaths` matched; left out for a request made in this process.
  */
 export function readTarget({ url }: Request, sent: SentSegments = {}): URL | null {
   const slash = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('://') + 3);
@@ -35,5 +35,5 @@ export function readTarget({ url }: Request, sent: SentSegments = {}): URL | nul
   const path = target.split('?', 1)[0] ?? '';
   if (target.includes('#') || path.includes('\\') || path.split('/').some(each => DOTS.test(each))) return null;
   if (/%2f|%5c/i.test(path) && !EVENT_NAME.test(path)) return null;
-  return isAsSent(path, sent) ? URL.parse(target.startsWith('//') ? '/' : target, 'http://inlet') : null;
+  return isAsSent(path, sent) ? URL.parse(target.startsWith('//') ? '/-' : target, 'http://inlet') : null;
 }

@@ -136,7 +136,8 @@ test('hostile hosts, paths and forwarding headers change nothing', async () => {
     '/api/v1/endpoints/__proto__',
   ]) {
     const answer = await app.fetch(path, { headers: auth });
-    expect({ path, fine: [200, 400, 404, 405].includes(answer.status) }).toEqual({ path, fine: true });
+    const isHome = answer.status === 302 && answer.headers.get('location') === '_/'; // Request made "/" of it
+    expect({ path, fine: isHome || [200, 400, 404, 405].includes(answer.status) }).toEqual({ path, fine: true });
     expect(JSON.stringify(answer.body)).not.toContain('root:');
   }
   const bare = await app.app.fetch(Object.assign(new Request('http://localhost/health'), {}), null);
