@@ -22,7 +22,7 @@ const importsOf = (file: string) => {
 /** From the top down: a module may import from its own rank or a lower one. */
 const RANKS: [RegExp, number][] = [
   [/^main\.ts$/, 9],
-  [/^cli\//, 8],
+  [/^(cli|build)\//, 8],
   [/^app\.ts$/, 7],
   [/^(http\/|jobs\/(?!queue\.ts$))/, 6],
   [/^(inbound|outgoing|workflows|history)\//, 5],

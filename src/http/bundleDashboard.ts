@@ -9,8 +9,8 @@ export async function bundleDashboard(): Promise<Map<string, Uint8Array<ArrayBuf
     entrypoints: [join(import.meta.dir, '../dashboard/main.tsx')],
     target: 'browser',
     minify: true,
+    jsx: { runtime: 'automatic', importSource: 'preact', development: false },
     naming: 'dashboard-[hash].[ext]',
-    define: { 'process.env.NODE_ENV': '"production"' },
   });
   const files = new Map<string, Uint8Array<ArrayBuffer>>();
   for (const output of outputs) {
