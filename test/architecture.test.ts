@@ -31,7 +31,7 @@ const RANKS: [RegExp, number][] = [
     /^(access\/|audience\/|events\.ts$|happenings\.ts$|eventPatterns\.ts$|idempotency\.ts$|jobs\/queue\.ts$|keys\.ts$)/,
     3,
   ],
-  [/^providers\//, 2],
+  [/^(providers|net)\//, 2],
   [/^db\//, 2],
   [/./, 1],
 ];

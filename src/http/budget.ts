@@ -1,4 +1,4 @@
-import { reachOf } from '../outgoing/addresses.ts';
+import { reachOf } from '../net/addresses.ts';
 
 const TOTAL = 64 * 1024 * 1024; // bytes of request bodies held at once, whoever sends them
 

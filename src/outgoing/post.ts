@@ -1,8 +1,8 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
+import { addressesOf, parseTarget, Refused, type Resolve } from '../net/target.ts';
 import { escapeControls } from '../plainName.ts';
-import { addressesOf, parseTarget, Refused, type Resolve } from './target.ts';
 
 const DEADLINE_MS = 15_000; // look-up, connecting, TLS, headers and body together
 const BODY_MS = 3000; // of that, at most, for the body: it is only shown

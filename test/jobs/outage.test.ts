@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import type { Context } from '../../src/context.ts';
 import { backfills, jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { guarded } from '../../src/fetch.ts';
 import { backfilling } from '../../src/inbound/backfillRun.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
 import { Worker } from '../../src/jobs/worker.ts';
+import { guarded } from '../../src/net/fetch.ts';
 import { Engine } from '../../src/workflows/engine.ts';
 import { closeAll, smtp } from '../mail/support.ts';
 import { call, calls, closeReceivers, receiver, subscribe } from '../outgoing/receiver.ts';

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createServer, type Server, type Socket } from 'node:net';
 import { webhookSubscriptions } from '../../src/db/schema.ts';
-import { reachOf } from '../../src/outgoing/addresses.ts';
-import { systemResolve } from '../../src/outgoing/target.ts';
+import { reachOf } from '../../src/net/addresses.ts';
+import { systemResolve } from '../../src/net/target.ts';
 import { TestApp } from '../support/app.ts';
 import { call, closeReceivers, receiver, subscribe } from './receiver.ts';
 

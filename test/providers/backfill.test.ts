@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { guarded } from '../../src/fetch.ts';
+import { guarded } from '../../src/net/fetch.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { seeded } from '../support/crash.ts';

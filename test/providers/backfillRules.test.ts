@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import type { ContactChange } from '../../src/changes.ts';
-import { guarded } from '../../src/fetch.ts';
 import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
 import { claimBackfill } from '../../src/inbound/backfills.ts';
+import { guarded } from '../../src/net/fetch.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import { AppError } from '../../src/errors.ts';
-import { guarded } from '../../src/fetch.ts';
+import { guarded } from '../../src/net/fetch.ts';
 import { providerHosts } from '../../src/providers/index.ts';
 
 const fetch = guarded({ hosts: [...providerHosts, '*.example.test'], deadlineMs: 1 });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Context } from '../../context.ts';
 import { webhookCalls } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
+import { checkTarget, Refused } from '../../net/target.ts';
 import { callSearch, getCall, replayCall, STATES, viewCalls } from '../../outgoing/calls.ts';
 import { EVENT_NAMES, LOOPS_EVENTS } from '../../outgoing/names.ts';
 import {
@@ -16,7 +17,6 @@ import {
   thinCalls,
   viewSubscription,
 } from '../../outgoing/subscriptions.ts';
-import { checkTarget, Refused } from '../../outgoing/target.ts';
 import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';

@@ -1,6 +1,6 @@
-import { AppError, invalid } from './errors.ts';
-import { addressesOf, parseTarget, Refused, type Resolve, systemResolve } from './outgoing/target.ts';
-import type { Fetch } from './providers/provider.ts';
+import { AppError, invalid } from '../errors.ts';
+import type { Fetch } from '../providers/provider.ts';
+import { addressesOf, parseTarget, Refused, type Resolve, systemResolve } from './target.ts';
 
 const DEADLINE_MS = 15_000; // connecting, headers and body together
 const MAX_ANSWER_BYTES = 8_388_608; // a page of a hundred customers with all the metadata there can be takes 3 MB
