@@ -141,3 +141,15 @@ test('a password in an argument is a warning that does not repeat it; one in a v
   expect(warningsFor('postgres://u@db/inlet')).toEqual([]);
   expect(warningsFor('', { INLET_DATABASE_URL: 'postgres://u:hush@db/inlet' })).toEqual([]);
 });
+
+test('a mail password with / # ? in the URL is refused with how to write it, and not repeated', () => {
+  for (const sign of ['/', '#', '?']) {
+    const url = `smtps://ada:se${sign}cret-word@smtp.example.com:465`;
+    const read = () => readConfig({ INLET_SMTP_URL: url, INLET_MAIL_FROM: 'a@example.com' }, {});
+    expect(read).toThrow('/ as %2F');
+    expect(read).not.toThrow('cret-word');
+  }
+  const url = 'smtps://ada:se%2Fcret@smtp.example.com:465';
+  const { smtp } = readConfig({ INLET_SMTP_URL: url, INLET_MAIL_FROM: 'a@example.com' }, {}).config;
+  expect(smtp?.password).toBe('se/cret');
+});
