@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { bundleDashboard } from '../http/bundleDashboard.ts';
 
 const ROOT = join(import.meta.dir, '../..');
-/** Below src/: from outside, Bun would name the entry points by another folder, and the thread would not be found. */
-const PAGE = join(ROOT, 'src/dashboard/dist');
+/** Below src/, and not from the root: else Bun names entry points by another folder, and the thread is not found. */
+const PAGE = 'src/dashboard/dist';
 
 /** `baseline` runs on every 64-bit x86 processor, also without AVX2. */
 const RELEASE = {
@@ -26,10 +26,11 @@ const NAMES = '--asset-naming=[name].[ext]';
 
 /** Bundles the page into files of its own, to be embedded. */
 async function buildPage(): Promise<string[]> {
-  rmSync(PAGE, { recursive: true, force: true });
-  mkdirSync(PAGE, { recursive: true });
+  const folder = join(ROOT, PAGE);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
   const files = await bundleDashboard();
-  for (const [name, bytes] of files) await Bun.write(join(PAGE, name), bytes);
+  for (const [name, bytes] of files) await Bun.write(join(folder, name), bytes);
   return [...files.keys()].map(name => join(PAGE, name));
 }
 

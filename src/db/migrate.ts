@@ -14,9 +14,8 @@ import people from '../../migrations/0010_people.sql' with { type: 'text' };
 import history from '../../migrations/0011_history.sql' with { type: 'text' };
 import fences from '../../migrations/0012_fences.sql' with { type: 'text' };
 import mailPromises from '../../migrations/0013_mail_promises.sql' with { type: 'text' };
-import messageVariables from '../../migrations/0014_message_variables.sql' with { type: 'text' };
 import messagesWorkflows from '../../migrations/0014_messages_workflows.sql' with { type: 'text' };
-import sessions from '../../migrations/0016_sessions.sql' with { type: 'text' };
+import sessions from '../../migrations/0015_sessions.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -36,7 +35,6 @@ export const MIGRATIONS: string[] = [
   fences,
   mailPromises,
   messagesWorkflows,
-  messageVariables,
   sessions,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
