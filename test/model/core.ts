@@ -96,7 +96,7 @@ export class Core implements Audience {
         : undefined;
     // With what the API said of them by their user id.
     const isOf = (note: View, views: View[]) =>
-      note.kind === 'apiAddress' && views.some(view => view.unit === note.unit && names(view));
+      note.identity.registers.class === 'api' && views.some(view => view.unit === note.unit && names(view));
     const hidden = groups
       .filter(each => each.email === null)
       .flatMap(({ views }) => views.filter(view => names(view) || isOf(view, views)));
