@@ -74,6 +74,10 @@ function State({ endpoint, show }: { endpoint: Endpoint; show(changed: Endpoint)
       <dl class="facts">
         <dt>Provider</dt>
         <dd>{endpoint.provider}</dd>
+        <dt>URL for the provider</dt>
+        <dd>
+          <code>{endpoint.url}</code>
+        </dd>
         <dt>Last webhook</dt>
         <dd>
           <Time at={lastReceivedAt} />
