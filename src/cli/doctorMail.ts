@@ -59,7 +59,7 @@ export async function examinePublicUrl(config: Config): Promise<Finding> {
     return finding(
       'public URL',
       'fail',
-      `${url}${lost} does not lead to Inlet: links in mails lead nowhere. Let the proxy pass it (README, Reverse proxy).`,
+      `${url}${lost} does not lead to Inlet: links in mails lead nowhere. Let the proxy pass it (docs/operations.md, Reverse proxy).`,
     );
   return finding('public URL', 'ok', `${url} answers, links in mails too`);
 }

@@ -118,7 +118,7 @@ const LIMITS = 'statement_timeout,lock_timeout,idle_in_transaction_session_timeo
 const POOLED: [RegExp, string][] = [
   [
     /unsupported startup parameter/,
-    `is behind a pooler that refuses the limits of a session. In pgbouncer.ini: pool_mode = session and ignore_startup_parameters = ${LIMITS} (and give these to Inlet's role, see the README). Or connect directly.`,
+    `is behind a pooler that refuses the limits of a session. In pgbouncer.ini: pool_mode = session and ignore_startup_parameters = ${LIMITS} (and give these to Inlet's role, see docs/postgres.md). Or connect directly.`,
   ],
   [
     /statement pooling mode/,

@@ -9,7 +9,7 @@ import { emptyFolder, freePort } from '../support/binary.ts';
 const NGINX = process.env.NGINX ?? '/usr/sbin/nginx';
 const present = existsSync(NGINX);
 if (!present)
-  console.log(`proxy: no nginx at ${NGINX}, so README's configurations are not tested (set NGINX to its path)`);
+  console.log(`proxy: no nginx at ${NGINX}, so the docs' configurations are not tested (set NGINX to its path)`);
 
 let app: TestApp;
 let port: number;
@@ -120,10 +120,12 @@ test('HEAD of an export makes none of it', async () => {
   }
 });
 
-const readme = readFileSync(join(import.meta.dir, '../../README.md'), 'utf8');
-const blocks = [...readme.matchAll(/```nginx\n(.*?)```/gs)].map(found => found[1] ?? '');
+const docs = ['operations', 'postgres'].map(name =>
+  readFileSync(join(import.meta.dir, `../../docs/${name}.md`), 'utf8'),
+);
+const blocks = [...docs.join('\n').matchAll(/```nginx\n(.*?)```/gs)].map(found => found[1] ?? '');
 
-/** A configuration of README on a loopback port, in plain HTTP and before our server; the locations are as they stand there. */
+/** A configuration of the docs on a loopback port, in plain HTTP and before our server; the locations are as they stand there. */
 async function startNginx(block: string): Promise<{ port: number; stop(): Promise<void> }> {
   const [folder, listen] = [emptyFolder(), await freePort()];
   const servers = block
@@ -153,11 +155,11 @@ async function startNginx(block: string): Promise<{ port: number; stop(): Promis
   return { port: listen, stop };
 }
 
-test('README has both configurations', () => expect(blocks).toHaveLength(2));
+test('the docs have both configurations', () => expect(blocks).toHaveLength(2));
 
 for (const [at, block] of blocks.entries())
   test.skipIf(!present)(
-    `nginx as in README (${at + 1}): webhooks and unsubscribe links pass, and nothing else`,
+    `nginx as in the docs (${at + 1}): webhooks and unsubscribe links pass, and nothing else`,
     async () => {
       const nginx = await startNginx(block);
       try {

@@ -3,7 +3,7 @@ import { clerk } from '../../src/providers/clerk.ts';
 import { supabase } from '../../src/providers/supabase.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
-// What README says under "How contacts come about", example by example.
+// What docs/contacts.md says under "How contacts come about", example by example.
 
 let app: TestApp;
 let stripe: string;
