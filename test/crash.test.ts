@@ -8,5 +8,5 @@ test('40 kills at random moments under load lose nothing and double nothing', as
   console.log(`crash: SEED=${SEED}`);
   const report = await crash(40, SEED);
   expect(report.wrong.slice(0, 10)).toEqual([]);
-  expect(report.acknowledged).toBeGreaterThan(1000);
+  expect(report.acknowledged).toBeGreaterThan(300);
 }, 240_000);
