@@ -46,7 +46,8 @@ export async function requireSessions(sql: SQL): Promise<void> {
     return kept;
   };
   const { promise: late, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new AppError('unavailable', TOO_FEW)), LIMIT_MS);
+  const giveUp = () => reject(new AppError('unavailable', TOO_FEW));
+  const timer = setTimeout(giveUp, LIMIT_MS);
   try {
     if (!(await Promise.race([check(), late]))) throw new AppError('conflict', SHARED);
   } finally {
