@@ -3,7 +3,7 @@ import { endpoints, events, type Scalar } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
 import { AppError, invalid } from './errors.ts';
 
-export interface EventPattern {
+interface EventPattern {
   id: string;
   eventName: string;
   /** The provider whose endpoints trigger it; null for one of the API's own. */

@@ -9,7 +9,7 @@ import type { Tx } from './db/store.ts';
 import { idAt } from './id.ts';
 
 /** `since` and `until` in ms. */
-export interface EventFilter {
+interface EventFilter {
   name?: string | undefined;
   email?: string | undefined;
   contactId?: string | undefined;

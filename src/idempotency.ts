@@ -2,11 +2,10 @@ import { inArray, lt } from 'drizzle-orm';
 import { idempotencyKeys } from './db/schema.ts';
 import { insertRows, selectAmong } from './db/sets.ts';
 import type { Tx } from './db/store.ts';
-import { AppError } from './errors.ts';
 
 const WINDOW_MS = 24 * 3_600_000;
 
-export interface IdempotencyKey {
+interface IdempotencyKey {
   /** What it was used for, and by which API key. */
   scope: string;
   key: string;
@@ -26,15 +25,6 @@ export async function keepIdempotencyKeys(tx: Tx, keys: { hash: string; scope: s
   const rows = keys.map(({ hash, scope }) => [hash, scope, now]);
   const again = 'on conflict (hash) do update set created_at = excluded.created_at';
   await insertRows(tx, 'idempotency_keys', ['hash', 'scope', 'created_at'], rows, again);
-}
-
-/** Notes one key. @throws AppError conflict when it was used within 24 hours */
-export async function useIdempotencyKey(tx: Tx, scope: string, key: string, now: number): Promise<void> {
-  const hash = hashIdempotencyKey({ scope, key });
-  const used = await usedIdempotencyKeys(tx, [hash]);
-  if ((used.get(hash) ?? 0) > now)
-    throw new AppError('conflict', 'Idempotency key already used with a different request body.');
-  await keepIdempotencyKeys(tx, [{ hash, scope }], now);
 }
 
 /** Removes up to `limit` keys past their time. Returns how many. */

@@ -13,7 +13,7 @@ function distance(a: string, b: string): number {
 }
 
 /** The word that `typed` was probably meant to be; null when nothing is near. */
-export function nearest(typed: string, words: readonly string[]): string | null {
+function nearest(typed: string, words: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.max(2, Math.floor(typed.length / 3)) + 1;
   for (const word of words) {

@@ -5,7 +5,7 @@ import type { Scalar } from './db/schema.ts';
 import { changeOfEvent, type NewEvent } from './events.ts';
 import { newId } from './id.ts';
 
-export interface SentEvent {
+interface SentEvent {
   name: string;
   properties: Record<string, Scalar>;
 }

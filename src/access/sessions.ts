@@ -5,10 +5,10 @@ import { AppError, notFound } from '../errors.ts';
 import { newId, randomText } from '../id.ts';
 import { findKey, hashKey } from '../keys.ts';
 
-export type Session = typeof sessions.$inferSelect;
+type Session = typeof sessions.$inferSelect;
 
 export const SESSION_MS = 30 * 86_400_000; // after it was last used
-export const LINK_MS = 15 * 60_000;
+const LINK_MS = 15 * 60_000;
 const TOKEN_CHARACTERS = 50; // base 36: 258 bits
 const MAX_SESSIONS = 200;
 

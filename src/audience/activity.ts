@@ -5,9 +5,9 @@ import type { Store, Tx } from '../db/store.ts';
 
 import { idsOfContact } from './merges.ts';
 
-export type Kind = 'delivery' | 'event' | 'run' | 'mail' | 'change';
+type Kind = 'delivery' | 'event' | 'run' | 'mail' | 'change';
 
-export interface Entry {
+interface Entry {
   id: string;
   at: number; // ms
   kind: Kind;

@@ -4,7 +4,7 @@ import { compareFirst } from './unions.ts';
 import { addressOf, type View } from './views.ts';
 
 /** A payer at an address that nobody proved while it showed it. */
-export interface FreePayer {
+interface FreePayer {
   unit: Unit;
   now: Run;
 }

@@ -13,7 +13,7 @@ export type ConsentReason = 'link' | 'api' | 'import' | 'complaint' | 'bounce' |
 /** Changes by subject: `email:ada@example.com` or `person:stripe:cus_…`. */
 export type Consents = ReadonlyMap<string, ConsentChange[]>;
 
-export const MAX_CHANGES = 16;
+const MAX_CHANGES = 16;
 export const ofAddress = (email: string) => `email:${email}`;
 export const ofPerson = (identityId: string) => `person:${identityId}`;
 
@@ -26,7 +26,7 @@ export function withChange(changes: ConsentChange[], change: ConsentChange): Con
 const lastBy = (changes: ConsentChange[], at: number) => changes.findLast(each => each.at <= at);
 
 /** What an address said last by a moment (ms); null: nothing. */
-export function addressSays(consents: Consents, email: string, at: number): ConsentChange | null {
+function addressSays(consents: Consents, email: string, at: number): ConsentChange | null {
   return lastBy(consents.get(ofAddress(email)) ?? [], at) ?? null;
 }
 

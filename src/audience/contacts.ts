@@ -7,7 +7,7 @@ import { MAX_TIED } from './people.ts';
 import { claimOf, type View, viewOf } from './views.ts';
 import { identityOfRow } from './workingSet.ts';
 
-export type ContactRow = typeof contacts.$inferSelect;
+type ContactRow = typeof contacts.$inferSelect;
 export type By = { email: string } | { userId: string } | { id: string };
 
 /** Contacts that an address or a user id leads to, former ones included. */

@@ -9,7 +9,7 @@ const QUOTED = /[",;\r\n]|^\s|\s$/; // ; is what some spreadsheets split at
 const quoted = (text: string) => (QUOTED.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 /** One cell of a CSV file that no spreadsheet runs as a formula. Numbers and booleans stay as they are. */
-export const cell = (value: Scalar | null): string =>
+const cell = (value: Scalar | null): string =>
   typeof value === 'string' ? quoted(FORMULA.test(value) ? `'${value}` : value) : value === null ? '' : String(value);
 
 /** A row with its line end (RFC 4180). */
@@ -18,7 +18,7 @@ export const csvLine = (values: (Scalar | null)[]): string => `${values.map(cell
 /** What a cell says, without the apostrophe that keeps it from being a formula. */
 export const plain = (text: string): string => (ESCAPED.test(text) ? text.slice(1) : text);
 
-export const MAX_ROW = 262_144; // bytes
+const MAX_ROW = 262_144; // bytes
 const MAX_READ = 262_144; // bytes parsed at once: 10 to 20 ms of the thread
 export const BITE_BYTES = 32_768; // read ahead at once: about as many rows as a step takes
 const MAX_MORE = 1000; // cells beyond the header's that a row may have to be kept whole

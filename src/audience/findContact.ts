@@ -38,7 +38,7 @@ export function keepersOf(people: People, email: string): View[] {
 }
 
 /** The contact of a user id of the user's own product. A payer's external id finds nobody whose address the payer typed. */
-export function findByUserId(people: People, userId: string): Contact | null {
+function findByUserId(people: People, userId: string): Contact | null {
   for (const id of [...(people.ties.get(userTie('', userId)) ?? [])].sort()) {
     const contact = people.contacts.get(people.identities.get(id)?.contactId ?? '');
     if (!contact || contact.parked) continue;

@@ -44,7 +44,7 @@ interface Version<T> {
   v: T;
 }
 
-export interface Converted {
+interface Converted {
   registers: Registers;
   /** Payments that find it: `stripe:pi_…`. */
   payments: string[];

@@ -14,7 +14,7 @@ export const viewList = ({ id, name, description, isPublic }: ListRow) => ({ id,
 export const allLists = (tx: Tx): Promise<ListRow[]> =>
   tx.select().from(lists).orderBy(asc(lists.createdAt), asc(lists.id));
 
-export interface ListFields {
+interface ListFields {
   name: string;
   description?: string | null | undefined;
   isPublic?: boolean | undefined;
@@ -44,7 +44,7 @@ export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>
 }
 
 /** @throws AppError notFound; conflict while an endpoint puts people on the list or a workflow needs it */
-export async function requireUnused(tx: Tx, id: string): Promise<void> {
+async function requireUnused(tx: Tx, id: string): Promise<void> {
   const [row] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!row) throw notFound('List');
   for (const endpoint of await tx.select().from(endpoints).orderBy(desc(endpoints.id))) {

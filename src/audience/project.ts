@@ -27,7 +27,7 @@ export interface Definitions {
 }
 
 /** A value and the fact it comes from: what explains a contact. */
-export interface Won<T> {
+interface Won<T> {
   value: T;
   k: K;
   view: View;
@@ -46,7 +46,7 @@ type Text = 'f' | 'l';
 const FORMER = { f: (one: Contribution) => one.was?.f, l: (one: Contribution) => one.was?.l };
 
 /** A name by max (class, authority, time); among payers the longest known speaks, so that nobody renames another by its address. */
-export function findName(views: View[], field: Text): Won<string | null> | null {
+function findName(views: View[], field: Text): Won<string | null> | null {
   const said: Ranked[] = [];
   for (const view of views) {
     if (view.withheld) continue;
@@ -83,7 +83,7 @@ interface Ranked extends Won<string | null> {
 }
 
 /** Of each custom property the newest value that fits its type; null removes. */
-export function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<string, Won<Scalar | null>> {
+function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<string, Won<Scalar | null>> {
   const out = new Map<string, Won<Scalar | null>>();
   for (const view of views) {
     if (view.withheld) continue;

@@ -6,7 +6,7 @@ import { coerce, type PropertyType, typeOfValue } from './coerce.ts';
 import { MAX_PROPERTIES, type People } from './people.ts';
 
 /** Names that are not custom properties. */
-export const DEFAULT_KEYS = [
+const DEFAULT_KEYS = [
   'firstName',
   'lastName',
   'email',

@@ -8,7 +8,7 @@ import { contactIdsOfUser } from './contacts.ts';
 import { normalEmail } from './emails.ts';
 
 /** Filters of contacts. `q` is how the address begins, `name` how the first or the last name does; times in ms. */
-export interface ContactFilter {
+interface ContactFilter {
   q?: string | undefined;
   name?: string | undefined;
   userId?: string | undefined;

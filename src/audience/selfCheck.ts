@@ -8,7 +8,7 @@ import { loadPeople } from './workingSet.ts';
 const PER_LOOK = 100; // identities
 
 /** Where a contact in the database is not what follows from its registers, in words. */
-export interface Difference {
+interface Difference {
   contactId: string;
   message: string;
 }

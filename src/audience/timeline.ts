@@ -9,7 +9,7 @@ export interface Run {
   to: K | null;
 }
 
-export interface Step<T> {
+interface Step<T> {
   k: K;
   a: 0 | 1;
   v: T;

@@ -12,7 +12,7 @@ export interface Identity {
 }
 
 /** `apiContact`: what the API made, or set an address of; `apiAddress`: what it said of an address or a user id that it merely found. */
-export type Kind = 'user' | 'payer' | 'apiContact' | 'apiAddress' | 'address';
+type Kind = 'user' | 'payer' | 'apiContact' | 'apiAddress' | 'address';
 
 /** What an identity says, as of now or of a moment in the past. */
 export interface View {

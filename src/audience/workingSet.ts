@@ -43,7 +43,7 @@ export interface WorkingSet {
 }
 
 /** Which of the ids that were asked about have deliveries that wait for them. */
-export interface Waiting {
+interface Waiting {
   asked: Set<string>;
   found: Set<string>;
 }

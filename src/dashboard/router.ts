@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 
 /** Where the page is: `#/deliveries/dlv_1?status=dead` is the path `['deliveries', 'dlv_1']`. */
-export interface Place {
+interface Place {
   path: string[];
   query: URLSearchParams;
 }

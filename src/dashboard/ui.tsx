@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useCallback, useEffect, useId, useRef, useState } from 'preact/hooks';
 
-export interface Loaded<T> {
+interface Loaded<T> {
   data: T | undefined;
   /** What went wrong; data of before stays. */
   error: string | null;
@@ -136,7 +136,7 @@ export function Time({ at }: { at: string | null }) {
   );
 }
 
-export function Field(props: {
+function Field(props: {
   label: string;
   hint?: string | undefined;
   children: (id: string, hintId: string) => ComponentChildren;

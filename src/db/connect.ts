@@ -6,7 +6,7 @@ import { migratePostgres, requireSchema } from './migrate.ts';
 import { requireSessions } from './pooler.ts';
 import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
 
-export interface Connection {
+interface Connection {
   /** For Bun.SQL. */
   url: string;
   /** Connections of this instance, at least 3: two are kept to write. */
@@ -23,7 +23,7 @@ const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
  * Splits what is ours off `postgres://…?pool=10&statement_timeout=30000&sslmode=verify-full&sslrootcert=/path/ca.pem`.
  * @throws AppError invalid
  */
-export function connectionOf(databaseUrl: string): Connection {
+function connectionOf(databaseUrl: string): Connection {
   if (!URL.canParse(databaseUrl))
     throw invalid('INLET_DATABASE_URL must look like postgres://user:password@host:5432/database.');
   const url = new URL(databaseUrl);

@@ -31,7 +31,7 @@ interface Ran {
 }
 
 /** The SQLite result code anywhere in the chain of causes, e.g. `SQLITE_FULL`; '' when there is none. */
-export function sqliteCode(error: unknown): string {
+function sqliteCode(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
     if ('code' in e && typeof e.code === 'string' && e.code.startsWith('SQLITE_')) return e.code;
   }

@@ -58,7 +58,7 @@ export interface Step {
   rows: number;
   of: number;
 }
-export type Watch = (step: Step) => void;
+type Watch = (step: Step) => void;
 
 export interface Compared {
   table: string;

@@ -21,7 +21,7 @@ const lockOf = (key: string): string => BigInt.asIntN(64, Bun.hash(key) as bigin
  * read`: one moment, and PostgreSQL ends whoever wants to change a row that somebody else changed since (40001), so that no change is
  * lost and nothing has to be locked.
  */
-export type Isolation = 'read committed' | 'repeatable read';
+type Isolation = 'read committed' | 'repeatable read';
 
 /**
  * One connection that writes. There is no lock of all. Writes about people hold each node of a person (identity, address, user id,

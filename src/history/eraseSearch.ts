@@ -25,7 +25,7 @@ export function plainText(text: string): string {
 }
 
 /** How sure it is that a text is about the person. */
-export type Certainty = 'none' | 'weak' | 'strong';
+type Certainty = 'none' | 'weak' | 'strong';
 const ORDER: Certainty[] = ['none', 'weak', 'strong'];
 export const isAtLeast = (found: Certainty, wanted: Certainty) => ORDER.indexOf(found) >= ORDER.indexOf(wanted);
 

@@ -144,7 +144,7 @@ export async function findPerson(tx: Tx, whom: Whom): Promise<Found> {
   return { ...found, identities: [...new Set([...found.identities, ...beside.map(row => row.id)])] };
 }
 
-export interface WhomQuery {
+interface WhomQuery {
   email?: string | undefined;
   userId?: string | undefined;
   provider?: string | undefined;

@@ -9,7 +9,7 @@ import { pruneIdempotencyKeys } from '../idempotency.ts';
 import { resumeErasures } from './eraseJob.ts';
 
 const DAY_MS = 86_400_000;
-export const LOG_DAYS = 400; // at least: the row is what tells a duplicate, a payment who paid
+const LOG_DAYS = 400; // at least: the row is what tells a duplicate, a payment who paid
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on
 const WINDOW = 1000; // rows looked at in one go

@@ -22,7 +22,7 @@ function refuseUnread(why: Unread, limit: number): Response {
 }
 
 /** A webhook's way in. `peer`: the address it came from, if any. */
-export type ReceiveHook = (endpointId: string, request: Request, peer?: string | null) => Promise<Response>;
+type ReceiveHook = (endpointId: string, request: Request, peer?: string | null) => Promise<Response>;
 
 /** `POST /webhooks/{endpointId}`: bounded bytes in, the provider's answer out. Every failure to store is a 503 to retry. */
 export function hooks(ctx: Context): ReceiveHook {

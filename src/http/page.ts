@@ -35,7 +35,7 @@ export function decodeCursor(cursor: string | undefined): string | null {
   return text.slice(2);
 }
 
-export interface PageRequest {
+interface PageRequest {
   perPage: number;
   cursor?: string | undefined;
   /** Where the next page is: public URL and path, and the other query parameters. */

@@ -4,10 +4,10 @@ import type { Scope } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
 import { parseJson } from '../providers/signatures.ts';
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What a handler gets: everything parsed by the route's own schemas. */
-export interface Call<Query, Body> {
+interface Call<Query, Body> {
   ctx: Context;
   params: Record<string, string>;
   query: Query;

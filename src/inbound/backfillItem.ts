@@ -13,7 +13,7 @@ import { originOf } from './origin.ts';
 export type Planned = { id: string | null } & ({ skip: string } | { skip: null; fact: Fact; origin: Origin });
 
 /** What became of one. */
-export interface ItemOutcome {
+interface ItemOutcome {
   kind: 'created' | 'updated' | 'known' | 'waiting';
 }
 

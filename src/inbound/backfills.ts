@@ -10,7 +10,7 @@ import { resolveEvents } from './eventSettings.ts';
 
 export type BackfillRow = typeof backfills.$inferSelect;
 
-export interface BackfillOptions {
+interface BackfillOptions {
   dryRun: boolean;
   triggerEvents: boolean;
   requestsPerSecond: number;

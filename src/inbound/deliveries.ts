@@ -21,7 +21,7 @@ export const STATUSES = [
 ] as const satisfies DeliveryStatus[];
 
 /** The log's filters. `since` and `until` in ms; `contactIds` is what an address resolved to. */
-export interface DeliveryFilter {
+interface DeliveryFilter {
   endpointId?: string | undefined;
   status?: DeliveryStatus | undefined;
   type?: string | undefined;

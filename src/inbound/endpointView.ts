@@ -6,7 +6,7 @@ import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpo
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
 import { judgeSignUps, type SignUps } from './unproven.ts';
 
-export type State = 'needsSecret' | 'waitingForFirst' | 'live' | 'failing' | 'paused';
+type State = 'needsSecret' | 'waitingForFirst' | 'live' | 'failing' | 'paused';
 
 const FAILING_AFTER = 3;
 const WINDOW = 500; // deliveries that are looked through for sign-ups

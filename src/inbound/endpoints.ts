@@ -24,12 +24,12 @@ export interface Deps {
 }
 
 /** Settings of some event types; null restores a key's default. */
-export type EventPatch = Record<string, Record<string, unknown> | null>;
+type EventPatch = Record<string, Record<string, unknown> | null>;
 
 const MAX_SECRET = 500;
 
 /** A pasted signing secret, outer white space trimmed. @throws AppError invalid: says which kind is wanted, without repeating it */
-export function cleanSecret(provider: Provider, pasted: string): string {
+function cleanSecret(provider: Provider, pasted: string): string {
   const secret = pasted.trim();
   if (/\s/.test(secret)) throw invalid('secret: has white space inside. Copy it again, whole and alone.');
   if (secret.length > MAX_SECRET)
@@ -117,7 +117,7 @@ async function requireLists(tx: Tx, type: string, ids: string[]): Promise<void> 
   if (missing) throw invalid(`events.${type}.mailingLists: there is no list ${missing}. GET /api/v1/lists shows them.`);
 }
 
-export interface NewEndpoint {
+interface NewEndpoint {
   provider: string;
   name?: string | undefined;
   secret?: string | undefined;
@@ -166,7 +166,7 @@ export async function getEndpoint(tx: Tx, id: string): Promise<EndpointRow> {
 export const listEndpoints = (tx: Tx): Promise<EndpointRow[]> =>
   tx.select().from(endpoints).orderBy(asc(endpoints.createdAt), asc(endpoints.id));
 
-export interface EndpointPatch {
+interface EndpointPatch {
   name?: string | undefined;
   paused?: boolean | undefined;
   settings?: Record<string, unknown> | undefined;

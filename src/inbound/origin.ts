@@ -6,7 +6,7 @@ import type { Origin } from './ingest.ts';
 import type { Live } from './live.ts';
 
 /** The part of a delivery's row that its effect depends on. */
-export interface Source {
+interface Source {
   id: string;
   type: string;
   externalId: string | null;

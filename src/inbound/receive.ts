@@ -11,7 +11,7 @@ import { type Received, type Recorded, receiving } from './recordDelivery.ts';
 import { clearClockSkew, recordRejection } from './rejections.ts';
 
 /** The answer to a provider. `body` is JSON; 2xx only after the commit. */
-export interface Answer {
+interface Answer {
   status: 200 | 401;
   body: { success: boolean; message: string; result?: 'accepted' | 'duplicate' | 'ignored'; deliveryId?: string };
 }

@@ -12,7 +12,7 @@ import type { Fact } from '../providers/provider.ts';
 import { type Applied, applyFact, identityOf, type Origin, paymentsOf } from './ingest.ts';
 import { NEVER, pauseKey } from './pause.ts';
 
-export interface NewDelivery {
+interface NewDelivery {
   id: string;
   endpointId: string;
   provider: string;

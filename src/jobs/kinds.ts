@@ -12,7 +12,7 @@ import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld, releasing }
 import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
 
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
-export type Step = (tx: Tx) => Promise<unknown>;
+type Step = (tx: Tx) => Promise<unknown>;
 
 const endpointOf = (payload: unknown) => (payload as { endpointId: string }).endpointId; // written by endpoints.ts only
 

@@ -42,7 +42,7 @@ const ignoreLost = (error: unknown) => {
  * Work of one kind with a queue of its own (mail, timers, outgoing calls): does one batch of what is due and says how much it was.
  * Each has a lane to itself and may take long. Leases what it takes, so that a crash or another instance loses and doubles nothing.
  */
-export type Duty = (now: number) => Promise<number>;
+type Duty = (now: number) => Promise<number>;
 
 /** Turns queued deliveries and jobs into effects. Nothing it knows is only in memory: kill it anywhere. */
 export class Worker {

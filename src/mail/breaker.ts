@@ -1,7 +1,7 @@
 import type { Outcome } from './verdict.ts';
 
 const WINDOW_MS = 60_000;
-export const ALIKE = 5; // mails that fail in the same words within the window, while none goes out
+const ALIKE = 5; // mails that fail in the same words within the window, while none goes out
 export const PAUSE_MS = 300_000;
 
 /** An answer without what is different for each recipient and at each try: addresses, codes and ids. */

@@ -11,7 +11,7 @@ import { newId } from '../id.ts';
 import { tellOfMail } from './tell.ts';
 
 /** Why an address gets nothing more, as somebody outside reports it. */
-export type FeedbackReason = 'bounce' | 'complaint' | 'manual';
+type FeedbackReason = 'bounce' | 'complaint' | 'manual';
 
 const STORED: Record<FeedbackReason, SuppressionReason> = {
   bounce: 'bounced',

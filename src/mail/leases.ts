@@ -11,7 +11,7 @@ const SUSPECT = 3; // crashes in a row, from which a mail goes alone
 const SUSPECT_MS = 3000; // to twice that it waits, and double with each crash more
 const MOST_DOUBLED = 6;
 const CLAIMED_BY_OTHERS = 1000; // mails, at this very moment: more than all instances together may
-export const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
+const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
 
 // Written out, so that a database uses the partial index: a bound value proves nothing to it.
 const QUEUED = sql`${mails.state} = 'queued'`;
@@ -43,14 +43,14 @@ async function hourRoom(tx: Tx, most: number, now: number): Promise<number> {
   return most - Number(sent?.n ?? 0) - Number(leaving?.n ?? 0);
 }
 
-export interface Claim {
+interface Claim {
   rows: MailRow[];
   /** How many were held instead. */
   held: number;
 }
 
 /** How many mails may go: of all, and of the urgent (transactional) ones. */
-export interface Room {
+interface Room {
   all: number;
   urgent: number;
 }

@@ -39,7 +39,7 @@ const CHUNK = 500;
 const PUT_OFF_MS = 60_000;
 const MAX_PUT_OFF = 3; // times, while its message was too slow for others
 const MAX_CRASHES = 10; // in a row while sending one mail
-export const NO_SMTP = 'No mail server is set. Set INLET_SMTP_URL and INLET_MAIL_FROM and restart; it goes out then.';
+const NO_SMTP = 'No mail server is set. Set INLET_SMTP_URL and INLET_MAIL_FROM and restart; it goes out then.';
 const STUCK = 'Inlet stopped each time while sending this mail. Retry it once the cause is mended.';
 
 const turn = () => new Promise<void>(resolve => setImmediate(resolve));

@@ -7,7 +7,7 @@ import { prepare, type Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
 
-export interface NewMail {
+interface NewMail {
   /** What causes it; at most one mail per key, ever. */
   key: string;
   contactId: string | null;
@@ -107,7 +107,7 @@ export async function getMail(tx: Tx, id: string): Promise<MailRow> {
   return row;
 }
 
-export interface MailFilter {
+interface MailFilter {
   state?: MailState | undefined;
   contactId?: string | undefined;
   email?: string | undefined;

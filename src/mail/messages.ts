@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
 
 export type MessageRow = typeof emailMessages.$inferSelect;
-export type Fallbacks = Record<string, string | null>;
+type Fallbacks = Record<string, string | null>;
 const FALLBACKS = ['contactPropertiesFallbacks', 'eventPropertiesFallbacks', 'dataVariablesFallbacks'] as const;
 
 /** What a caller may say of a message; fallbacks are merged by key and null removes one. */

@@ -10,7 +10,7 @@ import { renderMessage } from './renderMessage.ts';
 import { publishedOf } from './transactional.ts';
 import { readDataVariables } from './variables.ts';
 
-export interface Send {
+interface Send {
   transactionalId: string;
   email: string;
   addToAudience?: boolean | null | undefined;

@@ -22,7 +22,7 @@ export function findUrlTrouble({ publicUrl, smtp }: Config): string | null {
 }
 
 /** Limits count mails that are not transactional; null: none. */
-export interface MailSettings {
+interface MailSettings {
   /** Nothing goes out; what is queued stays so. */
   paused: boolean;
   /** Why, where it was not the API that paused it. */

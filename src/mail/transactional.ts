@@ -15,7 +15,7 @@ const NOTHING = { content: EMPTY_CONTENT, variables: [] };
 const missing = () => new AppError('notFound', 'Transactional email not found.'); // Loops' words
 
 /** @throws AppError notFound */
-export async function getTransactional(tx: Tx, id: string): Promise<Row> {
+async function getTransactional(tx: Tx, id: string): Promise<Row> {
   const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, id));
   if (!row) throw missing();
   return row;

@@ -18,7 +18,7 @@ export interface Letter {
 }
 
 /** How long a server may take, in ms: to set a session up, to say something, and for one message in all. */
-export interface Patience {
+interface Patience {
   connect: number;
   silent: number;
   message: number;

@@ -9,7 +9,7 @@ export type Outcome =
   | { kind: 'bounced' | 'down'; error: string }
   | { kind: 'later' | 'failed'; error: string; trouble?: true };
 
-export interface Envelope {
+interface Envelope {
   from: string;
   to: string;
 }

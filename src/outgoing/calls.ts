@@ -7,7 +7,7 @@ import { AppError, notFound } from '../errors.ts';
 import { idAt } from '../id.ts';
 import type { Subscription } from './subscriptions.ts';
 
-export type CallRow = typeof webhookCalls.$inferSelect;
+type CallRow = typeof webhookCalls.$inferSelect;
 export type Claimed = Pick<CallRow, 'id' | 'subscriptionId' | 'body' | 'attempts' | 'failures' | 'crashes' | 'history'>;
 export const STATES = ['queued', 'delivered', 'failed'] as const;
 

@@ -78,7 +78,7 @@ export function payloadOf(name: string, contact: Who | null, members: Record<str
   });
 }
 
-export interface NewCall {
+interface NewCall {
   subscriptionId: string;
   eventName: string;
   uniqueKey: string;

@@ -22,7 +22,7 @@ export interface Outcome {
   retryAfter: string | null;
 }
 
-export interface Post {
+interface Post {
   url: string;
   body: string;
   headers: Record<string, string>;

@@ -16,7 +16,7 @@ export const LONGEST_WAIT_MS = (1 + JITTER) * DAY_MS;
 export const FAILING_MS = 5 * DAY_MS;
 
 /** What a `Retry-After` header asks for, in ms from `now`, at most a day; 0 when it says nothing we understand. */
-export function retryAfterMs(header: string | null, now: number): number {
+function retryAfterMs(header: string | null, now: number): number {
   if (header === null) return 0;
   const text = header.trim();
   const ms = /^\d{1,10}$/.test(text) ? Number(text) * SECOND_MS : Date.parse(text) - now;

@@ -13,7 +13,7 @@ import { TEST_EVENT } from './names.ts';
 export type Subscription = typeof webhookSubscriptions.$inferSelect;
 
 /** What the functions here need besides the transaction. */
-export interface Deps {
+interface Deps {
   sealer: Sealer;
   now: number;
 }
@@ -30,7 +30,7 @@ function makeSecret(deps: Deps, id: string) {
   return { secret, sealedSecret: deps.sealer.seal(secret, id), secretHint: `whsec_…${secret.slice(-4)}` };
 }
 
-export interface NewSubscription {
+interface NewSubscription {
   name: string;
   /** Checked already. */
   url: string;
@@ -75,7 +75,7 @@ export async function getSubscription(tx: Tx, id: string): Promise<Subscription>
 export const listSubscriptions = (tx: Tx): Promise<Subscription[]> =>
   tx.select().from(webhookSubscriptions).orderBy(desc(webhookSubscriptions.id));
 
-export interface SubscriptionPatch extends Partial<NewSubscription> {
+interface SubscriptionPatch extends Partial<NewSubscription> {
   paused?: boolean | undefined;
 }
 

@@ -37,7 +37,7 @@ export function isCut(value: unknown, path: string): boolean {
 }
 
 /** Well-formed and without NUL, so that memory and disk agree on it. */
-export const clean = (value: string): string => value.toWellFormed().replaceAll('\0', '');
+const clean = (value: string): string => value.toWellFormed().replaceAll('\0', '');
 
 /** Trimmed text of 1 to 500 characters, or null. */
 export function text(value: unknown): string | null {
@@ -107,7 +107,7 @@ export const msOfNumber = (value: unknown): number | null =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= MAX_MS ? Math.trunc(value) : null;
 
 /** A time with all its digits: ms since 1970, and the 0 to 999 µs beyond them. */
-export interface FineTime {
+interface FineTime {
   ms: number;
   micros: number;
 }

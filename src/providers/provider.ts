@@ -141,7 +141,7 @@ export interface Backfill<S = unknown> {
 }
 
 /** Sign-ups whose address nobody proved to be theirs. */
-export interface Unproven<S = unknown> {
+interface Unproven<S = unknown> {
   /** Whether an endpoint with these settings lets them in. */
   isTaken(settings: S): boolean;
   /** Whether a redacted body shows an address that counts without proof; false: a proven one, null: neither yet. */

@@ -1,5 +1,5 @@
 /** Whether the last of these keys, which lead to a value from the top of a body, must not be stored. Array indexes are not among them. */
-export type Withheld = (keys: readonly string[]) => boolean;
+type Withheld = (keys: readonly string[]) => boolean;
 
 /** The body without withheld keys, at every depth. The same object where nothing had to go. */
 export function redactBody(body: unknown, withheld: Withheld): unknown {

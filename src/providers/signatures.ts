@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Webhook } from 'svix';
 import { type Parsed, type RawRequest, type Secret, Unverified } from './provider.ts';
 
-export const WINDOW_SECONDS = 300;
+const WINDOW_SECONDS = 300;
 const MAX_SIGNATURES = 8;
 const MIN_SECRET_BYTES = 24;
 const MAX_DEPTH = 64;
@@ -27,7 +27,7 @@ export function fromBase64(text: string): Uint8Array | null {
   return bytes.toString('base64').replace(/=+$/, '') === text.replace(/=+$/, '') ? bytes : null;
 }
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
 
 /** Compares texts of any length in constant time, by their hashes. */
 export const sameText = (a: string, b: string): boolean =>
@@ -54,7 +54,7 @@ export const usable = (secrets: Secret[]): Secret[] =>
 /** The signatures to examine, at most eight: a header full of them must cost no more. */
 export const examined = (signatures: string[]): string[] => signatures.slice(0, MAX_SIGNATURES);
 
-export interface Check {
+interface Check {
   body: Uint8Array;
   secrets: Secret[];
   /** Unix seconds of the sender. */
@@ -140,7 +140,7 @@ export function parseJson(bytes: Uint8Array, maxTokens = MAX_TOKENS): Parsed {
 export const parseBody = (bytes: Uint8Array) =>
   parseJson(bytes, Math.max(MAX_TOKENS, Math.floor(bytes.length / BYTES_PER_TOKEN)));
 
-export interface StandardHeaders {
+interface StandardHeaders {
   id: string;
   sentAt: number;
   signatures: Uint8Array[];

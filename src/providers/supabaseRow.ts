@@ -43,7 +43,7 @@ function namesOf(row: unknown) {
 }
 
 /** Whether Supabase had the address confirmed by its owner; a project that confirms by itself proves nothing, unless it is trusted to. */
-export function isProven(row: unknown, trustAutoConfirmed: boolean): boolean {
+function isProven(row: unknown, trustAutoConfirmed: boolean): boolean {
   if (text(own(row, 'email_confirmed_at')) === null) return false;
   return trustAutoConfirmed || !confirmedItself(row);
 }
@@ -65,7 +65,7 @@ export function lacksProof(row: unknown): boolean | null {
   return confirmedItself(row);
 }
 
-export interface Shown {
+interface Shown {
   email: string | null;
   proven: boolean;
   firstName: string | null;

@@ -51,7 +51,7 @@ function escapeUnquoted(text: string): string {
 }
 
 const ALLOWED = /^(https?|mailto|tel):/i;
-export const HARMLESS = '#';
+const HARMLESS = '#';
 
 /** A value that begins a link. */
 function disarmLink(text: string): string {

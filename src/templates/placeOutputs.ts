@@ -25,7 +25,7 @@ import { escapeFor, Markup } from './escapes.ts';
 import { advance, findFault, joinPlaces, type Place, passValue, TEXT } from './htmlPlace.ts';
 
 /** An output that stands where no value may. */
-export interface Fault {
+interface Fault {
   /** From 1. */
   line: number;
   column: number;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Scalar } from '../db/schema.ts';
 
-export type Value = Scalar | null;
+type Value = Scalar | null;
 export type PropertyType = 'string' | 'number' | 'boolean' | 'date';
 
 /** A contact as conditions see it, with the properties of the event that started the run. */
@@ -47,7 +47,7 @@ const OPERATORS = [
   'before',
   'between',
 ] as const;
-export type Operator = (typeof OPERATORS)[number];
+type Operator = (typeof OPERATORS)[number];
 
 const key = z.string().min(1).max(100);
 const compared = {
@@ -65,7 +65,7 @@ export const audienceFilter = z.strictObject({
   match: z.enum(['all', 'any']),
   conditions: z.array(condition).min(1).max(50),
 });
-export type AudienceFilter = z.output<typeof audienceFilter>;
+type AudienceFilter = z.output<typeof audienceFilter>;
 type Condition = AudienceFilter['conditions'][number];
 type Compared = Exclude<Condition, { type: 'list' }>;
 
@@ -82,7 +82,7 @@ const side = z.strictObject({
 type Side = z.output<typeof side>;
 /** Loops' contactPropertyQuery: from what to what a property must change. */
 export const propertyQuery = z.strictObject({ key, is: side, was: side });
-export type PropertyQuery = z.output<typeof propertyQuery>;
+type PropertyQuery = z.output<typeof propertyQuery>;
 
 const AS_FILTER: Record<Side['operator'], Operator> = {
   any: 'any',

@@ -17,7 +17,7 @@ const SAMPLE = {
   lists: new Set<string>(),
 };
 
-export interface DryRun {
+interface DryRun {
   contactId?: string | undefined;
   email?: string | undefined;
   eventProperties?: Record<string, Scalar> | undefined;

@@ -2,8 +2,8 @@ import type { z } from 'zod';
 import type { PropertyType } from './conditions.ts';
 import { findNodeType, isTrigger, type Node, SHOWN_ONLY, TYPE_NAMES } from './nodes/index.ts';
 
-export const MAX_NODES = 300;
-export const NODE_ID = /^[A-Za-z0-9_-]{1,64}$/;
+const MAX_NODES = 300;
+const NODE_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const LATER = ['ExperimentBranchNode', 'VariantNode'];
 
 export interface Graph {

@@ -6,7 +6,7 @@ import type { Tx } from '../db/store.ts';
 import { notFound } from '../errors.ts';
 import { inStatus, type RunRow } from './runs.ts';
 
-export interface RunFilter {
+interface RunFilter {
   workflowId: string;
   status?: RunRow['status'] | undefined;
   contactId?: string | undefined;

@@ -9,7 +9,7 @@ export type RunRow = typeof runs.$inferSelect;
 
 const LEASE_MS = 60_000;
 const CHUNK = 500; // rows of one step of bulk work
-export const COUNTED_RUNS = 100_000;
+const COUNTED_RUNS = 100_000;
 
 /** Runs of one status. The first half is true of all and keeps the index for this, which is a trap for other queries, to those that ask for it. */
 export const inStatus = (status: RunStatus) => sql`(${runs.status} <> '' and ${runs.status} = ${status})`;

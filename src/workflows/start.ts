@@ -13,7 +13,7 @@ const HOUR_MS = 3_600_000;
 export const MAX_AN_HOUR = 20;
 const CUT = 'cut:'; // begins the entry of a run that was not started
 
-export interface Start {
+interface Start {
   workflowId: string;
   rootNodeId: string;
   contact: Who;

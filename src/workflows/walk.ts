@@ -4,7 +4,7 @@ import { type Graph, nodeOf } from './graph.ts';
 import { findNodeType, type TypeName } from './nodes/index.ts';
 
 /** What a walk needs of the workflow. */
-export interface Way {
+interface Way {
   graph: Graph;
   /** Only its members go on. */
   mailingListId: string | null;
@@ -13,7 +13,7 @@ export interface Way {
 }
 
 /** Where a run stands: about to enter a node, or `waiting` in a timer. */
-export interface Position {
+interface Position {
   nodeId: string;
   waiting: boolean;
   visits: number;
@@ -34,7 +34,7 @@ export type Outcome =
   | 'ended'
   | 'exited';
 
-export interface Step {
+interface Step {
   visit: number;
   nodeId: string;
   typeName: TypeName;

@@ -9,7 +9,7 @@ import { QUEUEING_MS, type WorkflowRow, workflowById } from './workflows.ts';
 const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
 
 /** Our state as Loops names it. A stopped workflow sends and queues nothing, as a long paused one. */
-export function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
+function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
   if (state !== 'paused') return LOOPS_STATUS[state];
   return now < (pausedAt ?? 0) + QUEUEING_MS ? 'PausedAndQueueing' : 'Paused';
 }

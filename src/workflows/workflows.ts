@@ -34,7 +34,7 @@ async function requireList(tx: Tx, id: string | null | undefined): Promise<void>
 
 const rootOf = (graph: Graph) => ({ id: graph.rootNodeId, ...nodeOf(graph, graph.rootNodeId) });
 
-export interface WorkflowFields {
+interface WorkflowFields {
   name: string;
   description?: string | null | undefined;
   mailingListId?: string | null | undefined;
@@ -143,9 +143,9 @@ const listed = (problems: string[]) => {
 };
 
 /** What becomes of contacts who stand at what goes away: `fail` refuses the change, `discard` lets them leave. */
-export type QueuedContactPolicy = 'fail' | 'discard';
+type QueuedContactPolicy = 'fail' | 'discard';
 
-export interface GivenGraph {
+interface GivenGraph {
   expectedRevisionId?: string | null | undefined;
   rootNodeId: string;
   nodes: Record<string, Record<string, unknown>>;
@@ -253,7 +253,7 @@ export async function deleteWorkflow(
   await tx.delete(workflows).where(eq(workflows.id, id));
 }
 
-export interface ListChange {
+interface ListChange {
   expectedRevisionId?: string | null | undefined;
   mailingListId: string | null;
   dryRun: boolean;

@@ -1,7 +1,7 @@
 /** How a column says whether somebody opted out. */
 export type ConsentKind = 'subscribed' | 'unsubscribed' | 'optOutTime';
 /** What a cell says; null: it can't be understood. */
-export type Consent = 'out' | 'in' | 'nothing' | null;
+type Consent = 'out' | 'in' | 'nothing' | null;
 
 const YES = new Set(['true', 'yes', 'y', '1', 't', 'on']);
 const NO = new Set(['false', 'no', 'n', '0', 'f', 'off']);

@@ -99,7 +99,7 @@ export async function viewImports(tx: Tx, ids: string[]) {
   return ids.flatMap(id => rows.filter(row => row.id === id).map(viewImport));
 }
 
-export function viewImport(row: ImportRow) {
+function viewImport(row: ImportRow) {
   const { plan } = row;
   const meaning = plan.header.map((name, i) => [name, wordOfTarget(plan.targets[i] ?? null)]);
   return {

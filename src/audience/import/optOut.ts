@@ -10,7 +10,7 @@ import {
 } from './consent.ts';
 
 /** What a column has to do with consent. `asked`: it may, and its values leave it open. `times`: when somebody subscribed. */
-export type Judgement = ConsentKind | 'ordinary' | 'times' | 'asked';
+type Judgement = ConsentKind | 'ordinary' | 'times' | 'asked';
 
 export const isConsentKind = (judgement: Judgement): judgement is ConsentKind =>
   judgement === 'subscribed' || judgement === 'unsubscribed' || judgement === 'optOutTime';

@@ -1,7 +1,7 @@
 import type { ImportPlan, ImportTarget } from '../../db/schema.ts';
 
 /** A column that says who opted out: `unsubscribed` true, or any time (reason …) at all under `optOutTime`. */
-export interface OptOutTarget {
+interface OptOutTarget {
   kind: 'unsubscribed' | 'optOutTime';
 }
 export type Target = ImportTarget | OptOutTarget;

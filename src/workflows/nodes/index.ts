@@ -38,8 +38,8 @@ export const SHOWN_ONLY = ['subject', 'eventProperties', 'audienceSegmentId'] as
 type Fields<T> =
   T extends NodeType<infer N, infer F> ? { typeName: N } & Omit<z.output<F>, (typeof SHOWN_ONLY)[number]> : never;
 export type Node = Fields<Types>;
-export type NodeOf<T extends TypeName> = Extract<Node, { typeName: T }>;
-export type Trigger = NodeOf<Extract<TypeName, `${string}Trigger`>>;
+type NodeOf<T extends TypeName> = Extract<Node, { typeName: T }>;
+type Trigger = NodeOf<Extract<TypeName, `${string}Trigger`>>;
 
 const BY_NAME: ReadonlyMap<string, NodeType> = new Map(NODE_TYPES.map(type => [type.typeName, type]));
 
