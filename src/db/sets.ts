@@ -55,7 +55,6 @@ export async function insertRows(
   rows: unknown[][],
   conflict = '',
 ): Promise<void> {
-  if (isPostgres(tx)) return insertJson(tx, table, columns, rows, conflict);
   for (let at = 0; at < rows.length; ) {
     const size = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length - at)));
     const name = `${table} ${columns.length} ${size} ${conflict}`;
@@ -68,44 +67,6 @@ export async function insertRows(
     await execute(tx, text, rows.slice(at, at + size).flat());
     at += size;
   }
-}
-
-const MOST_CHARACTERS = 4_000_000; // of one parameter, but for a single row
-
-/** The same as one parameter: whatever the number of rows, one statement to prepare and one value to send. The table gives the types; the driver
- would write a parameter of type json as JSON once more, so it goes as text. */
-async function insertJson(tx: Tx, table: string, columns: string[], rows: unknown[][], conflict: string) {
-  const names = columns.join(', ');
-  const text = `insert into ${table} (${names}) select ${names} from json_populate_recordset(null::${table}, ?::text::json) ${conflict}`;
-  let parts: string[] = [];
-  let length = 0;
-  const send = async () => {
-    if (parts.length) await execute(tx, text, [`[${parts.join(',')}]`]);
-    parts = [];
-    length = 0;
-  };
-  for (const row of rows) {
-    const part = writeJson(columns, row);
-    if (length + part.length > MOST_CHARACTERS) await send();
-    parts.push(part);
-    length += part.length;
-  }
-  await send();
-}
-
-/** What PostgreSQL's text can't hold: NUL, and half of a surrogate pair. */
-const UNSTORABLE = /\\u(?:0000|d[89a-f])/;
-
-function writeJson(columns: string[], row: unknown[]): string {
-  const values: Record<string, unknown> = {};
-  for (let i = 0; i < columns.length; i++) values[columns[i]!] = row[i];
-  const json = JSON.stringify(values);
-  if (!UNSTORABLE.test(json)) return json;
-  for (const column of columns) {
-    const value = values[column];
-    if (typeof value === 'string') values[column] = value.replaceAll('\0', '\uFFFD').toWellFormed();
-  }
-  return JSON.stringify(values);
 }
 
 /** A column of `updateRows`: whole numbers are cast, since the values come as text. */
