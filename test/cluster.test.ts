@@ -11,7 +11,7 @@ import { audience } from './support/facts.ts';
 import { Postgres } from './support/postgres.ts';
 
 const SEED = process.env.SEED ? Number(process.env.SEED) : Math.trunc(Math.random() * 2 ** 31);
-const KILLS = 6;
+const KILLS = 8;
 const SETTLED_WITHIN_MS = 100_000; // a lease lasts 60 s
 
 let postgres: Postgres;

@@ -3,7 +3,7 @@ import { Webhook } from 'svix';
 import { z } from 'zod';
 import { invalid } from '../errors.ts';
 import { apiKey, apiUrl, getJson, listOf, PER_PAGE } from './api.ts';
-import { at, email, id, msOfNumber, nameText, own, text } from './pick.ts';
+import { at, email, id, msOfNumber, nameText, readOwn, text } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
 import { problemOfSvix } from './secrets.ts';
@@ -62,8 +62,8 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const time = msOfNumber(own(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, ...parsed };
+  const time = msOfNumber(readOwn(json, 'timestamp')) ?? sentAt * 1000;
+  return { secretId: signer.id, externalId: messageId, type: text(readOwn(json, 'type')) ?? '', at: time, ...parsed };
 }
 
 const PRIVATE = ['private_metadata', 'password_digest', 'password_hasher', 'totp_secret', 'backup_codes', 'nonce'];
@@ -83,27 +83,27 @@ const NO_ADDRESS: Address = { email: null, verified: false };
 
 /** The entry that `primary_email_address_id` names; else the first verified one; else none. */
 function primaryAddress(data: unknown): Address {
-  const all = own(data, 'email_addresses');
+  const all = readOwn(data, 'email_addresses');
   if (!Array.isArray(all)) return NO_ADDRESS;
   const isVerified = (entry: unknown) => at(entry, 'verification.status') === 'verified';
-  const primaryId = own(data, 'primary_email_address_id');
-  const primary: unknown = primaryId ? all.find(entry => own(entry, 'id') === primaryId) : undefined;
+  const primaryId = readOwn(data, 'primary_email_address_id');
+  const primary: unknown = primaryId ? all.find(entry => readOwn(entry, 'id') === primaryId) : undefined;
   const chosen: unknown = primary ?? all.find(isVerified);
-  const found = email(own(chosen, 'email_address'));
+  const found = email(readOwn(chosen, 'email_address'));
   return { email: found, verified: found !== null && isVerified(chosen) };
 }
 
 function lacksProof(body: unknown): boolean | null {
-  const { email: shown, verified } = primaryAddress(own(body, 'data'));
+  const { email: shown, verified } = primaryAddress(readOwn(body, 'data'));
   return shown === null ? null : !verified;
 }
 
 /** Clerk's own names, filled up from the accounts somebody signed in with. */
 function namesOf(data: unknown) {
-  const external = own(data, 'external_accounts');
+  const external = readOwn(data, 'external_accounts');
   const accounts: unknown[] = Array.isArray(external) ? external : [];
   const named = (key: string) =>
-    [data, ...accounts].map(each => nameText(own(each, key))).find(name => name !== null) ?? null;
+    [data, ...accounts].map(each => nameText(readOwn(each, key))).find(name => name !== null) ?? null;
   return { firstName: named('first_name'), lastName: named('last_name') };
 }
 
@@ -111,12 +111,12 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   const { type } = seen;
   if (!SUPPORTED.has(type))
     return { ignored: `Ignored: "${type}" is not an event type Inlet applies. Untick it in Clerk to save traffic.` };
-  const data = own(body, 'data');
+  const data = readOwn(body, 'data');
   const user = type.startsWith('user.');
-  const userId = user ? id(own(data, 'id')) : null;
+  const userId = user ? id(readOwn(data, 'id')) : null;
   if (user && userId === null) return { ignored: 'Ignored: the event holds no user id (data.id).' };
   const deletion = type === 'user.deleted';
-  const address = user ? primaryAddress(data) : { email: email(own(data, 'email_address')), verified: false };
+  const address = user ? primaryAddress(data) : { email: email(readOwn(data, 'email_address')), verified: false };
   if (set.skipTestUsers && address.email?.split('@')[0]?.includes('+clerk_test')) {
     return { ignored: 'Ignored: a test user of Clerk (+clerk_test), and settings.skipTestUsers is on.' };
   }
@@ -127,9 +127,9 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   return {
     authority: user ? 'person' : 'copy',
     rank: deletion ? 3 : type.endsWith('.created') ? 0 : 1,
-    at: (deletion ? null : msOfNumber(own(data, 'updated_at'))) ?? seen.at,
+    at: (deletion ? null : msOfNumber(readOwn(data, 'updated_at'))) ?? seen.at,
     micros: 0,
-    sentAt: msOfNumber(own(body, 'timestamp')) ?? 0,
+    sentAt: msOfNumber(readOwn(body, 'timestamp')) ?? 0,
     personId: userId,
     aliases: [],
     payments: [],
@@ -158,18 +158,22 @@ const backfill: Backfill<Settings> = {
     const base = set.apiBase ?? 'https://api.clerk.com';
     const { json } = await getJson(fetch, `${base}/v1/users?${query}`, { authorization: `Bearer ${key}` });
     const users = listOf(json);
-    const follows = last !== '' && own(users[0], 'id') === last;
+    const follows = last !== '' && readOwn(users[0], 'id') === last;
     if (last !== '' && !follows && offset > Number(trusted))
       return { items: [], next: `${Math.max(0, offset - PER_PAGE)}::${offset}`, total: null };
     const fresh = follows ? users.slice(1) : users;
-    const next = `${offset + users.length - 1}:${id(own(users.at(-1), 'id')) ?? ''}:${trusted}`;
+    const next = `${offset + users.length - 1}:${id(readOwn(users.at(-1), 'id')) ?? ''}:${trusted}`;
     return { items: fresh.map(listed), next: fresh.length ? next : null, total: null };
   },
 };
 
 function listed(user: unknown) {
-  const at = msOfNumber(own(user, 'updated_at')) ?? msOfNumber(own(user, 'created_at')) ?? 0;
-  return { id: id(own(user, 'id')), at, body: { object: 'event', type: 'user.created', timestamp: at, data: user } };
+  const at = msOfNumber(readOwn(user, 'updated_at')) ?? msOfNumber(readOwn(user, 'created_at')) ?? 0;
+  return {
+    id: id(readOwn(user, 'id')),
+    at,
+    body: { object: 'event', type: 'user.created', timestamp: at, data: user },
+  };
 }
 
 function sample(type: string, address: string, now: number): unknown {

@@ -7,7 +7,7 @@ export const MAX_TEXT = 500;
 const MAX_MS = 8_640_000_000_000_000;
 
 /** The own property of an object or array; never one of its prototype. */
-export function own(value: unknown, key: string): unknown {
+export function readOwn(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
   return (value as Record<string, unknown>)[key];
 }
@@ -17,7 +17,7 @@ export function at(value: unknown, path: string): unknown {
   let here = value;
   for (const key of path.replace(/\[(\d{1,6})\]/g, '.$1').split('.')) {
     if (here === undefined || (Array.isArray(here) && !/^\d{1,6}$/.test(key))) return undefined;
-    here = own(here, key);
+    here = readOwn(here, key);
   }
   return here;
 }

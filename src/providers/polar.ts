@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
 import { ApiTrouble, apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { at, email, id, msOfText, own, splitName, text } from './pick.ts';
+import { at, email, id, msOfText, readOwn, splitName, text } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, Rank, RawRequest, Secret, Seen } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
 import { problemOfSecret } from './secrets.ts';
@@ -94,8 +94,8 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const time = msOfText(own(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(own(json, 'type')) ?? '', at: time, ...parsed };
+  const time = msOfText(readOwn(json, 'timestamp')) ?? sentAt * 1000;
+  return { secretId: signer.id, externalId: messageId, type: text(readOwn(json, 'type')) ?? '', at: time, ...parsed };
 }
 
 const RANKS: Record<string, Rank> = {
@@ -113,17 +113,17 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
   const { type } = seen;
   if (!SUPPORTED.has(type))
     return { ignored: `Ignored: "${type}" is not an event type Inlet applies. Untick it in Polar to save traffic.` };
-  const data = own(body, 'data');
+  const data = readOwn(body, 'data');
   const isPerson = type.startsWith('customer.');
-  const customer = isPerson ? data : own(data, 'customer');
-  const personId = id(own(customer, 'id')) ?? (isPerson ? null : id(own(data, 'customer_id')));
+  const customer = isPerson ? data : readOwn(data, 'customer');
+  const personId = id(readOwn(customer, 'id')) ?? (isPerson ? null : id(readOwn(data, 'customer_id')));
   if (personId === null)
     return { ignored: 'Ignored: the event names no customer. Is the format of the Polar endpoint Raw?' };
-  const address = email(own(customer, 'email'));
+  const address = email(readOwn(customer, 'email'));
   const anonymised = address?.endsWith('@anonymized.polar.sh') ?? false;
-  const team = own(customer, 'type') === 'team'; // its name is an organisation's
+  const team = readOwn(customer, 'type') === 'team'; // its name is an organisation's
   const deletion = type === 'customer.deleted';
-  const name = own(customer, 'name');
+  const name = readOwn(customer, 'name');
   return {
     authority: isPerson ? 'person' : 'copy',
     rank: RANKS[type] ?? 2,
@@ -137,7 +137,7 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
     proven: false,
     former: null,
     ...(team || anonymised || deletion ? { firstName: null, lastName: null } : splitName(name)),
-    userId: id(own(customer, 'external_id')),
+    userId: id(readOwn(customer, 'external_id')),
     deletion,
   };
 }
@@ -152,7 +152,7 @@ const backfill: Backfill<Settings> = {
     const query = `page=${page}&limit=${PER_PAGE}&sorting=created_at`;
     const base = set.apiBase ?? 'https://api.polar.sh';
     const { json } = await getJson(fetch, `${base}/v1/customers/?${query}`, { authorization: `Bearer ${key}` });
-    const customers = listOf(own(json, 'items'));
+    const customers = listOf(readOwn(json, 'items'));
     const total = at(json, 'pagination.total_count');
     const pages = at(json, 'pagination.max_page');
     if (typeof total !== 'number' || typeof pages !== 'number') throw new ApiTrouble(0);
@@ -161,9 +161,9 @@ const backfill: Backfill<Settings> = {
 };
 
 function listed(customer: unknown) {
-  const changed = own(customer, 'modified_at') ?? own(customer, 'created_at');
+  const changed = readOwn(customer, 'modified_at') ?? readOwn(customer, 'created_at');
   const body = { type: 'customer.created', timestamp: changed, data: customer };
-  return { id: id(own(customer, 'id')), at: msOfText(changed) ?? 0, body };
+  return { id: id(readOwn(customer, 'id')), at: msOfText(changed) ?? 0, body };
 }
 
 function sample(type: string, address: string, now: number): unknown {

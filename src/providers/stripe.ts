@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
-import { at, email, id, nameText, own, splitName, text } from './pick.ts';
+import { at, email, id, nameText, readOwn, splitName, text } from './pick.ts';
 import {
   type Fact,
   type Former,
@@ -49,15 +49,15 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const created = own(json, 'created');
+  const created = readOwn(json, 'created');
   const at =
     typeof created === 'number' && Number.isSafeInteger(created) && created >= 0 && created < 8e12
       ? created * 1000
       : now;
   return {
     secretId: signer.id,
-    externalId: id(own(json, 'id')),
-    type: text(own(json, 'type')) ?? '',
+    externalId: id(readOwn(json, 'id')),
+    type: text(readOwn(json, 'type')) ?? '',
     at,
     ...parsed,
   };
@@ -85,18 +85,18 @@ function names(type: string, object: unknown) {
   if (type.startsWith('customer.')) return personName(object);
   if (type.startsWith('checkout.')) {
     const collected = nameText(at(object, 'collected_information.individual_name'));
-    return personName(own(object, 'customer_details'), collected);
+    return personName(readOwn(object, 'customer_details'), collected);
   }
-  if (type.startsWith('invoice.')) return splitName(own(object, 'customer_name'));
+  if (type.startsWith('invoice.')) return splitName(readOwn(object, 'customer_name'));
   return splitName(at(object, 'evidence.customer_name'));
 }
 
 function address(type: string, object: unknown): string | null {
   if (type.startsWith('checkout.'))
-    return email(at(object, 'customer_details.email')) ?? email(own(object, 'customer_email'));
-  if (type.startsWith('invoice.')) return email(own(object, 'customer_email'));
+    return email(at(object, 'customer_details.email')) ?? email(readOwn(object, 'customer_email'));
+  if (type.startsWith('invoice.')) return email(readOwn(object, 'customer_email'));
   if (type.startsWith('charge.dispute.')) return email(at(object, 'evidence.customer_email_address'));
-  return /^customer\.(created|updated|deleted)$/.test(type) ? email(own(object, 'email')) : null;
+  return /^customer\.(created|updated|deleted)$/.test(type) ? email(readOwn(object, 'email')) : null;
 }
 
 const RANKS: Record<string, Rank> = {
@@ -110,12 +110,12 @@ const MAX_PAYMENTS = 20; // of one event; an invoice paid in parts has one for e
 
 /** Ids of what was paid, by which a later dispute finds who paid. Null where the object has none of that name. */
 function paymentsOf(type: string, object: unknown): (string | null)[] {
-  const of = (holder: unknown, ...keys: string[]) => keys.map(key => idOf(own(holder, key)));
+  const of = (holder: unknown, ...keys: string[]) => keys.map(key => idOf(readOwn(holder, key)));
   if (type.startsWith('checkout.')) return of(object, 'payment_intent', 'invoice');
   if (type.startsWith('charge.dispute.')) return of(object, 'charge', 'payment_intent');
   if (!type.startsWith('invoice.')) return [];
   const parts = at(object, 'payments.data'); // since 2025-03-31.basil
-  const paid = Array.isArray(parts) ? parts.slice(0, MAX_PAYMENTS).map(part => own(part, 'payment')) : [];
+  const paid = Array.isArray(parts) ? parts.slice(0, MAX_PAYMENTS).map(part => readOwn(part, 'payment')) : [];
   const itself = type === 'invoice.upcoming' ? [] : of(object, 'id'); // a preview has no id that lasts
   return [
     ...itself,
@@ -129,7 +129,7 @@ function formerOf(object: unknown, before: unknown): Former | null {
   if (typeof before !== 'object' || before === null) return null;
   const renamed = ['name', 'individual_name', 'business_name'].some(key => Object.hasOwn(before, key));
   return {
-    ...(Object.hasOwn(before, 'email') && { email: email(own(before, 'email')) }),
+    ...(Object.hasOwn(before, 'email') && { email: email(readOwn(before, 'email')) }),
     ...(renamed && personName(overlaid(object, before))),
   };
 }
@@ -139,12 +139,12 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   if (refusal) return { ignored: `Ignored: ${refusal}` };
   const { type } = seen;
   const object = at(body, 'data.object');
-  const account = id(own(body, 'account'));
+  const account = id(readOwn(body, 'account'));
   const scoped = (value: string | null) => (value !== null && account ? `${account}/${value}` : value);
   const isPerson = /^customer\.(created|updated|deleted)$/.test(type);
   const dispute = type.startsWith('charge.dispute.');
-  const customer = scoped(isPerson ? idOf(object) : dispute ? null : idOf(own(object, 'customer')));
-  const accountV2 = scoped(id(own(object, 'customer_account')));
+  const customer = scoped(isPerson ? idOf(object) : dispute ? null : idOf(readOwn(object, 'customer')));
+  const accountV2 = scoped(id(readOwn(object, 'customer_account')));
   const payments = paymentsOf(type, object).map(scoped);
   return {
     authority: isPerson ? 'person' : 'copy',
@@ -166,7 +166,7 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
 
 /** Why a verified event is not applied, or null. */
 function ignored(body: unknown, set: Settings, type: string): string | null {
-  if (own(body, 'object') === 'v2.core.event') {
+  if (readOwn(body, 'object') === 'v2.core.event') {
     return 'this is a thin payload, which holds no data. Recreate the event destination in Stripe with payload style "Snapshot".';
   }
   if (!SUPPORTED.has(type)) {
@@ -174,12 +174,12 @@ function ignored(body: unknown, set: Settings, type: string): string | null {
     return `"${type}" is not an event type Inlet applies. Untick it in Stripe to save traffic${sibling}.`;
   }
   if (typeof at(body, 'data.object') !== 'object') return 'the event holds no data.object.';
-  const live = own(body, 'livemode');
+  const live = readOwn(body, 'livemode');
   if (set.mode === 'live' && live !== true)
     return 'a test event, and this endpoint takes live events only (settings.mode).';
   if (set.mode === 'test' && live !== false)
     return 'a live event, and this endpoint takes test events only (settings.mode).';
-  if (own(body, 'account') && !set.connect) {
+  if (readOwn(body, 'account') && !set.connect) {
     return 'an event of a connected account. Switch on settings.connect to apply those.';
   }
   return null;
@@ -198,7 +198,7 @@ function overlaid(now: unknown, before: unknown): unknown {
     typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!plain(now) || !plain(before)) return before;
   const entries = new Map<string, unknown>(Object.entries(now));
-  for (const [key, value] of Object.entries(before)) entries.set(key, overlaid(own(now, key), value));
+  for (const [key, value] of Object.entries(before)) entries.set(key, overlaid(readOwn(now, key), value));
   return Object.fromEntries(entries);
 }
 

@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
 import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, msOfNumber, nameText, own, splitName, text } from './pick.ts';
+import { at, email, id, msOfNumber, nameText, readOwn, splitName, text } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -12,13 +12,13 @@ interface Access {
 const ANCHORS = 5;
 
 /** An id, or that of an expanded object. */
-export const idOf = (value: unknown): string | null => id(value) ?? id(own(value, 'id'));
+export const idOf = (value: unknown): string | null => id(value) ?? id(readOwn(value, 'id'));
 
 /** `name` is of a person or a company; when it is the same as `business_name`, it is nobody's first and last name. */
 export function personName(holder: unknown, collected: string | null = null) {
-  const individual = nameText(own(holder, 'individual_name')) ?? collected;
-  const name = text(own(holder, 'name'));
-  return splitName(individual ?? (name === text(own(holder, 'business_name')) ? null : name));
+  const individual = nameText(readOwn(holder, 'individual_name')) ?? collected;
+  const name = text(readOwn(holder, 'name'));
+  return splitName(individual ?? (name === text(readOwn(holder, 'business_name')) ? null : name));
 }
 
 function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
@@ -42,7 +42,7 @@ export function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Pr
 
 async function lookedUp(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
   if (!set.apiKey) return null;
-  const account = id(own(body, 'account'));
+  const account = id(readOwn(body, 'account'));
   const client = clientOf(set, set.apiKey, readable(fetch));
   const options = account ? { stripeAccount: account } : {};
   const bare = (value: string) => (account ? value.slice(account.length + 1) : value);
@@ -102,15 +102,15 @@ export const backfill: Backfill<Access> = {
     const last = list.data
       .slice(-ANCHORS)
       .reverse()
-      .flatMap(customer => id(own(customer, 'id')) ?? []);
+      .flatMap(customer => id(readOwn(customer, 'id')) ?? []);
     const items = list.data.map(customer => ({
-      id: id(own(customer, 'id')),
-      at: msOfNumber(Number(own(customer, 'created')) * 1000) ?? 0,
+      id: id(readOwn(customer, 'id')),
+      at: msOfNumber(Number(readOwn(customer, 'created')) * 1000) ?? 0,
       body: {
         object: 'event',
         type: 'customer.created',
-        created: own(customer, 'created'),
-        livemode: own(customer, 'livemode'),
+        created: readOwn(customer, 'created'),
+        livemode: readOwn(customer, 'livemode'),
         data: { object: customer },
       },
     }));

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
-import { at, id, msOfText, own, text, timeOfText } from './pick.ts';
+import { at, id, msOfText, readOwn, text, timeOfText } from './pick.ts';
 import {
   type EventType,
   type Fact,
@@ -81,32 +81,37 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
     throw new Unverified('badSignature', `the ${set.headerName} header does not hold a secret of this endpoint`);
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const type = text(own(json, 'type')) ?? '';
+  const type = text(readOwn(json, 'type')) ?? '';
   const time = (type === 'DELETE' ? null : msOfText(at(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
   return { secretId: signer.id, externalId: null, type, at: time, ...parsed };
 }
 
 /** An allow-list: the row holds the password hash and one-time tokens. Rows of other tables keep nothing. */
 function redact(body: unknown): unknown {
-  const head = { type: text(own(body, 'type')), schema: text(own(body, 'schema')), table: text(own(body, 'table')) };
+  const head = {
+    type: text(readOwn(body, 'type')),
+    schema: text(readOwn(body, 'schema')),
+    table: text(readOwn(body, 'table')),
+  };
   if (head.schema !== 'auth' || head.table !== 'users') return head;
-  return { ...head, record: redactRow(own(body, 'record')), old_record: redactRow(own(body, 'old_record')) };
+  return { ...head, record: redactRow(readOwn(body, 'record')), old_record: redactRow(readOwn(body, 'old_record')) };
 }
 
 function read(body: unknown, set: Settings, seen: { type: string; at: number }): Fact | Ignored {
   const { type } = seen;
   if (!types.some(each => each.type === type))
     return { ignored: `Ignored: "${type}" is not INSERT, UPDATE or DELETE. Is the hook's method POST?` };
-  if (own(body, 'schema') !== 'auth' || own(body, 'table') !== 'users') {
+  if (readOwn(body, 'schema') !== 'auth' || readOwn(body, 'table') !== 'users') {
     return { ignored: 'Ignored: not a row of auth.users. Choose the table "auth users" in the database webhook.' };
   }
-  const row = own(body, type === 'DELETE' ? 'old_record' : 'record');
-  const before = type === 'UPDATE' ? own(body, 'old_record') : null;
-  const userId = id(own(row, 'id'));
+  const row = readOwn(body, type === 'DELETE' ? 'old_record' : 'record');
+  const before = type === 'UPDATE' ? readOwn(body, 'old_record') : null;
+  const userId = id(readOwn(row, 'id'));
   if (userId === null) return { ignored: 'Ignored: the row holds no id.' };
-  const softDeleted = type === 'UPDATE' && text(own(row, 'deleted_at')) !== null;
+  const softDeleted = type === 'UPDATE' && text(readOwn(row, 'deleted_at')) !== null;
   const deletion = type === 'DELETE' || softDeleted;
-  const time = timeOfText(own(row, 'updated_at')) ?? timeOfText(own(row, 'created_at')) ?? { ms: seen.at, micros: 0 };
+  const time = timeOfText(readOwn(row, 'updated_at')) ??
+    timeOfText(readOwn(row, 'created_at')) ?? { ms: seen.at, micros: 0 };
   const former = typeof before === 'object' && before !== null ? shownBy(before, set) : null;
   return {
     authority: 'person',
@@ -129,8 +134,8 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
 
 /** The document as it was: an INSERT had nothing before it. */
 function previous(body: unknown): unknown {
-  const before = own(body, 'old_record');
-  return own(body, 'type') === 'UPDATE' && typeof before === 'object' && before !== null
+  const before = readOwn(body, 'old_record');
+  return readOwn(body, 'type') === 'UPDATE' && typeof before === 'object' && before !== null
     ? { ...Object(body), record: before }
     : null;
 }
@@ -150,7 +155,7 @@ function dedupe(body: unknown) {
   const row = id(at(kept, 'record.id')) ?? id(at(kept, 'old_record.id'));
   if (row === null) return null;
   const hash = createHash('sha256').update(canonical(kept)).digest('hex');
-  return { group: row, hash, once: own(kept, 'type') !== 'UPDATE' };
+  return { group: row, hash, once: readOwn(kept, 'type') !== 'UPDATE' };
 }
 
 function sample(type: string, address: string, now: number): unknown {
@@ -206,7 +211,7 @@ export const supabase = {
   dedupe,
   unproven: {
     isTaken: ({ confirmedOnly, trustAutoConfirmed }: Settings) => !confirmedOnly && !trustAutoConfirmed,
-    lacksProof: (body: unknown) => lacksProof(own(body, 'record')),
+    lacksProof: (body: unknown) => lacksProof(readOwn(body, 'record')),
     follows:
       "They take over nobody's contact and rank below payers until it is proven; settings.confirmedOnly ignores them until then.",
     help: 'Switch on "Confirm email" in Supabase (Authentication → Sign In / Providers), or set settings.trustAutoConfirmed if strangers can\'t sign up.',

@@ -1,5 +1,5 @@
 import { getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { id, msOfText, own } from './pick.ts';
+import { id, msOfText, readOwn } from './pick.ts';
 import type { Backfill } from './provider.ts';
 
 interface Access {
@@ -19,7 +19,7 @@ export const backfill: Backfill<Access> = {
     const query = `page=${page}&per_page=${PER_PAGE}&sort=created_at%20asc`;
     const headers = { apikey: key, authorization: `Bearer ${key}` };
     const answer = await getJson(fetch, `${set.projectUrl}/auth/v1/admin/users?${query}`, headers);
-    const users = listOf(own(answer.json, 'users'));
+    const users = listOf(readOwn(answer.json, 'users'));
     const counted = answer.headers.get('x-total-count') ?? '';
     const total = /^\d{1,12}$/.test(counted) ? Number(counted) : null;
     const more = users.length > 0 && (total === null || page * users.length < total);
@@ -30,10 +30,10 @@ export const backfill: Backfill<Access> = {
 function listed(user: unknown) {
   const record = {
     ...Object(user),
-    raw_user_meta_data: own(user, 'user_metadata'),
-    raw_app_meta_data: own(user, 'app_metadata'),
+    raw_user_meta_data: readOwn(user, 'user_metadata'),
+    raw_app_meta_data: readOwn(user, 'app_metadata'),
   };
-  const time = msOfText(own(user, 'updated_at')) ?? msOfText(own(user, 'created_at')) ?? 0;
+  const time = msOfText(readOwn(user, 'updated_at')) ?? msOfText(readOwn(user, 'created_at')) ?? 0;
   const body = { type: 'INSERT', table: 'users', schema: 'auth', record, old_record: null };
-  return { id: id(own(user, 'id')), at: time, body };
+  return { id: id(readOwn(user, 'id')), at: time, body };
 }

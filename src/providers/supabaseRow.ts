@@ -1,4 +1,4 @@
-import { at, email, msOfText, nameText, own, splitName, text } from './pick.ts';
+import { at, email, msOfText, nameText, readOwn, splitName, text } from './pick.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
 
 /** The columns of auth.users that are kept: the others hold the password hash, one-time tokens, phone numbers and pending addresses. */
@@ -35,33 +35,33 @@ export function redactRow(row: unknown): unknown {
 }
 
 function namesOf(row: unknown) {
-  const meta = own(row, 'raw_user_meta_data');
-  const first = nameText(own(meta, 'first_name')) ?? nameText(own(meta, 'given_name'));
-  const last = nameText(own(meta, 'last_name')) ?? nameText(own(meta, 'family_name'));
+  const meta = readOwn(row, 'raw_user_meta_data');
+  const first = nameText(readOwn(meta, 'first_name')) ?? nameText(readOwn(meta, 'given_name'));
+  const last = nameText(readOwn(meta, 'last_name')) ?? nameText(readOwn(meta, 'family_name'));
   if (first !== null || last !== null) return { firstName: first, lastName: last };
-  return splitName(nameText(own(meta, 'full_name')) ?? own(meta, 'name'));
+  return splitName(nameText(readOwn(meta, 'full_name')) ?? readOwn(meta, 'name'));
 }
 
 /** Whether Supabase had the address confirmed by its owner; a project that confirms by itself proves nothing, unless it is trusted to. */
 function isProven(row: unknown, trustAutoConfirmed: boolean): boolean {
-  if (text(own(row, 'email_confirmed_at')) === null) return false;
+  if (text(readOwn(row, 'email_confirmed_at')) === null) return false;
   return trustAutoConfirmed || !confirmedItself(row);
 }
 
 /** Confirmed as soon as it was made, without a mail that asked for it, and not vouched for by Google, GitHub and the like. */
 function confirmedItself(row: unknown): boolean {
-  if (['confirmation_sent_at', 'invited_at'].some(key => text(own(row, key)) !== null)) return false;
+  if (['confirmation_sent_at', 'invited_at'].some(key => text(readOwn(row, key)) !== null)) return false;
   const listed = at(row, 'raw_app_meta_data.providers');
   const identities = [...(Array.isArray(listed) ? (listed as unknown[]) : []), at(row, 'raw_app_meta_data.provider')];
   if (identities.some(each => text(each) !== null && !NO_OAUTH.includes(text(each) ?? ''))) return false;
-  const confirmed = msOfText(own(row, 'email_confirmed_at'));
-  const created = msOfText(own(row, 'created_at'));
+  const confirmed = msOfText(readOwn(row, 'email_confirmed_at'));
+  const created = msOfText(readOwn(row, 'created_at'));
   return confirmed === null || created === null || Math.abs(confirmed - created) <= AUTO_CONFIRM_MS;
 }
 
 /** Whether the address counts as confirmed although nobody was asked; null: none, or not confirmed yet. */
 export function lacksProof(row: unknown): boolean | null {
-  if (email(own(row, 'email')) === null || text(own(row, 'email_confirmed_at')) === null) return null;
+  if (email(readOwn(row, 'email')) === null || text(readOwn(row, 'email_confirmed_at')) === null) return null;
   return confirmedItself(row);
 }
 
@@ -74,7 +74,7 @@ interface Shown {
 
 /** What a row says of its person. With `confirmedOnly`, one whose address is not proven says nothing: it neither makes nor names anybody. */
 export function shownBy(row: unknown, set: { confirmedOnly: boolean; trustAutoConfirmed: boolean }): Shown {
-  const found = email(own(row, 'email'));
+  const found = email(readOwn(row, 'email'));
   const proven = found !== null && isProven(row, set.trustAutoConfirmed);
   if (set.confirmedOnly && found !== null && !proven)
     return { email: null, proven: false, firstName: null, lastName: null };
