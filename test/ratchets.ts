@@ -21,6 +21,7 @@ const FLOORS: [RegExp, number][] = [
   [/^dashboard\//, 7], // in the browser: takes types from http
   [/^(http\/|jobs\/)/, 6], // http, worker
   [/^inbound\/chain\.ts$/, 4], // history
+  [/^(context|changes)\.ts$/, 4], // what modules from audience up share; nothing below takes it
   [/^(inbound|workflows|mail|outgoing)\//, 5],
   [/^(history|events|audience)\/|^(events|eventPatterns|sendEvent)\.ts$/, 4],
   [/^(queue|access|net)\/|^(keys|idempotency|fetch)\.ts$/, 3],

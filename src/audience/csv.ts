@@ -1,5 +1,6 @@
 import { CsvError, parse } from 'csv-parse';
 import type { Scalar } from '../db/schema.ts';
+import { yieldTurn } from '../time.ts';
 
 /** What a spreadsheet would take for a formula (OWASP), and what looks as if it had an apostrophe before it already. */
 const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
@@ -95,7 +96,7 @@ export async function readRows(
     if (bytes) {
       read += bytes.length;
       await new Promise<void>(resolve => parser.write(bytes, () => resolve()));
-      await new Promise(resolve => setImmediate(resolve)); // many tiny cells take long
+      await yieldTurn(); // many tiny cells take long
     } else {
       ended = true;
       await new Promise<void>(resolve => {

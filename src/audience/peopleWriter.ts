@@ -4,6 +4,7 @@ import type { Effect } from '../db/schema.ts';
 import { Held, type Hold, type Store, StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { insertEvents, type NewEvent } from '../events.ts';
+import { yieldTurn } from '../time.ts';
 import { insertContactChanges, noteFormerContacts } from './contactChanges.ts';
 import { DefinitionsCache } from './definitions.ts';
 import { noteMerges } from './merges.ts';
@@ -133,7 +134,7 @@ export class PeopleWriter {
 
   private async work(line: Line, lane: number): Promise<void> {
     while (line.waiting.length) {
-      await new Promise(resolve => setImmediate(resolve)); // requests that are there join the batch
+      await yieldTurn(); // requests that are there join the batch
       await this.commitBatch(line, lane);
     }
     line.working = false;

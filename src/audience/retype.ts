@@ -5,6 +5,7 @@ import { query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { yieldTurn } from '../time.ts';
 import type { PropertyType } from './coerce.ts';
 import { callPeople, outcomeFrom, type PersonCall } from './personCall.ts';
 import { RESERVED_KEYS } from './properties.ts';
@@ -54,7 +55,7 @@ export async function retypeStep(
   const ids = rows.flatMap(([id, holdsIt]) => (Number(holdsIt) === 1 ? [id as string] : []));
   for (let at = 0; at < ids.length; at += PER_WRITE) {
     await callPeople(people, reconcilingCall(ids.slice(at, at + PER_WRITE)));
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
   }
   return async () => ({ key, after: last[0] as string }) satisfies Retype;
 }

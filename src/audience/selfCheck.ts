@@ -1,5 +1,6 @@
 import { query } from '../db/sets.ts';
 import type { Store } from '../db/store.ts';
+import { yieldTurn } from '../time.ts';
 import { DefinitionsCache } from './definitions.ts';
 import type { Contact } from './people.ts';
 import { reconcile } from './reconcile.ts';
@@ -41,7 +42,7 @@ export async function findDifferences(store: Store, now: number, most = 20): Pro
     }
     for (const id of loaded.contacts.keys())
       if (!people.contacts.has(id)) found.set(id, { contactId: id, message: 'should not be there' });
-    await new Promise(resolve => setImmediate(resolve));
+    await yieldTurn();
   }
   return [...found.values()].slice(0, most);
 }

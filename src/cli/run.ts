@@ -3,12 +3,9 @@ import { AppError } from '../errors.ts';
 import { didYouMean } from '../nearest.ts';
 import { type Command, type Io, parseInvocation, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
+import { EXIT_INTERNAL, EXIT_TROUBLE, EXIT_USAGE } from './exit.ts';
 import { commandHelp, overview } from './help.ts';
 import { plainLines } from './print.ts';
-
-const EXIT_TROUBLE = 1;
-const EXIT_USAGE = 2;
-export const EXIT_INTERNAL = 70;
 
 const GROUPS = [...new Set(COMMANDS.filter(c => c.name.includes(' ')).map(c => c.name.split(' ')[0] ?? ''))];
 

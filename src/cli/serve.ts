@@ -3,9 +3,9 @@ import { type Config, readConfig, urlHost } from '../config.ts';
 import { hasData } from '../db/files.ts';
 import type { Log } from '../log.ts';
 import type { Invocation, Io } from './command.ts';
+import { EXIT_INTERNAL } from './exit.ts';
 import { linkTo } from './login.ts';
 import { selfCommand } from './print.ts';
-import { EXIT_INTERNAL } from './run.ts';
 
 const STOP_LIMIT_MS = 9500; // supervisors kill after 10 s
 

@@ -1,5 +1,6 @@
 import { and, count, desc, gte, inArray, lt, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
+import { yieldTurn } from '../time.ts';
 import type { Store } from './store.ts';
 
 const WINDOW = { least: 250, first: 1000, most: 4000 }; // rows looked at per statement: 4000 take 3 ms in memory, 150 on a cold disk
@@ -39,8 +40,6 @@ export interface Search {
 
 /** A column that no index is used for: inside a window the planner would read all rows of a value, again for every window. */
 export const unindexed = (column: SQLiteColumn): SQL => sql`${column} || ''`;
-
-const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
 /** How many rows an index names, counted up to `most`. */
 async function sizeOf(store: Store, { from, where }: Indexed, most: number): Promise<number> {
@@ -116,7 +115,7 @@ async function* named(
     const some = ids.slice(i, i + FEW);
     const last = i + FEW >= ids.length;
     yield { within: some.length ? inArray(table.id, some) : sql`1 = 0`, rest: last ? null : (some.at(-1) ?? null) };
-    if (!last) await turn();
+    if (!last) await yieldTurn();
   }
 }
 
@@ -142,7 +141,7 @@ async function* walked(
     top = end;
     const slow = performance.now() - started > SLOW_MS;
     size = slow ? Math.max(WINDOW.least, size / 2) : Math.min(WINDOW.most, size * 2);
-    await turn();
+    await yieldTurn();
   }
 }
 

@@ -2,6 +2,7 @@ import { Database, type Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
+import { yieldTurn } from '../time.ts';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
 import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
@@ -191,7 +192,7 @@ export class SqliteStore implements Store {
   /** Writes that came while a commit ran share the next one. The macrotask between lets requests in and answers out. */
   private async pump(): Promise<void> {
     while (this.waiting.length) {
-      await new Promise(resolve => setImmediate(resolve));
+      await yieldTurn();
       await this.inside.run(true, () => this.commitBatch());
     }
     this.pumping = null;

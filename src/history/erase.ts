@@ -13,6 +13,7 @@ import type { Tx } from '../db/store.ts';
 import { notFound } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { yieldTurn } from '../time.ts';
 import { ERASE_JOB, jobKey } from './eraseJob.ts';
 import { DELIVERIES, type Erasure, judgeDelivery } from './erasePhases.ts';
 import { lookAt, Matcher } from './eraseSearch.ts';
@@ -30,7 +31,7 @@ async function isNamedAnywhere({ store }: Context, { asked }: Found, now: number
     const look = await lookAt(store, DELIVERIES, after, columns => judgeDelivery(erasure, columns), matcher);
     if (look.named.length || performance.now() > until) return true;
     after = look.after;
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
   }
   return false;
 }

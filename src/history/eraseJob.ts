@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { erasures, formerContacts, jobs, mergedContacts } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { yieldTurn } from '../time.ts';
 import { type Erasure, PHASES } from './erasePhases.ts';
 
 export const ERASE_JOB = 'contacts.erase';
@@ -39,7 +40,7 @@ export async function eraseStep({ store }: Context, payload: unknown): Promise<(
     const next = await phase(store, erasure, at.after);
     at.after = next ?? '';
     if (next === null) at.phase++;
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
   }
   return async tx => (at.phase < PHASES.length ? at : finish(tx, erasure));
 }

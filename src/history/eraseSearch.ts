@@ -2,6 +2,7 @@ import { domainToASCII } from 'node:url';
 import type { Needles } from '../db/schema.ts';
 import { query, selectAmong } from '../db/sets.ts';
 import type { Store } from '../db/store.ts';
+import { yieldTurn } from '../time.ts';
 
 const LOOK_BYTES = 256 * 1024; // of text per look: some ms of the thread
 const LOOK_ROWS = 200;
@@ -197,7 +198,7 @@ async function findInLarge(
       if (certainty === 'strong') return certainty;
       if (certainty === 'weak') found = certainty;
       if (piece.length < PIECE - OVERLAP) break;
-      await new Promise(resolve => setImmediate(resolve)); // webhooks first
+      await yieldTurn(); // webhooks first
     }
   }
   return found;

@@ -6,9 +6,9 @@ import { amongText, amongValue, query } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
 import { pruneIdempotencyKeys } from '../idempotency.ts';
+import { DAY_MS, yieldTurn } from '../time.ts';
 import { resumeErasures } from './eraseJob.ts';
 
-const DAY_MS = 86_400_000;
 const LOG_DAYS = 400; // at least: the row is what tells a duplicate, a payment who paid
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on
@@ -92,7 +92,7 @@ async function sweep(
     }
     if (rows.length < WINDOW) return;
     after = rows.at(-1)?.[0] as string;
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
   }
 }
 

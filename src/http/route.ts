@@ -6,10 +6,19 @@ import { parseJson } from '../providers/signatures.ts';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
+type ParamName<P extends string> = P extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | ParamName<Rest>
+  : P extends `${string}:${infer Name}`
+    ? Name
+    : never;
+
+/** The parameters that a path such as `/api/v1/runs/:id` names. */
+export type Params<P extends string> = Record<ParamName<P>, string>;
+
 /** What a handler gets: everything parsed by the route's own schemas. */
-interface Call<Query, Body> {
+interface Call<P extends string, Query, Body> {
   ctx: Context;
-  params: Record<string, string>;
+  params: Params<P>;
   query: Query;
   body: Body;
   /** Of a route that is `idempotent`, behind the id of the API key: each has its own; null where the caller gave none. */
@@ -18,7 +27,8 @@ interface Call<Query, Body> {
   request: Request;
 }
 
-interface Doc {
+/** What the documentation says of a route. */
+export interface Doc {
   summary: string;
   tag: string;
   description?: string;
@@ -50,14 +60,14 @@ export interface Route extends Doc {
   run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown, request: Request): Promise<unknown>;
 }
 
-interface Spec<Q extends z.ZodType, B extends z.ZodType> extends Doc {
+interface Spec<P extends string, Q extends z.ZodType, B extends z.ZodType> extends Doc {
   query?: Q;
   body?: B;
   response: z.ZodType;
   status?: number;
   /** Where it is not what the method says: GET reads, everything else is for `full`. */
   scope?: Scope | 'open';
-  handle(call: Call<z.output<Q>, z.output<B>>): Promise<unknown>;
+  handle(call: Call<P, z.output<Q>, z.output<B>>): Promise<unknown>;
 }
 
 /** Parses by a schema. @throws AppError invalid that names the field and never repeats the value */
@@ -80,11 +90,11 @@ function parsed<T extends z.ZodType>(schema: T, value: unknown, where: string): 
 }
 
 /** One route: its schemas check the call and make its documentation. */
-export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodType = z.ZodType<unknown>>(
-  method: Method,
-  path: string,
-  spec: Spec<Q, B>,
-): Route {
+export function route<
+  const P extends string,
+  Q extends z.ZodType = z.ZodType<unknown>,
+  B extends z.ZodType = z.ZodType<unknown>,
+>(method: Method, path: P, spec: Spec<P, Q, B>): Route {
   const { query = null, body = null, handle, ...doc } = spec;
   return {
     ...doc,
@@ -97,7 +107,7 @@ export function route<Q extends z.ZodType = z.ZodType<unknown>, B extends z.ZodT
     run: (ctx, params, givenQuery, givenBody, request) =>
       handle({
         ctx,
-        params,
+        params: params as Params<P>, // the router matched the path: each of them is there
         query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
         body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
         idempotencyKey: doc.idempotent ? idempotencyKeyOf(request.headers) : null,

@@ -7,6 +7,7 @@ import { AppError } from '../errors.ts';
 import { changeOfEvent } from '../events.ts';
 import { ApiTrouble } from '../providers/api.ts';
 import type { Backfill, ListPage } from '../providers/provider.ts';
+import { yieldTurn } from '../time.ts';
 import { backoffMs } from './applyDelivery.ts';
 import { applyListed, type Planned, planned } from './backfillItem.ts';
 import {
@@ -105,7 +106,7 @@ async function applyPage(ctx: Context, live: Live, row: BackfillRow, page: ListP
   const rest = page.items.slice(done + 1).map(item => planned(live, row, item));
   for (let i = 0; i < rest.length; i += PER_WRITE) {
     if (!(await applyChunk(ctx, live, row, rest.slice(i, i + PER_WRITE), readAt))) return false;
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
   }
   return true;
 }

@@ -5,6 +5,7 @@ import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId, randomText } from '../id.ts';
 import type { Provider } from '../providers/provider.ts';
+import { formatTime } from '../time.ts';
 import { type EndpointRow, getEndpoint, providerOf } from './endpoints.ts';
 import { resolveEvents } from './eventSettings.ts';
 
@@ -169,8 +170,6 @@ export async function updateLeased(tx: Tx, row: BackfillRow, set: Partial<Backfi
   return changed.length > 0;
 }
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-
 /** As the API shows it. */
 export function viewBackfill(row: BackfillRow) {
   return {
@@ -187,9 +186,9 @@ export function viewBackfill(row: BackfillRow) {
     skippedBecause: row.reasons,
     cursor: row.cursor,
     error: row.error,
-    createdAt: iso(row.createdAt),
-    startedAt: iso(row.startedAt),
-    finishedAt: iso(row.finishedAt),
+    createdAt: formatTime(row.createdAt),
+    startedAt: formatTime(row.startedAt),
+    finishedAt: formatTime(row.finishedAt),
   };
 }
 

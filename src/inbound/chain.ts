@@ -3,10 +3,9 @@ import { idsOfContact } from '../audience/merges.ts';
 import { type Effect, events, mails, runs, webhookCalls } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
+import { formatTime } from '../time.ts';
 
 const MOST = 50; // of each kind
-
-const iso = (ms: number) => new Date(ms).toISOString();
 
 /** What came of a delivery, up to 50 of each: the events it fired, the runs they started, the mails of those and the outgoing calls. */
 export async function chainOf(
@@ -64,15 +63,15 @@ export async function chainOf(
     .where(inArray(webhookCalls.id, [...callIds, '']))
     .orderBy(asc(webhookCalls.id));
   return {
-    events: fired.map(({ id, eventName, createdAt }) => ({ id, eventName, at: iso(createdAt) })),
+    events: fired.map(({ id, eventName, createdAt }) => ({ id, eventName, at: formatTime(createdAt) })),
     runs: started.map(({ id, workflowId, eventId, status, createdAt }) => ({
       id,
       workflowId,
       eventId,
       status,
-      at: iso(createdAt),
+      at: formatTime(createdAt),
     })),
-    mails: sent.map(({ at, ...mail }) => ({ ...mail, at: iso(at) })),
-    calls: called.map(({ at, ...call }) => ({ ...call, at: iso(at) })),
+    mails: sent.map(({ at, ...mail }) => ({ ...mail, at: formatTime(at) })),
+    calls: called.map(({ at, ...call }) => ({ ...call, at: formatTime(at) })),
   };
 }

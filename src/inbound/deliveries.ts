@@ -7,6 +7,7 @@ import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { formatTime } from '../time.ts';
 import { chainOf } from './chain.ts';
 import { whenDue } from './pause.ts';
 
@@ -57,7 +58,6 @@ export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> 
 const ofStatus = (status: DeliveryStatus | undefined): SQL | undefined =>
   status === undefined || status === 'processed' ? undefined : unprocessed(status);
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 type Row = typeof deliveries.$inferSelect;
 
 const viewRow = (row: Row) => ({
@@ -68,9 +68,9 @@ const viewRow = (row: Row) => ({
   type: row.type,
   status: row.status,
   message: row.message,
-  receivedAt: iso(row.receivedAt),
-  occurredAt: iso(row.occurredAt),
-  processedAt: iso(row.processedAt),
+  receivedAt: formatTime(row.receivedAt),
+  occurredAt: formatTime(row.occurredAt),
+  processedAt: formatTime(row.processedAt),
   attempts: row.attempts,
   duplicates: row.duplicates,
   contactId: row.contactId,

@@ -2,6 +2,7 @@ import { and, desc, eq, gt } from 'drizzle-orm';
 import { deliveries, secrets, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
+import { formatTime } from '../time.ts';
 import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpoints.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
 import { judgeSignUps, type SignUps } from './unproven.ts';
@@ -36,8 +37,6 @@ function nextStep(row: EndpointRow, provider: Provider, state: State, url: strin
   }
 }
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-
 /** The endpoint as the API shows it; never a secret. */
 export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: EndpointRow) {
   const provider = providerOf(row.provider);
@@ -59,19 +58,20 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
     secrets: own.map(each => ({
       id: each.id,
       hint: each.hint,
-      createdAt: iso(each.createdAt),
-      expiresAt: iso(each.expiresAt),
-      lastUsedAt: iso(each.lastUsedAt),
+      createdAt: formatTime(each.createdAt),
+      expiresAt: formatTime(each.expiresAt),
+      lastUsedAt: formatTime(each.lastUsedAt),
     })),
     settings: { ...row.settings, ...(provider.backfill && { apiKeySet: row.sealedApiKey !== null }) },
     events,
     state,
-    lastReceivedAt: iso(row.lastReceivedAt),
-    lastRejected: row.lastRejectedAt === null ? null : { at: iso(row.lastRejectedAt), cause: row.lastRejectedCause },
+    lastReceivedAt: formatTime(row.lastReceivedAt),
+    lastRejected:
+      row.lastRejectedAt === null ? null : { at: formatTime(row.lastRejectedAt), cause: row.lastRejectedCause },
     nextStep: nextStep(row, provider, state, url, signUps),
     notes: signUps.note === null ? [] : [signUps.note],
-    createdAt: iso(row.createdAt),
-    updatedAt: iso(row.updatedAt),
+    createdAt: formatTime(row.createdAt),
+    updatedAt: formatTime(row.updatedAt),
   };
 }
 

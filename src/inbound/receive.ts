@@ -6,6 +6,7 @@ import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts
 import { decide, needsLookup } from './decide.ts';
 import { noteLastUsed } from './lastUsed.ts';
 import type { Live } from './live.ts';
+import { pickLoggedHeaders } from './loggedHeaders.ts';
 import { originOf } from './origin.ts';
 import { type Received, type Recorded, receiving } from './recordDelivery.ts';
 import { clearClockSkew, recordRejection } from './rejections.ts';
@@ -73,7 +74,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
     type: seen.type.slice(0, 200),
     occurredAt: seen.at,
     secretId: seen.secretId,
-    headers: logged(provider.logHeaders, raw.headers),
+    headers: pickLoggedHeaders(provider.logHeaders, raw.headers),
     paused: live.paused,
     receivedAt: now,
   };
@@ -112,13 +113,3 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
 
 /** External ids are at most 255 characters; a longer one is kept as its hash. */
 const bounded = (id: string) => (id.length <= 255 ? id : `hash:${createHash('sha256').update(id).digest('hex')}`);
-
-/** The allow-listed headers, each cut to 300 characters. */
-export function logged(allowed: string[], headers: Record<string, string>): Record<string, string> {
-  const out: Record<string, string> = {};
-  for (const name of ['content-type', 'content-length', 'user-agent', ...allowed]) {
-    const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
-    if (value !== undefined) out[name] = value.toWellFormed().replaceAll('\0', '').slice(0, 300);
-  }
-  return out;
-}

@@ -8,7 +8,7 @@ import type { RawRequest, Unverified } from '../providers/provider.ts';
 import { ClockEvidence } from './clockEvidence.ts';
 import { explainRejection } from './explainRejection.ts';
 import type { Live } from './live.ts';
-import { logged } from './receive.ts';
+import { pickLoggedHeaders } from './loggedHeaders.ts';
 
 const KEPT_PER_CAUSE = 20;
 const KEPT_PER_ENDPOINT = 100;
@@ -183,7 +183,7 @@ async function insertRejection(tx: Tx, live: Live, raw: RawRequest, { id, cause,
     replays: 0,
   });
   const headers = {
-    ...logged(live.provider.logHeaders, raw.headers),
+    ...pickLoggedHeaders(live.provider.logHeaders, raw.headers),
     'x-body-bytes': String(raw.body.length),
     'x-body-sha256': createHash('sha256').update(raw.body).digest('hex'),
   };

@@ -9,7 +9,7 @@ import { mergeStep } from '../history/merge.ts';
 import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
 import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld, releasing } from '../inbound/pause.ts';
-import { type EndRuns, endSome, releaseSome } from '../workflows/runs.ts';
+import { type EndRuns, endSome, mergeRuns, releaseSome } from '../workflows/runs.ts';
 
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
 type Step = (tx: Tx) => Promise<unknown>;
@@ -28,7 +28,7 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
   },
   [ERASE_JOB]: eraseStep,
   [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
-  [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload),
+  [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload, mergeRuns),
   [RETYPE_JOB]: retypeStep,
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),
   'workflows.release': async (_, payload, now) => tx => releaseSome(tx, payload as { workflowId: string }, now),

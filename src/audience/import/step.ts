@@ -4,6 +4,7 @@ import type { Context } from '../../context.ts';
 import { importChunks, importFailures, imports, lists } from '../../db/schema.ts';
 import type { Store, Tx } from '../../db/store.ts';
 import { AppError } from '../../errors.ts';
+import { yieldTurn } from '../../time.ts';
 import { keysOfWrite } from '../apiCalls.ts';
 import { applyApiWrite } from '../apiWrite.ts';
 import { BITE_BYTES, type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
@@ -64,7 +65,7 @@ export async function importStep(ctx: Context, payload: unknown, now: number): P
     const wanted = rows.map(each => wantedOf(each, plan, byName));
     const batch: Batch = { row, plan, base, read, rows, wanted, now, after };
     if (!(await applied(ctx, batch))) break;
-    await new Promise(resolve => setImmediate(resolve)); // webhooks first
+    await yieldTurn(); // webhooks first
     row = last ? undefined : await importOf(store, id);
   }
   return async () => payload;

@@ -4,9 +4,9 @@ import { unindexed } from '../../db/scan.ts';
 import { backfills } from '../../db/schema.ts';
 import { cancelBackfill, getBackfill, startBackfill, viewBackfill, viewBackfills } from '../../inbound/backfills.ts';
 import { getEndpoint } from '../../inbound/endpoints.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
+import { listRoute } from './listRoute.ts';
 import { backfillView } from './shapes.ts';
 
 const tag = 'Back-fills';
@@ -33,27 +33,23 @@ export const backfillRoutes: Route[] = [
     response: backfillView,
     answer: { ...example.backfill, state: 'queued', dryRun: true },
     handle: async ({ ctx, params, body }) => {
-      const row = await ctx.store.write(tx => startBackfill(tx, params.id ?? '', body, ctx.now()));
+      const row = await ctx.store.write(tx => startBackfill(tx, params.id, body, ctx.now()));
       ctx.wake();
       return viewBackfill(row);
     },
   }),
-  route('GET', `${OF_ENDPOINT}/backfills`, {
+  listRoute(`${OF_ENDPOINT}/backfills`, {
     summary: 'Back-fills of an endpoint, newest first',
     tag,
     errors: [404],
-    query: z.strictObject(pageQuery),
-    response: pageOf(backfillView),
-    answer: example.pageWith(example.backfill),
-    handle: async ({ ctx, params, query }) => {
-      const id = params.id ?? '';
-      await ctx.store.read(tx => getEndpoint(tx, id));
-      const url = `${ctx.config.publicUrl}${OF_ENDPOINT.replace(':id', id)}/backfills`;
-      const search = { where: eq(unindexed(backfills.endpointId), id), narrow: eq(backfills.endpointId, id) };
-      return page(ctx.store, backfills, search, { ...query, url, filters: {} }, ids =>
-        ctx.store.read(tx => viewBackfills(tx, ids)),
-      );
+    table: backfills,
+    row: backfillView,
+    example: example.backfill,
+    search: async (tx, _, { id }) => {
+      await getEndpoint(tx, id);
+      return { where: eq(unindexed(backfills.endpointId), id), narrow: eq(backfills.endpointId, id) };
     },
+    view: viewBackfills,
   }),
   route('GET', `${PATH}/:id`, {
     summary: 'One back-fill: how far it is, and its report',
@@ -61,7 +57,7 @@ export const backfillRoutes: Route[] = [
     errors: [404],
     response: backfillView,
     answer: example.backfill,
-    handle: async ({ ctx, params }) => viewBackfill(await ctx.store.read(tx => getBackfill(tx, params.id ?? ''))),
+    handle: async ({ ctx, params }) => viewBackfill(await ctx.store.read(tx => getBackfill(tx, params.id))),
   }),
   route('POST', `${PATH}/:id/cancel`, {
     summary: 'End a back-fill',
@@ -71,6 +67,6 @@ export const backfillRoutes: Route[] = [
     response: backfillView,
     answer: { ...example.backfill, state: 'cancelled' },
     handle: async ({ ctx, params }) =>
-      viewBackfill(await ctx.store.write(tx => cancelBackfill(tx, params.id ?? '', ctx.now()))),
+      viewBackfill(await ctx.store.write(tx => cancelBackfill(tx, params.id, ctx.now()))),
   }),
 ];

@@ -11,9 +11,10 @@ import { erasePerson } from '../../history/erase.ts';
 import { whomOf } from '../../history/findPerson.ts';
 import { newId } from '../../id.ts';
 
-import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
+import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
+import { listRoute } from './listRoute.ts';
 import { contactView, eventView, moment, time } from './shapes.ts';
 
 const tag = 'Contacts';
@@ -65,22 +66,18 @@ export const filters = {
   createdSince: moment.optional(),
   createdUntil: moment.optional(),
 };
-const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());
 
 export const contactRoutes: Route[] = [
-  route('GET', PATH, {
+  listRoute(PATH, {
     summary: 'Search contacts, newest first',
     description: 'Filters hold together. Each is answered by an index; counts are exact up to 10,000.',
     tag,
-    query: z.strictObject({ ...pageQuery, ...filters }),
-    response: pageOf(timed),
-    answer: example.pageWith(example.contact),
-    handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const search = await ctx.store.read(tx => contactSearch(tx, filter));
-      const shown = { ...filter, createdSince: iso(filter.createdSince), createdUntil: iso(filter.createdUntil) };
-      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
-      return page(ctx.store, contacts, search, request, ids => ctx.store.read(tx => viewContacts(tx, ids)));
-    },
+    table: contacts,
+    filters,
+    row: timed,
+    example: example.contact,
+    search: contactSearch,
+    view: viewContacts,
   }),
   route('GET', `${PATH}/find`, {
     summary: 'Find a contact by address or user id',
@@ -97,7 +94,7 @@ export const contactRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.person,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id)),
   }),
   route('DELETE', `${PATH}/:id`, {
     summary: 'Delete a contact, or erase the person',
@@ -108,7 +105,7 @@ export const contactRoutes: Route[] = [
     response: z.object({ success: z.literal(true), message: z.string() }),
     answer: { success: true, message: 'Contact deleted.' },
     handle: async ({ ctx, params, query }) => {
-      const id = params.id ?? '';
+      const id = params.id;
       const now = ctx.now();
       if (query.erase === 'true') await erasePerson(ctx, { id });
       else await callPeople(ctx.people, deletingCall({ id }, { key: newId('req', now) }));
@@ -147,7 +144,7 @@ export const contactRoutes: Route[] = [
     response: pageOf(entry),
     answer: example.pageWith(example.entry),
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
-      const { id } = await ctx.store.read(tx => getContact(tx, params.id ?? ''));
+      const { id } = await ctx.store.read(tx => getContact(tx, params.id));
       const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;
@@ -157,24 +154,20 @@ export const contactRoutes: Route[] = [
       return envelope(request, data, total, last?.age ?? null);
     },
   }),
-  route('GET', '/api/v1/events', {
+  listRoute('/api/v1/events', {
     summary: 'Events, newest first',
     tag: 'Events',
-    query: z.strictObject({
-      ...pageQuery,
+    table: events,
+    filters: {
       name: z.string().max(500).optional(),
       email: z.string().max(254).optional(),
       contactId: z.string().max(64).optional(),
       since: moment.optional(),
       until: moment.optional(),
-    }),
-    response: pageOf(eventView),
-    answer: example.pageWith(example.event),
-    handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
-      const search = await ctx.store.read(tx => eventSearch(tx, filter));
-      const shown = { ...filter, since: iso(filter.since), until: iso(filter.until) };
-      const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/events`, filters: shown };
-      return page(ctx.store, events, search, request, ids => ctx.store.read(tx => viewEvents(tx, ids)));
     },
+    row: eventView,
+    example: example.event,
+    search: eventSearch,
+    view: viewEvents,
   }),
 ];

@@ -8,9 +8,9 @@ import {
   searchOf,
   viewDeliveries,
 } from '../../inbound/deliveries.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
+import { listRoute } from './listRoute.ts';
 import { deliveryDetail, deliveryView, moment } from './shapes.ts';
 
 const tag = 'Deliveries';
@@ -30,24 +30,18 @@ const repeatEffects = z.boolean().default(false).describe('Fire events again tha
 const confirm = z.boolean().default(false).describe('With repeatEffects: that many effects are meant to happen again');
 
 export const deliveryRoutes: Route[] = [
-  route('GET', PATH, {
+  listRoute(PATH, {
     summary: 'The webhook log, newest first',
     description:
       'A page holds up to 1 MiB of payloads; the others are marked payloadOmitted and come with the delivery itself.',
     tag,
-    query: z.strictObject({ ...pageQuery, ...filters }),
     withheld,
-    response: pageOf(deliveryView),
-    answer: example.pageWith(example.delivery),
-    handle: async ({ ctx, query }) => {
-      const { perPage, cursor, ...filter } = query;
-      const search = await ctx.store.read(tx => searchOf(tx, filter));
-      const shown = { ...filter, since: isoOrNot(filter.since), until: isoOrNot(filter.until) };
-      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: shown };
-      return page(ctx.store, deliveries, search, request, ids =>
-        ctx.store.read(tx => viewDeliveries(tx, ids, PAGE_PAYLOADS)),
-      );
-    },
+    table: deliveries,
+    filters,
+    row: deliveryView,
+    example: example.delivery,
+    search: searchOf,
+    view: (tx, ids) => viewDeliveries(tx, ids, PAGE_PAYLOADS),
   }),
   route('GET', `${PATH}/:id`, {
     summary: 'One delivery: payload, headers, effects, and what came of it',
@@ -56,7 +50,7 @@ export const deliveryRoutes: Route[] = [
     withheld,
     response: deliveryDetail,
     answer: example.deliveryWhole,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getDelivery(tx, params.id)),
   }),
   route('POST', `${PATH}/:id/replay`, {
     summary: 'Apply a delivery again with the settings of today',
@@ -68,7 +62,7 @@ export const deliveryRoutes: Route[] = [
     response: z.object({ replayed: z.number() }),
     answer: { replayed: 1 },
     handle: async ({ ctx, params, body }) => {
-      await ctx.store.write(tx => replayDelivery(tx, params.id ?? '', body.repeatEffects));
+      await ctx.store.write(tx => replayDelivery(tx, params.id, body.repeatEffects));
       ctx.wake();
       return { replayed: 1 };
     },
@@ -94,5 +88,3 @@ export const deliveryRoutes: Route[] = [
     },
   }),
 ];
-
-const isoOrNot = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms).toISOString());

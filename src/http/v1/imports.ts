@@ -14,10 +14,10 @@ import type { Context } from '../../context.ts';
 import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { blocksOf } from '../body.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
 import { KEY_ID, type Route, route } from '../route.ts';
 import { filters } from './contacts.ts';
 import * as example from './examples.ts';
+import { listRoute } from './listRoute.ts';
 import { time } from './shapes.ts';
 
 const tag = 'Import and export';
@@ -151,16 +151,14 @@ export const importRoutes: Route[] = [
       return ctx.store.read(tx => getImport(tx, id));
     },
   }),
-  route('GET', '/api/v1/imports', {
+  listRoute('/api/v1/imports', {
     summary: 'Imports, newest first',
     tag,
-    query: z.strictObject(pageQuery),
-    response: pageOf(importView),
-    answer: example.pageWith(example.importing),
-    handle: ({ ctx, query: { perPage, cursor } }) => {
-      const request = { perPage, cursor, url: `${ctx.config.publicUrl}/api/v1/imports`, filters: {} };
-      return page(ctx.store, imports, importSearch(), request, ids => ctx.store.read(tx => viewImports(tx, ids)));
-    },
+    table: imports,
+    row: importView,
+    example: example.importing,
+    search: importSearch,
+    view: viewImports,
   }),
   route('GET', '/api/v1/imports/:id', {
     summary: 'How far an import is',
@@ -168,7 +166,7 @@ export const importRoutes: Route[] = [
     errors: [404],
     response: importView,
     answer: example.importing,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getImport(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getImport(tx, params.id)),
   }),
   route('GET', '/api/v1/imports/:id/report', {
     summary: 'Rows that could not be applied, as CSV',
@@ -180,7 +178,7 @@ export const importRoutes: Route[] = [
     response: z.string(),
     answer: example.report,
     handle: async ({ ctx, params }) => {
-      const { id } = await ctx.store.read(tx => getImport(tx, params.id ?? ''));
+      const { id } = await ctx.store.read(tx => getImport(tx, params.id));
       return download(ctx, reportOf(ctx.store, id), 'import-report.csv');
     },
   }),
@@ -192,7 +190,7 @@ export const importRoutes: Route[] = [
     response: z.object({ success: z.literal(true) }),
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      const { id } = await ctx.store.read(tx => getImport(tx, params.id ?? ''));
+      const { id } = await ctx.store.read(tx => getImport(tx, params.id));
       await removeImport(ctx.store, id);
       return { success: true };
     },

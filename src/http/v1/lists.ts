@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { allLists, createList, deleteList, thinList, updateList, viewList } from '../../audience/lists.ts';
 import { createKey, type Key, listKeys, revokeKey } from '../../keys.ts';
+import { formatTime } from '../../time.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
@@ -63,7 +64,6 @@ export const listRoutes: Route[] = [
   }),
 ];
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 const scope = z.enum(['full', 'read']).describe('read: sees no bodies, changes nothing');
 const key = z.object({
   id: z.string(),
@@ -77,8 +77,8 @@ const viewKey = (row: Key) => ({
   id: row.id,
   name: row.name,
   hint: row.hint,
-  createdAt: iso(row.createdAt),
-  lastUsedAt: iso(row.lastUsedAt),
+  createdAt: formatTime(row.createdAt),
+  lastUsedAt: formatTime(row.lastUsedAt),
   scope: row.scope,
 });
 const KEYS = '/api/v1/keys';

@@ -11,6 +11,7 @@ import {
 import type { Context } from '../../context.ts';
 import { AppError, invalid } from '../../errors.ts';
 import { hashKey } from '../../keys.ts';
+import { formatTime } from '../../time.ts';
 import { KEY_ID, type Route, route, SCOPE, SESSION_ID } from '../route.ts';
 import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
@@ -32,14 +33,13 @@ const self = z.object({
   session: session.nullable().describe('Null: called by an API key'),
 });
 
-const iso = (ms: number) => new Date(ms).toISOString();
 const viewSession = (row: LiveSession, currentId: string | null) => ({
   id: row.id,
   keyId: row.keyId,
   scope: row.scope,
-  createdAt: iso(row.createdAt),
-  lastSeenAt: row.lastSeenAt === null ? null : iso(row.lastSeenAt),
-  expiresAt: iso(row.expiresAt),
+  createdAt: formatTime(row.createdAt),
+  lastSeenAt: row.lastSeenAt === null ? null : formatTime(row.lastSeenAt),
+  expiresAt: formatTime(row.expiresAt),
   current: row.id === currentId,
 });
 
