@@ -5,7 +5,13 @@ import { newId } from '../id.ts';
 import type { Outcome } from './peopleWriter.ts';
 import type { WorkingSet } from './workingSet.ts';
 
-const BY: Record<string, string> = { req: 'API', imp: 'CSV import', link: 'link in a mail', bf: 'back-fill' };
+const BY: Record<string, string> = {
+  req: 'API',
+  imp: 'CSV import',
+  link: 'link in a mail',
+  bf: 'back-fill',
+  run: 'workflow',
+};
 
 /** Where a write came from, by the prefix of its key. */
 const originOf = (key: string): string => BY[key.slice(0, key.indexOf('_'))] ?? 'Inlet';

@@ -65,8 +65,8 @@ export const audienceFilter = z.strictObject({
   match: z.enum(['all', 'any']),
   conditions: z.array(condition).min(1).max(50),
 });
-type AudienceFilter = z.output<typeof audienceFilter>;
-type Condition = AudienceFilter['conditions'][number];
+type Filter = z.output<typeof audienceFilter>;
+type Condition = Filter['conditions'][number];
 type Compared = Exclude<Condition, { type: 'list' }>;
 
 const QUERY_OPERATORS = {
@@ -153,7 +153,7 @@ export function queryProblem(query: PropertyQuery, typeOf: (key: string) => Prop
 
 /** What is wrong with a filter, or null. */
 export function filterProblem(
-  filter: AudienceFilter,
+  filter: Filter,
   typeOf: (key: string) => PropertyType | undefined,
   isList: (id: string) => boolean,
 ): string | null {
@@ -225,7 +225,7 @@ function meets(person: Person, each: Condition): boolean {
 }
 
 /** Whether a person is one the filter means. */
-export function passes(person: Person, { match, conditions }: AudienceFilter): boolean {
+export function passes(person: Person, { match, conditions }: Filter): boolean {
   return match === 'all' ? conditions.every(each => meets(person, each)) : conditions.some(each => meets(person, each));
 }
 

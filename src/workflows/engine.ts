@@ -1,6 +1,8 @@
 import { contactBy } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
+import type { Person } from './conditions.ts';
+import { type ContactStep, writeContact } from './contactStep.ts';
 import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
 import {
   claimRuns,
@@ -20,6 +22,7 @@ import { REMOVED, STOPPED } from './workflows.ts';
 
 const BATCH = 64;
 const MAX_STARTS = 5;
+const MAX_AGAIN = 5; // looks at a run whose contact or workflow changed between two of its transactions
 const SOON_MS = 1000;
 const STEP_MS = 1000; // a clock set back by less is waited out
 const BACK_OFF_MS = 10_000; // doubled with each failure
@@ -73,11 +76,20 @@ export class Engine {
     this.unfinished = this.unfinished.filter(row => !rows.includes(row));
   }
 
-  private async advance(run: RunRow, now: number): Promise<void> {
-    const { store, log } = this.ctx;
+  private async advance(claimed: RunRow, now: number): Promise<void> {
+    const { store, people, log } = this.ctx;
+    let run = claimed; // as its newest transaction left it
     try {
       if (run.attempts > MAX_STARTS) throw new Error('started too often without coming to an end');
-      await store.write(tx => this.step(tx, run, now));
+      for (let again = 0; again <= MAX_AGAIN; ) {
+        const step = await store.write(tx => this.step(tx, run, now));
+        if (!step) return;
+        run = step.run;
+        const moved = await writeContact(people, step);
+        if (moved) run = moved;
+        else again++;
+      }
+      throw new Error('its contact changed again and again');
     } catch (error) {
       if (error instanceof StoreUnavailable) this.unfinished.push(run);
       if (error instanceof StoreUnavailable || error instanceof LeaseLost) return;
@@ -93,24 +105,43 @@ export class Engine {
     }
   }
 
-  private async step(tx: Tx, run: RunRow, now: number): Promise<void> {
-    const contactId = await lockRun(tx, run);
+  /** One walk. Gives what the contact is to be written with, the lease kept for it; null: it came to rest. */
+  private async step(tx: Tx, leased: RunRow, now: number): Promise<ContactStep | null> {
+    const run = { ...leased, contactId: await lockRun(tx, leased) };
     const workflow = await workflowOf(tx, run.workflowId);
-    const exit = (reason: string) => settleRun(tx, run, { status: 'exited', reason, endedAt: now });
+    const exit = async (reason: string) => {
+      await settleRun(tx, run, { status: 'exited', reason, endedAt: now });
+      return null;
+    };
     if (!workflow) return exit(REMOVED);
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
-    if (workflow.state === 'paused') return settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
-    const eventProperties = await eventPropertiesOf(tx, run.eventId);
-    let person = await personOf(tx, contactId, eventProperties);
-    if (!person) {
-      const survivor = await contactBy(tx, { id: contactId }); // of a merge whose job has not come to this run yet
-      if (survivor) person = await personOf(tx, survivor.id, eventProperties);
+    if (workflow.state === 'paused') {
+      await settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
+      return null;
     }
+    const person = await findPerson(tx, run);
     // Who heard of it may not have known a graph that was put in place meanwhile.
     const from = run.visits === 0 ? { ...run, nodeId: workflow.graph.rootNodeId } : run;
     const walked = walk(workflow, from, person, now, await readSeen(tx, run, workflow));
     if (walked.waited) await endWait(tx, run.id, run.visits - 1, now);
-    await recordWalk(tx, { ...run, contactId: person?.id ?? contactId }, workflow.epoch, walked, person, now);
-    await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });
+    const contactId = person?.id ?? run.contactId;
+    await recordWalk(tx, { ...run, contactId }, workflow.epoch, walked, person, now);
+    if (!walked.pending || !person) {
+      await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });
+      return null;
+    }
+    await settleRun(tx, run, { ...walked.position, since: now }); // a start that kills the process goes on being counted
+    const { join, leave } = walked.pending.write;
+    const lists = [join, leave].filter(id => id !== undefined);
+    return { run: { ...run, ...walked.position }, contactId, email: person.email, lists };
   }
+}
+
+/** The contact of a run, or of a merge whose job has not come to this run yet. */
+async function findPerson(tx: Tx, { contactId, eventId }: RunRow): Promise<Person | null> {
+  const eventProperties = await eventPropertiesOf(tx, eventId);
+  const person = await personOf(tx, contactId, eventProperties);
+  if (person) return person;
+  const survivor = await contactBy(tx, { id: contactId });
+  return survivor ? personOf(tx, survivor.id, eventProperties) : null;
 }

@@ -55,11 +55,22 @@ export async function personOf(
   const row = await contactOf(tx).get({ contactId });
   if (!row) return null;
   const on = await listsOf(tx).all({ contactId });
+  return composePerson(
+    row,
+    on.map(each => each.id),
+    eventProperties,
+  );
+}
+
+type ContactRow = Omit<typeof contacts.$inferSelect, 'createdAt' | 'updatedAt'>;
+
+/** A contact's row with the ids of its lists as conditions see it. */
+export function composePerson(row: ContactRow, lists: string[], eventProperties: Record<string, Scalar>): Person {
   const { id, email, userId, firstName, lastName, source, userGroup, subscribed } = row;
   return {
     ...{ id, email, subscribed },
     properties: { ...row.properties, email, userId, firstName, lastName, source, userGroup, subscribed },
-    lists: new Set(on.map(each => each.id)),
+    lists: new Set(lists),
     eventProperties,
   };
 }

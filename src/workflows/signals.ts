@@ -101,6 +101,6 @@ async function endRun(tx: Tx, runId: string, reason: string, now: number): Promi
   await tx.update(runs).set({ status: 'exited', reason, endedAt: now }).where(eq(runs.id, runId));
   await tx
     .update(steps)
-    .set({ outcome: 'waited', doneAt: now })
+    .set({ outcome: 'ended', doneAt: now })
     .where(and(eq(steps.runId, runId), isNull(steps.doneAt)));
 }

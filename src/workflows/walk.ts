@@ -1,7 +1,9 @@
-import { type Person, passes } from './conditions.ts';
+import type { NodeWrite } from '../audience/nodeWrite.ts';
+import type { Person } from './conditions.ts';
 import { describeEnd, type Expected, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
 import { type Graph, nodeOf } from './graph.ts';
 import { findNodeType, type TypeName } from './nodes/index.ts';
+import type { Move } from './nodes/node.ts';
 
 /** What a walk needs of the workflow. */
 interface Way {
@@ -30,11 +32,14 @@ export type Outcome =
   | 'branched'
   | 'noBranch'
   | 'sent'
+  | 'updated'
+  | 'joined'
+  | 'left'
   | 'skipped'
   | 'ended'
   | 'exited';
 
-interface Step {
+export interface Step {
   visit: number;
   nodeId: string;
   typeName: TypeName;
@@ -49,6 +54,8 @@ export interface Walk {
   steps: Step[];
   mails: { visit: number; nodeId: string; emailMessageId: string }[];
   position: Position;
+  /** It came to rest because the contact is to be written first: what, the step that follows it, and the node after it. */
+  pending: { write: NodeWrite; step: Step; next: string } | null;
   rest: { dueAt: number } | { status: 'completed' | 'exited'; reason: string | null };
 }
 
@@ -65,23 +72,32 @@ function reasonToLeave(
   if (ended) return describeEnd(ended.eventName);
   if (mailingListId !== null && !person.lists.has(mailingListId)) return `the contact is not on list ${mailingListId}`;
   const root = nodeOf(graph, graph.rootNodeId);
-  if (root?.typeName === 'AddToListTrigger' && root.mailingListId !== null && !person.lists.has(root.mailingListId))
-    return `the contact left list ${root.mailingListId}`;
-  const failed = guards.find(id => {
-    const guard = nodeOf(graph, id);
-    return guard?.typeName === 'AudienceFilter' && guard.audienceFilter && !passes(person, guard.audienceFilter);
-  });
+  const left = root && findNodeType(root.typeName)?.findLeave?.(root, person);
+  if (left) return left;
+  const failed = guards.find(id => isRefused(graph, id, person));
   return failed === undefined ? null : `the contact no longer passes the filter ${failed}`;
 }
 
-const lets = (graph: Graph, id: string, person: Person): boolean => {
+const isRefused = (graph: Graph, id: string, person: Person): boolean => {
   const node = nodeOf(graph, id);
-  return node?.typeName === 'AudienceFilter' && node.audienceFilter !== null && passes(person, node.audienceFilter);
+  return node !== undefined && findNodeType(node.typeName)?.lets?.(node, person) === false;
 };
 
+const letsPass = (graph: Graph, id: string, person: Person): boolean => {
+  const node = nodeOf(graph, id);
+  return node !== undefined && findNodeType(node.typeName)?.lets?.(node, person) === true;
+};
+
+/** Moves on in a node where the contact is to be written first, if it is such a one. */
+function findPending({ nodeId, visits }: Position, typeName: TypeName, move: Move): Walk['pending'] {
+  const { outcome, detail = {}, write, to } = move;
+  if (write === undefined || outcome === null || !('next' in to)) return null;
+  return { write, step: { visit: visits, nodeId, typeName, outcome, detail }, next: to.next ?? '' };
+}
+
 /**
- * Moves on from a position until a timer or the end. Pure: the person as of now, `now` in ms. Bounded, since a graph has no
- * cycles and each node is entered once.
+ * Moves on from a position until a timer, a write of the contact or the end. Pure: the person as of now, `now` in ms. Bounded, since
+ * a graph has no cycles and each node is entered once.
  */
 export function walk(way: Way, from: Position, person: Person | null, now: number, seen: Seen = NOTHING_SEEN): Walk {
   const { graph } = way;
@@ -89,6 +105,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     waited: from.waiting,
     steps: [],
     mails: [],
+    pending: null,
     position: { ...from, waiting: false, guards: [...from.guards] },
     rest: { status: 'exited', reason: null },
   };
@@ -104,7 +121,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
   const gone = () => end('exited', `node ${at.nodeId} was removed from the workflow`);
   const visit = (id: string, who: Person) => ({
     ...{ id, person: who, now, waitingSince: seen.waitingSince },
-    passes: (other: string) => lets(graph, other, who),
+    passes: (other: string) => letsPass(graph, other, who),
     findEvent: (expected: Expected) => seen.events.find(event => matchesEvent(expected, event, who)),
   });
   if (from.waiting) {
@@ -123,6 +140,8 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     const leave = reasonToLeave(way, at.guards, person, seen);
     if (leave !== null || !person) return end('exited', leave);
     const move = type.enter(node, visit(nodeId, person));
+    out.pending = findPending(at, node.typeName, move);
+    if (out.pending) return Object.assign(out, { rest: { dueAt: now } });
     if (move.mail !== undefined) out.mails.push({ visit: at.visits, nodeId, emailMessageId: move.mail });
     if (move.outcome !== null) {
       const { outcome, detail = {} } = move;

@@ -3,7 +3,7 @@ import { emailMessages, events, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { nodeOf } from './graph.ts';
-import type { Node } from './nodes/index.ts';
+import { isTrigger, type Node } from './nodes/index.ts';
 import { QUEUEING_MS, type WorkflowRow, workflowById } from './workflows.ts';
 
 const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
@@ -21,7 +21,7 @@ const times = (row: WorkflowRow) => ({
 
 async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
   const ids = nodes.flatMap(node =>
-    node.typeName === 'SendEmailAction' && node.emailMessageId !== null ? [node.emailMessageId] : [],
+    'emailMessageId' in node && node.emailMessageId !== null ? [node.emailMessageId] : [],
   );
   if (!ids.length) return new Map();
   const rows = await tx
@@ -32,7 +32,7 @@ async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
 }
 
 const viewNode = (node: Node, subjects: Map<string, string>) =>
-  node.typeName === 'SendEmailAction' ? { ...node, subject: subjects.get(node.emailMessageId ?? '') ?? '' } : node;
+  'emailMessageId' in node ? { ...node, subject: subjects.get(node.emailMessageId ?? '') ?? '' } : node;
 
 /** Loops' SimplifiedWorkflow, with our state and times. */
 export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
@@ -58,7 +58,8 @@ export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
   const row = await workflowById(tx, workflowId);
   const node = nodeOf(row.graph, nodeId);
   if (!node) throw new AppError('notFound', 'Workflow node not found.');
-  const seen = node.typeName === 'EventTrigger' ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
+  const seen =
+    isTrigger(node) && 'eventName' in node ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
   const shown = viewNode(node, await subjectsOf(tx, [node]));
   return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
 }

@@ -82,6 +82,7 @@ describe('exitOn', () => {
     expect(bob.status).toBe('completed');
     const { steps } = (await app.api('GET', `/runs/${ada.id}`)).body;
     expect(steps.filter((step: { doneAt: string | null }) => step.doneAt === null)).toEqual([]);
+    expect(steps.at(-1)).toMatchObject({ nodeId: 'w2', outcome: 'ended' }); // it was not waited for to its end
   });
 
   test('only by an event that passes the filter; the event that starts a run does not end it', async () => {

@@ -50,6 +50,33 @@ test('each type of node is a file and a line of the registry, and described to u
   expect(describeNodeTypes()).toContain('`WaitUntilAction` `{property, eventProperty, offset}`');
 });
 
+// What else may name a type: what a draft begins with, what must follow a branch, examples and texts for users.
+const NAMED_ELSEWHERE: Record<string, string[]> = {
+  AddToListTrigger: ['http/notOffered.ts'],
+  BlankTrigger: ['workflows/graph.ts'],
+  ExitAction: ['workflows/graph.ts', 'http/v1/workflowShapes.ts'],
+  EventTrigger: ['http/v1/workflowShapes.ts'],
+  TimerAction: ['http/v1/workflowShapes.ts'],
+  AudienceFilter: ['workflows/nodes/branchNode.ts', 'http/notOffered.ts'],
+};
+
+test('no other code names a type of node: a new one is a file and a line', async () => {
+  const src = join(import.meta.dir, '../../src');
+  const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'));
+  const named: Record<string, string[]> = {};
+  for (const file of files) {
+    const code = (await Bun.file(join(src, file)).text()).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+    for (const name of TYPE_NAMES) {
+      const own = `workflows/nodes/${name[0]?.toLowerCase()}${name.slice(1)}.ts`;
+      if (file !== own && new RegExp(`\\b${name}\\b`).test(code)) named[name] = [...(named[name] ?? []), file];
+    }
+  }
+  for (const files of Object.values(named)) files.sort();
+  expect(named).toEqual(
+    Object.fromEntries(Object.entries(NAMED_ELSEWHERE).map(([name, at]) => [name, [...at].sort()])),
+  );
+});
+
 describe('WaitUntilAction', () => {
   const before = { property: 'trialEndsAt', offset: { amount: -3, unit: 'd' } };
 

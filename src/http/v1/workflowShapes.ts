@@ -44,7 +44,7 @@ export const listChange = z.object({
 const outcome = z
   .string()
   .describe(
-    'entered, passed, stopped, waiting, waited, branched, noBranch, sent, skipped (its mail went out before the graph was changed), ended or exited',
+    'entered, passed, stopped, waiting, waited, branched, noBranch, sent, updated, joined, left, skipped (done before the graph was changed, or not to be done: `detail.reason`), ended or exited',
   );
 export const way = z.object({
   steps: z.array(z.object({ nodeId: z.string(), typeName: z.string(), outcome, at: time })),

@@ -10,6 +10,8 @@ export const addToListTrigger = declareTrigger({
       ? `mailingListId: there is no list ${node.mailingListId}`
       : null,
   findLack: node => (node.mailingListId === null ? 'mailingListId: is not set' : null),
+  findLeave: ({ mailingListId: id }, person) =>
+    id !== null && !person.lists.has(id) ? `the contact left list ${id}` : null,
   findEntry(node, change, { key }) {
     if (change.kind !== 'list.subscribed' || change.split || change.listId !== node.mailingListId) return null;
     return node.reEligible ? `${key}:${change.listId}` : '';

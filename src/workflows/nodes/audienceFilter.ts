@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { audienceFilter as filter, filterProblem } from '../conditions.ts';
+import { audienceFilter as filter, filterProblem, passes as passesFilter } from '../conditions.ts';
 import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
 
 export const audienceFilter = declareNode({
@@ -13,6 +13,7 @@ export const audienceFilter = declareNode({
   }),
   findProblem: (node, known) => node.audienceFilter && filterProblem(node.audienceFilter, known.typeOf, known.isList),
   findLack: node => (node.audienceFilter === null ? 'audienceFilter: is not set' : null),
+  lets: ({ audienceFilter: asked }, person) => asked !== null && passesFilter(person, asked),
   enter: (node, { id, passes }) =>
     passes(id)
       ? moveOn('passed', node.nextNodeIds[0], { isGuard: node.appliesDownstream })

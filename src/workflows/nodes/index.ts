@@ -8,10 +8,12 @@ import { branchNode } from './branchNode.ts';
 import { contactPropertyTrigger } from './contactPropertyTrigger.ts';
 import { eventTrigger } from './eventTrigger.ts';
 import { exitAction } from './exitAction.ts';
+import { listAction } from './listAction.ts';
 import type { NodeType } from './node.ts';
 import { sendEmailAction } from './sendEmailAction.ts';
 import { signupTrigger } from './signupTrigger.ts';
 import { timerAction } from './timerAction.ts';
+import { updateContactAction } from './updateContactAction.ts';
 import { waitForEventAction } from './waitForEventAction.ts';
 import { waitUntilAction } from './waitUntilAction.ts';
 
@@ -28,6 +30,8 @@ const NODE_TYPES = [
   waitForEventAction,
   branchNode,
   sendEmailAction,
+  updateContactAction,
+  listAction,
   exitAction,
 ] as const;
 type Types = (typeof NODE_TYPES)[number];

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { NodeWrite } from '../../audience/nodeWrite.ts';
 import type { Cause, ContactChange } from '../../changes.ts';
 import type { Person } from '../conditions.ts';
 import type { Expected, Heard } from '../expected.ts';
@@ -43,6 +44,8 @@ export interface Move {
   detail?: Record<string, unknown>;
   /** An email message to send. */
   mail?: string;
+  /** What to write of the contact, in a transaction of its own (see contactStep.ts): then the step is noted and the run moves on. */
+  write?: NodeWrite;
   /** The node is asked again at all that follow. */
   isGuard?: boolean;
   to:
@@ -76,6 +79,10 @@ export interface NodeType<N extends string = string, F extends z.ZodType = z.Zod
   enter(node: z.output<F>, visit: Visit): Move;
   /** Where a person goes whose wait is over; the first way if not said. Waiting on makes no new step. */
   resume?(node: z.output<F>, visit: Visit): Move;
+  /** Whether who is there may go on; only filters ask. */
+  lets?(node: z.output<F>, person: Person): boolean;
+  /** Only triggers: why who entered by it leaves before the next node, or null. */
+  findLeave?(node: z.output<F>, person: Person): string | null;
   /** The event that it waits for. */
   findExpected?(node: z.output<F>): Expected;
   /** Only triggers: what makes an entry unique, '' for once in a contact's life; null: this is not what it waits for. */
