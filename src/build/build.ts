@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { bundleDashboard } from '../http/bundleDashboard.ts';
 
 const ROOT = join(import.meta.dir, '../..');
@@ -16,8 +16,9 @@ const RELEASE = {
   'inlet-darwin-arm64': 'bun-darwin-arm64',
 };
 
-/** The second one is the program of a thread, which the first finds by its place below src/ (templates/templates.ts). */
-const ENTRY_POINTS = ['src/main.ts', 'src/templates/worker.ts'];
+/** Those after the first are programs of threads, which the first finds by their places below src/ (templates.ts, checkpointer.ts). */
+const THREADS = ['src/templates/worker.ts', 'src/db/checkpointThread.ts'];
+const ENTRY_POINTS = ['src/main.ts', ...THREADS];
 
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
@@ -42,7 +43,8 @@ function compile(outfile: string, target: string | null, page: string[]): boolea
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  for (const map of [`${part}.map`, join(dirname(outfile), 'worker.js.map')]) rmSync(map, { force: true }); // embedded too
+  const maps = THREADS.map(each => join(dirname(outfile), `${basename(each, '.ts')}.js.map`)); // embedded too
+  for (const map of [`${part}.map`, ...maps]) rmSync(map, { force: true });
   if (exitCode !== 0) return false;
   chmodSync(part, 0o755);
   renameSync(part, outfile);

@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import { yieldTurn } from '../time.ts';
+import { Checkpointer } from './checkpointer.ts';
 import { migrateSqlite } from './migrate.ts';
 import * as schema from './schema.ts';
 import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
@@ -105,7 +106,7 @@ const WRITER = [
   'secure_delete = on', // what was erased does not stay in free space
   'journal_mode = wal',
   'synchronous = full', // a commit is on disk before it is answered
-  'wal_autocheckpoint = 8000', // 32 MB: fewer, larger checkpoints write the same hot pages less often
+  'wal_autocheckpoint = 8000', // 32 MB: fewer, larger checkpoints write the same hot pages less often (and see checkpointer.ts)
   'journal_size_limit = 67108864',
   'cache_size = -32000',
   'fullfsync = on', // macOS: plain fsync stops at the drive's cache
@@ -120,6 +121,7 @@ export class SqliteStore implements Store {
   private readonly writeTx: Tx;
   private readonly readTx: Tx;
   private readonly inode: number;
+  private readonly checkpointer: Checkpointer;
   private readonly inside = new AsyncLocalStorage<true>();
   private readonly begin: Statement;
   private readonly savepoint: Statement;
@@ -145,6 +147,7 @@ export class SqliteStore implements Store {
     this.commit = this.writer.prepare('commit');
     this.dataVersion = this.writer.prepare('pragma data_version');
     this.readTx = over(this.reader);
+    this.checkpointer = new Checkpointer(this.writer, file, error => this.report(error));
     this.inode = file === ':memory:' ? 0 : statSync(file).ino;
   }
 
@@ -185,6 +188,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.closed = true;
     while (this.pumping) await this.pumping;
+    await this.checkpointer.stop();
     this.reader.close();
     this.writer.close();
   }
@@ -228,6 +232,7 @@ export class SqliteStore implements Store {
     }
     if (ran.length) this.options.onCommit?.(null);
     for (const { job, value } of ran) job.resolve(value);
+    this.checkpointer.noteCommit();
   }
 
   /** As many jobs as there is time for, taken from `jobs`. Null when one threw: nothing of them is left. */
@@ -292,6 +297,4 @@ export class SqliteStore implements Store {
 }
 
 /** Opens and migrates the file. @throws AppError when it is not ours or newer than this binary */
-export function openSqlite(file: string, options?: SqliteOptions): SqliteStore {
-  return new SqliteStore(file, options);
-}
+export const openSqlite = (file: string, options?: SqliteOptions) => new SqliteStore(file, options);
