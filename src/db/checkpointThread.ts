@@ -12,7 +12,7 @@ declare const self: Worker;
 let db: Database | null = null;
 
 /** Beside a writer: a passive checkpoint waits for nobody and lets nobody wait. */
-function checkpoint(file: string): Checkpointed {
+function writeCheckpoint(file: string): Checkpointed {
   try {
     if (!db) {
       db = new Database(file, { readwrite: true, create: false, strict: true });
@@ -29,7 +29,7 @@ function checkpoint(file: string): Checkpointed {
 
 /** A file to copy the log of, or null: to let go of it. */
 self.onmessage = ({ data: file }: MessageEvent<string | null>) => {
-  if (file !== null) return postMessage(checkpoint(file));
+  if (file !== null) return postMessage(writeCheckpoint(file));
   db?.close();
   db = null;
   postMessage('closed');
