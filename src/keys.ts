@@ -21,7 +21,7 @@ export async function createKey(
   tx: Tx,
   name: string,
   now: number,
-  scope: Scope = 'full',
+  scope: Scope = 'all',
 ): Promise<{ row: Key; key: string }> {
   const trimmed = plainName(name);
   if (!trimmed || trimmed.length > 100) throw invalid('name: give the key a name of 1 to 100 characters.');

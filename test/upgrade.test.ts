@@ -3,6 +3,8 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import { dirname, join } from 'node:path';
 import { makeFormer } from '../bench/former.ts';
 import { upgradePeople } from '../src/audience/upgrade.ts';
+import { APPLICATION_ID, MIGRATIONS } from '../src/db/migrate.ts';
+import { keys, sessions } from '../src/db/schema.ts';
 import { openSqlite } from '../src/db/sqlite.ts';
 import type { Store, Tx } from '../src/db/store.ts';
 import { sqliteFile } from './support/backends.ts';
@@ -126,4 +128,26 @@ describe('an installation of release 0.1', () => {
       ),
     ).rejects.toThrow('Stop all instances');
   });
+});
+
+test('a key that may do everything is called so after the upgrade, one that reads stays one', async () => {
+  const file = await newFile();
+  const db = new Database(file);
+  for (const migration of MIGRATIONS.slice(0, 15)) db.run(migration);
+  db.run(`pragma application_id = ${APPLICATION_ID}`);
+  db.run('pragma user_version = 15');
+  for (const scope of ['full', 'read']) {
+    db.run("insert into keys (id, name, hash, hint, created_at, scope) values (?1, 'k', ?1, '', 1, ?1)", [scope]);
+    db.run("insert into sessions (id, hash, state, scope, created_at, expires_at) values (?1, ?1, 'active', ?1, 1, 2)", [
+      scope,
+    ]);
+  }
+  db.close();
+  const store = open(file);
+  const scopes = await store.read(async tx => [await tx.select().from(keys), await tx.select().from(sessions)]);
+  for (const rows of scopes)
+    expect(rows.map(row => [row.id, row.scope]).sort()).toEqual([
+      ['full', 'all'],
+      ['read', 'read'],
+    ]);
 });

@@ -24,7 +24,7 @@ export interface LiveSession extends Session {
 export async function createLink(tx: Tx, now: number): Promise<string> {
   const token = randomText(TOKEN_CHARACTERS);
   await tx.insert(sessions).values({
-    ...{ id: newId('ses', now), hash: hashKey(token), state: 'link', keyHash: null, scope: 'full' },
+    ...{ id: newId('ses', now), hash: hashKey(token), state: 'link', keyHash: null, scope: 'all' },
     ...{ createdAt: now, lastSeenAt: null, expiresAt: now + LINK_MS },
   });
   return token;
@@ -44,7 +44,7 @@ export async function openByKey(tx: Tx, key: string, ownHash: string | null, now
     throw new AppError('unauthorized', 'Invalid API key. Copy it again, or make another: inlet keys create NAME');
   const token = randomText(TOKEN_CHARACTERS);
   const session: Session = {
-    ...{ id: newId('ses', now), hash: hashKey(token), state: 'active', keyHash, scope: row?.scope ?? 'full' },
+    ...{ id: newId('ses', now), hash: hashKey(token), state: 'active', keyHash, scope: row?.scope ?? 'all' },
     ...{ createdAt: now, lastSeenAt: now, expiresAt: now + SESSION_MS },
   };
   await tx.insert(sessions).values(session);

@@ -5,7 +5,7 @@ import { isoTime, jsonText, plain, table } from './print.ts';
 
 export async function create(i: Invocation): Promise<number> {
   const [name = ''] = i.args;
-  const scope = i.switches.has('read-only') ? 'read' : 'full';
+  const scope = i.switches.has('read-only') ? 'read' : 'all';
   const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now(), scope)));
   i.io.out(key);
   i.io.err(

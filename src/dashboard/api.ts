@@ -64,7 +64,7 @@ export interface Page<T> {
 }
 
 export interface Self {
-  scope: 'full' | 'read';
+  scope: 'all' | 'read';
   session: { id: string } | null;
 }
 

@@ -3,7 +3,7 @@ import { ApiError, callApi, type Self, watchSignOut } from './api.ts';
 
 /** Who is signed in. `undefined`: not known yet; null: nobody. */
 export const self = signal<Self | null | undefined>(undefined);
-export const mayWrite = computed(() => self.value?.scope === 'full');
+export const mayWrite = computed(() => self.value?.scope === 'all');
 /** Why nobody could be asked who is signed in. */
 export const trouble = signal<string | null>(null);
 

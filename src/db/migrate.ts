@@ -16,6 +16,7 @@ import fences from '../../migrations/0012_fences.sql' with { type: 'text' };
 import mailPromises from '../../migrations/0013_mail_promises.sql' with { type: 'text' };
 import messagesWorkflows from '../../migrations/0014_messages_workflows.sql' with { type: 'text' };
 import sessions from '../../migrations/0015_sessions.sql' with { type: 'text' };
+import scopeAll from '../../migrations/0016_scope_all.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -36,6 +37,7 @@ export const MIGRATIONS: string[] = [
   mailPromises,
   messagesWorkflows,
   sessions,
+  scopeAll,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

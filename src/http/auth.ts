@@ -99,7 +99,7 @@ export class Auth {
   /** Null: no valid key. */
   private async callerOf(key: string, hash: string): Promise<Caller | null> {
     if (this.ownHash !== null && sameText(this.ownHash, hash))
-      return { keyId: 'INLET_API_KEY', hash, scope: 'full', sessionId: null };
+      return { keyId: 'INLET_API_KEY', hash, scope: 'all', sessionId: null };
     return this.recall(hash, async () => {
       const row = await this.ctx.store.read(tx => findKey(tx, key));
       if (!row) return null;

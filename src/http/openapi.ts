@@ -90,7 +90,7 @@ export function detailOf(route: Route): JsonSchema {
   const done = { description: 'Done', content: answer };
   const statuses = [
     ...(open ? [] : [401, 429]),
-    ...(route.scope === 'full' && !open ? [403] : []),
+    ...(route.scope === 'all' && !open ? [403] : []),
     ...(route.errors ?? []),
     ...(route.body || route.upload ? [400, 413, 415] : []),
     ...(route.query ? [400] : []),

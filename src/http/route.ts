@@ -65,7 +65,7 @@ interface Spec<P extends string, Q extends z.ZodType, B extends z.ZodType> exten
   body?: B;
   response: z.ZodType;
   status?: number;
-  /** Where it is not what the method says: GET reads, everything else is for `full`. */
+  /** Where it is not what the method says: GET reads, everything else is for `all`. */
   scope?: Scope | 'open';
   handle(call: Call<P, z.output<Q>, z.output<B>>): Promise<unknown>;
 }
@@ -103,7 +103,7 @@ export function route<
     query,
     body,
     status: spec.status ?? 200,
-    scope: spec.scope ?? (method === 'GET' ? 'read' : 'full'),
+    scope: spec.scope ?? (method === 'GET' ? 'read' : 'all'),
     run: (ctx, params, givenQuery, givenBody, request) =>
       handle({
         ctx,
@@ -125,7 +125,7 @@ const READ_ONLY =
 
 /** @throws AppError forbidden where the caller may only read and the route does more */
 export function requireScope({ scope }: Route, { headers }: Request): void {
-  if (scope === 'full' && headers.get(SCOPE) === 'read') throw new AppError('forbidden', READ_ONLY);
+  if (scope === 'all' && headers.get(SCOPE) === 'read') throw new AppError('forbidden', READ_ONLY);
 }
 
 /** The answer as the caller may see it: without the bodies where that may only read. */

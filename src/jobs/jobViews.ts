@@ -10,9 +10,11 @@ type Status = (typeof JOB_STATUSES)[number];
 /** The first half lets a database use the partial index: a bound value proves nothing to it. */
 const matchStatus = (status: Status) => sql`(${jobs.status} <> 'done' and ${jobs.status} = ${status})`;
 
-export function searchJobs(status: Status | undefined): Search {
-  const where = status === undefined ? undefined : status === 'done' ? eq(jobs.status, status) : matchStatus(status);
-  return { where, narrow: status === 'done' ? undefined : where };
+/** Jobs by what they do and what became of them. */
+export function searchJobs({ status, kind }: { status?: Status | undefined; kind?: string | undefined }): Search {
+  const ofKind = kind === undefined ? undefined : eq(jobs.kind, kind);
+  const ofStatus = status === undefined ? undefined : status === 'done' ? eq(jobs.status, status) : matchStatus(status);
+  return { where: and(ofKind, ofStatus), narrow: status === undefined || status === 'done' ? ofKind : ofStatus };
 }
 
 /** Jobs in the order of `ids`, without what they work on. */

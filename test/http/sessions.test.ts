@@ -41,7 +41,7 @@ describe('signing in', () => {
     const made = (await app.api('POST', '/keys', { name: 'mine' })).body;
     const answer = await signIn({ key: ` ${made.key} ` });
     expect(answer.status).toBe(201);
-    expect(answer.body).toMatchObject({ keyId: made.id, scope: 'full', current: true });
+    expect(answer.body).toMatchObject({ keyId: made.id, scope: 'all', current: true });
     expect(answer.headers.get('set-cookie')).toMatch(
       /^inlet=[0-9a-z]{50}; Path=\/; Max-Age=2592000; HttpOnly; SameSite=Strict$/,
     );
@@ -50,7 +50,7 @@ describe('signing in', () => {
       cookie.slice('inlet='.length),
     );
     const self = await withCookie(cookie, 'GET', '/session');
-    expect(self.body).toMatchObject({ keyId: made.id, scope: 'full', session: { id: answer.body.id, current: true } });
+    expect(self.body).toMatchObject({ keyId: made.id, scope: 'all', session: { id: answer.body.id, current: true } });
     expect(cookieOf(self)).toBe(cookie);
     expect((await withCookie('inlet=x', 'GET', '/session')).status).toBe(401);
     expect((await app.api('GET', '/session', undefined, cookie.slice('inlet='.length))).status).toBe(401);

@@ -32,6 +32,11 @@ for (const kind of withPostgres ? ['sqlite', 'postgres'] : ['sqlite'])
       const all = (await app.api('GET', '/jobs')).body.data;
       expect(all.map((each: { status: string }) => each.status).sort()).toEqual(['dead', 'done']);
       expect((await app.api('GET', '/jobs?status=done')).body.data).toHaveLength(1);
+      const ofKind = async (query: string) => (await app.api('GET', `/jobs?kind=${query}`)).body.pagination.totalResults;
+      expect(await ofKind('no.such.kind')).toBe(1);
+      expect(await ofKind('no.such.kind&status=dead')).toBe(1);
+      expect(await ofKind('no.such.kind&status=done')).toBe(0);
+      expect(await ofKind('workflows.release&status=done')).toBe(1);
       expect((await app.health()).body).toMatchObject({ status: 'ok', deadJobs: 1 });
       const found = (await examine(app.app.ctx.config)).find(each => each.check === 'jobs');
       expect(found).toMatchObject({ status: 'warn', message: expect.stringContaining('1 given up (no.such.kind)') });

@@ -2,7 +2,7 @@ import { index, sqliteTable, text } from 'drizzle-orm/sqlite-core';
 import { time } from './columns.ts';
 
 /** What a key or a session may do: everything, or read (and then sees no bodies). */
-export type Scope = 'full' | 'read';
+export type Scope = 'all' | 'read';
 
 export const keys = sqliteTable('keys', {
   id: text('id').primaryKey(),
@@ -11,7 +11,7 @@ export const keys = sqliteTable('keys', {
   hint: text('hint').notNull(),
   createdAt: time('created_at').notNull(),
   lastUsedAt: time('last_used_at'),
-  scope: text('scope').$type<Scope>().notNull().default('full'),
+  scope: text('scope').$type<Scope>().notNull().default('all'),
 });
 
 /** Who is signed in on the page (`active`), and links that sign in once (`link`). */

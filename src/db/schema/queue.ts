@@ -20,5 +20,6 @@ export const jobs = sqliteTable(
   t => [
     index('jobs_open').on(t.dueAt).where(sql`status = 'queued'`),
     index('jobs_status').on(t.status, t.id).where(sql`status <> 'done'`),
+    index('jobs_kind').on(t.kind, t.id),
   ],
 );

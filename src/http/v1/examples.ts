@@ -181,10 +181,10 @@ export const key = {
   hint: 'inlet_…x9y8',
   createdAt: at,
   lastUsedAt: null,
-  scope: 'full',
+  scope: 'all',
 };
 export const session = {
-  ...{ id: 'ses_0mwt0c8w00007q8r9s0t1u2v', keyId: ids.key, scope: 'full' },
+  ...{ id: 'ses_0mwt0c8w00007q8r9s0t1u2v', keyId: ids.key, scope: 'all' },
   ...{ createdAt: at, lastSeenAt: at, expiresAt: '2026-12-01T12:00:00.000Z', current: true },
 };
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };

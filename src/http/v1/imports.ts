@@ -170,7 +170,7 @@ export const importRoutes: Route[] = [
   }),
   route('GET', '/api/v1/imports/:id/report', {
     summary: 'Rows that could not be applied, as CSV',
-    scope: 'full', // shows the rows as they were uploaded
+    scope: 'all', // shows the rows as they were uploaded
     description: 'Row, column and reason, then the row itself; at most 10,000 rows. Mended, it can be imported again.',
     tag,
     errors: [404],

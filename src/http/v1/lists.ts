@@ -64,7 +64,7 @@ export const listRoutes: Route[] = [
   }),
 ];
 
-const scope = z.enum(['full', 'read']).describe('read: sees no bodies, changes nothing');
+const scope = z.enum(['all', 'read']).describe('read: sees no bodies, changes nothing');
 const key = z.object({
   id: z.string(),
   name: z.string(),
@@ -106,7 +106,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
     tag: 'Keys',
     status: 201,
     errors: [409],
-    body: z.strictObject({ name: z.string().trim().min(1).max(100), scope: scope.default('full') }),
+    body: z.strictObject({ name: z.string().trim().min(1).max(100), scope: scope.default('all') }),
     example: { name: 'dashboard' },
     response: key.extend({ key: z.string() }),
     answer: example.madeKey,

@@ -20,7 +20,7 @@ const tag = 'Keys';
 const session = z.object({
   id: z.string(),
   keyId: z.string().nullable().describe('Of the key that signed in, with which it ends; null: signed in by a link'),
-  scope: z.enum(['full', 'read']),
+  scope: z.enum(['all', 'read']),
   createdAt: time,
   lastSeenAt: time.nullable(),
   expiresAt: time.describe('30 days after it was last used'),
@@ -29,7 +29,7 @@ const session = z.object({
 /** Who calls, also by key. */
 const self = z.object({
   keyId: z.string().nullable(),
-  scope: z.enum(['full', 'read']),
+  scope: z.enum(['all', 'read']),
   session: session.nullable().describe('Null: called by an API key'),
 });
 
@@ -85,7 +85,7 @@ export const makeSessionRoutes = (forget: () => void): Route[] => [
     description: 'Lengthens the cookie of a session.',
     tag,
     response: self,
-    answer: { keyId: example.session.keyId, scope: 'full', session: example.session },
+    answer: { keyId: example.session.keyId, scope: 'all', session: example.session },
     handle: async ({ ctx, request: { headers } }) => {
       const id = headers.get(SESSION_ID) || null;
       const token = id === null ? null : readCookie(headers, ctx.config.publicUrl);
