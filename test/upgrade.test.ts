@@ -138,9 +138,10 @@ test('a key that may do everything is called so after the upgrade, one that read
   db.run('pragma user_version = 15');
   for (const scope of ['full', 'read']) {
     db.run("insert into keys (id, name, hash, hint, created_at, scope) values (?1, 'k', ?1, '', 1, ?1)", [scope]);
-    db.run("insert into sessions (id, hash, state, scope, created_at, expires_at) values (?1, ?1, 'active', ?1, 1, 2)", [
-      scope,
-    ]);
+    db.run(
+      "insert into sessions (id, hash, state, scope, created_at, expires_at) values (?1, ?1, 'active', ?1, 1, 2)",
+      [scope],
+    );
   }
   db.close();
   const store = open(file);

@@ -1,4 +1,5 @@
 import { msOf, timeOf } from './registers.ts';
+import type { Rule } from './rules.ts';
 import { isProven, type View } from './views.ts';
 
 /** One change of mind about mail: of an address, or of a person. Newest last; the last sixteen are kept. */
@@ -34,7 +35,7 @@ function addressSays(consents: Consents, email: string, at: number): ConsentChan
  * What a person said last by a moment: for itself, or as whoever showed an address then. Whoever shows an address that opted out
  * before is marked from then on. A hard bounce is of the address alone.
  */
-function personSays(consents: Consents, view: View, at: number): ConsentChange | null {
+export function personSays(consents: Consents, view: View, at: number): ConsentChange | null {
   let last = lastBy(consents.get(ofPerson(view.id)) ?? [], at) ?? null;
   const take = (change: ConsentChange) => {
     if (!last || change.at > last.at || (change.at === last.at && !change.subscribed)) last = change;
@@ -57,22 +58,32 @@ function personSays(consents: Consents, view: View, at: number): ConsentChange |
  * silences it. The others only all together, so that nobody silences another by typing an address: the dead only where nobody lives,
  * and none of them a guest who was known at the address before.
  */
-export function maySend(consents: Consents, views: View[], email: string | null, at: number): boolean {
-  if (!consents.size) return true;
-  if (email !== null && addressSays(consents, email, at)?.subscribed === false) return false;
+export const maySend = (consents: Consents, views: View[], email: string | null, at: number): boolean =>
+  mayMail(judgeConsent(consents, views, email, at));
+
+type ConsentRule = Extract<Rule, 'nobodyOut' | 'someIn' | 'guestBefore' | 'addressOut' | 'ownerOut' | 'allOut'>;
+
+export const mayMail = (rule: ConsentRule): boolean =>
+  rule === 'nobodyOut' || rule === 'someIn' || rule === 'guestBefore';
+
+/** The rule that says whether a contact may be mailed. */
+export function judgeConsent(consents: Consents, views: View[], email: string | null, at: number): ConsentRule {
+  if (!consents.size) return 'nobodyOut';
+  if (email !== null && addressSays(consents, email, at)?.subscribed === false) return 'addressOut';
   const isOut = (view: View) => personSays(consents, view, at)?.subscribed === false;
   const counting = views.filter(view => !view.withheld);
   const owners = counting.filter(view => view.kind === 'apiContact' || (view.kind === 'user' && isProven(view)));
-  if (owners.length) return !owners.some(isOut);
+  if (owners.length) return owners.some(isOut) ? 'ownerOut' : 'nobodyOut';
   const others = counting.filter(view => view.kind === 'user' || view.kind === 'payer');
   const living = others.filter(view => view.live);
   const voters = living.length ? living : others;
-  if (!voters.length || !voters.every(isOut)) return true;
+  if (!voters.length || !voters.every(isOut)) return voters.some(isOut) ? 'someIn' : 'nobodyOut';
   const arrivals = voters.flatMap(view => view.own?.from ?? []).sort();
-  return counting.some(
+  const isGuest = counting.some(
     ({ kind, facts: [first] }) =>
       kind === 'address' && first && (!arrivals[0] || timeOf(first.k) < timeOf(arrivals[0])),
   );
+  return isGuest ? 'guestBefore' : 'allOut';
 }
 
 /** Whether the last word of an address or of one of its persons by a moment is an explicit yes, newer than `since`; ms. */

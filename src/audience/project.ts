@@ -1,9 +1,14 @@
 import type { Scalar } from '../db/schema.ts';
 import { coerce, type PropertyType } from './coerce.ts';
-import { type Consents, maySend, saidYesSince } from './consent.ts';
+import { type Consents, judgeConsent, mayMail, maySend, saidYesSince } from './consent.ts';
 import type { Group } from './partition.ts';
+import { findLists } from './projectLists.ts';
+import { findOrigin, findUserId } from './projectOrigin.ts';
 import { ascending, type Contribution, type K, msOf } from './registers.ts';
+import { type Criterion, compareBy, type Rule } from './rules.ts';
 import { lastStep, sinceOf, stepsOf } from './timeline.ts';
+import { noteSteps, type Trace } from './trace.ts';
+import { compareFirst } from './unions.ts';
 import { countedKey, isMade, isPerson, isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
@@ -46,44 +51,62 @@ type Text = 'f' | 'l';
 const FORMER = { f: (one: Contribution) => one.was?.f, l: (one: Contribution) => one.was?.l };
 
 /** A name by max (class, authority, time); among payers the longest known speaks, so that nobody renames another by its address. */
-function findName(views: View[], field: Text): Won<string | null> | null {
+const NAME: Criterion<Ranked>[] = [
+  ['classOrder', (x, y) => x.rank - y.rank],
+  ['eldestPayer', (x, y) => Number(y.isMute) - Number(x.isMute)],
+  ['authority', (x, y) => x.a - y.a],
+  ['newer', (x, y) => ascending(x.k, y.k)],
+];
+
+function findName(views: View[], field: Text, trace: Trace | null): Won<string | null> | null {
   const said: Ranked[] = [];
   for (const view of views) {
     if (view.withheld) continue;
     const steps = stepsOf(view.facts, one => one[field], FORMER[field]);
     const step = lastStep(steps);
     if (!step) continue;
-    const rank = classOf(view);
+    const since = sinceOf(steps, step);
     const a = view.identity.registers.class === 'api' ? 1 : step.a;
-    said.push({ value: step.v, k: countedKey(view, sinceOf(steps, step)), view, rank, a });
+    said.push({ value: step.v, k: countedKey(view, since), since, view, rank: classOf(view), a, isMute: false });
+    if (trace) noteSteps(trace, NAMES[field], view, steps, step, since);
   }
-  const [spokesman] = said.filter(each => each.rank === PAYER).sort((x, y) => byKnown(x.view, y.view));
+  const [spokesman] = said.filter(each => each.rank === PAYER).sort((x, y) => compareFirst(x.view, y.view));
   let top: Ranked | null = null;
   for (const each of said) {
-    if (each.rank === PAYER && each.view.unit !== spokesman?.view.unit) continue;
-    if (
-      !top ||
-      each.rank > top.rank ||
-      (each.rank === top.rank && (each.a > top.a || (each.a === top.a && each.k > top.k)))
-    )
-      top = each;
+    each.isMute = each.rank === PAYER && each.view.unit !== spokesman?.view.unit;
+    if (!top || compareBy(NAME, each, top)?.isFirst) top = each;
   }
+  if (trace && top) noteRanked(trace, NAMES[field], said, top);
   return top;
 }
 
-const byKnown = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+const NAMES = { f: 'firstName', l: 'lastName' } as const;
 
-/** Who was forgotten is known since a later fact, and last where there is none. */
-const compareSince = (a: View, b: View) =>
-  ascending(a.facts[0]?.k ?? '~', b.facts[0]?.k ?? '~') || ascending(a.first, b.first) || ascending(a.id, b.id);
+function noteRanked(trace: Trace, field: string, said: Ranked[], top: Ranked): void {
+  for (const each of said) {
+    const lost = each === top ? null : (compareBy(NAME, top, each)?.rule ?? 'newer');
+    trace.note(field, each.value, each.since, each.view, lost === 'newer' ? chooseLater(top.view) : lost);
+  }
+}
+
+/** Being the newer is the API's word that it came later. */
+const chooseLater = (winner: View): Rule => (winner.identity.registers.class === 'api' ? 'apiLater' : 'newer');
 
 interface Ranked extends Won<string | null> {
+  /** The fact that the value dates from. */
+  since: K;
   rank: number;
   a: number;
+  /** A payer at somebody else's address. */
+  isMute: boolean;
 }
 
 /** Of each custom property the newest value that fits its type; null removes. */
-function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<string, Won<Scalar | null>> {
+function findProperties(
+  views: View[],
+  typeOf: Definitions['typeOf'],
+  trace: Trace | null,
+): Map<string, Won<Scalar | null>> {
   const out = new Map<string, Won<Scalar | null>>();
   for (const view of views) {
     if (view.withheld) continue;
@@ -99,12 +122,19 @@ function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<strin
       const type = typeOf(key);
       for (let i = steps.length - 1; i >= 0; i--) {
         const { v } = steps[i]!;
-        const k = countedKey(view, sinceOf(steps, steps[i]!));
+        const since = sinceOf(steps, steps[i]!);
+        const k = countedKey(view, since);
         const value =
           v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
-        if (value === undefined) continue;
+        if (value === undefined) {
+          trace?.note(`properties.${key}`, v ?? null, steps[i]!.k, view, 'unfit');
+          continue;
+        }
         const had = out.get(key);
-        if (!had || k > had.k) out.set(key, { value, k, view });
+        const isNewer = !had || k > had.k;
+        if (isNewer) out.set(key, { value, k, view });
+        if (trace) noteProperty(trace, key, { value, since, view }, had, isNewer);
+        if (trace) noteSteps(trace, `properties.${key}`, view, steps.slice(0, i + 1), steps[i]!, since);
         break;
       }
     }
@@ -112,78 +142,17 @@ function findProperties(views: View[], typeOf: Definitions['typeOf']): Map<strin
   return out;
 }
 
-/** What the API set, else the earliest auth id, else Polar's external id. That of who is gone shows only while nobody else is here. */
-function findUserId(views: View[]): string | null {
-  const counting = views.filter(view => !view.withheld);
-  const newest = (of: View[], skip: (string | null)[] = []): string | null => {
-    let top: { k: K; v: string } | null = null;
-    for (const view of of)
-      for (const { userId, k } of view.facts)
-        if (userId !== undefined && !skip.includes(userId) && (!top || k > top.k)) top = { k, v: userId };
-    return top?.v ?? null;
-  };
-  const api = newest(counting.filter(view => view.identity.registers.class === 'api'));
-  if (api !== null) return api;
-  const isLeft = counting.some(view => view.live && view.kind !== 'address' && view.kind !== 'apiAddress');
-  const users = counting.filter(view => view.kind === 'user').sort(compareSince);
-  const [user] = users.filter(view => view.live || !isLeft);
-  if (user) return user.identity.registers.personId;
-  const gone = isLeft ? users.map(view => view.identity.registers.personId) : [];
-  for (const view of counting.filter(each => each.kind === 'payer' && (each.live || !isLeft)).sort(byKnown)) {
-    const external = newest([view], gone);
-    if (external !== null) return external;
-  }
-  return null;
-}
-
-/** What the API set last, else what the earliest fact that has it says. */
-function findOrigin(views: View[]) {
-  let source: { k: K; v: string; set: boolean } | null = null;
-  let group: { k: K; v: string; set: boolean } | null = null;
-  const better = (had: { k: K; set: boolean } | null, k: K, set: boolean) =>
-    !had || (set !== had.set ? set : set ? k > had.k : k < had.k);
-  for (const view of views) {
-    if (view.withheld) continue;
-    const api = view.identity.registers.class === 'api';
-    for (const one of view.facts) {
-      const k = countedKey(view, one.k);
-      if (one.setSource !== undefined && better(source, k, true)) source = { k, v: one.setSource, set: true };
-      if (one.source !== undefined && (one.e !== undefined || one.made) && better(source, k, false))
-        source = { k, v: one.source, set: false };
-      if (one.group !== undefined && better(group, k, api)) group = { k, v: one.group, set: api };
-    }
-  }
-  return { source: source?.v ?? '', userGroup: group?.v ?? '' };
-}
-
-/** Joins by facts that came while subscribed; what the API said last of a list decides, and no webhook takes back that it left. */
-function findLists(
-  views: View[],
-  subscribedAt: (ms: number, joiner: View) => boolean,
-  hasList: Definitions['hasList'],
-): string[] {
-  const out = new Set<string>();
-  const said = new Map<string, { k: K; on: boolean }>();
-  for (const view of views) {
-    if (view.withheld) continue;
-    const api = view.identity.registers.class === 'api';
-    for (const one of view.facts) {
-      for (const [id, on] of Object.entries(one.lists ?? {})) {
-        if (!hasList(id)) continue;
-        if (!api) {
-          if (subscribedAt(msOf(countedKey(view, one.k)), view)) out.add(id);
-        } else if (!on || subscribedAt(msOf(one.k), view)) {
-          const had = said.get(id);
-          if (!had || one.k > had.k) said.set(id, { k: one.k, on });
-        }
-      }
-    }
-  }
-  for (const [id, { on }] of said) {
-    if (on) out.add(id);
-    else out.delete(id);
-  }
-  return [...out].sort(ascending);
+function noteProperty(
+  trace: Trace,
+  key: string,
+  { value, since, view }: { value: Scalar | null; since: K; view: View },
+  had: Won<Scalar | null> | undefined,
+  isNewer: boolean,
+): void {
+  const field = `properties.${key}`;
+  const shown = trace.fields.get(field)?.claims.find(each => each.rule === null);
+  if (isNewer && shown) shown.rule = chooseLater(view);
+  trace.note(field, value, since, view, isNewer || !had ? null : chooseLater(had.view));
 }
 
 /** When the last of the persons known by then was deleted, ms; null: somebody was there at that moment. */
@@ -212,12 +181,13 @@ function companyOf(views: View[], one: View): View[] {
   return views.filter(each => units.has(each.unit));
 }
 
-/** The contact of a group that shows an address. `now` in ms. */
+/** The contact of a group that shows an address. `now` in ms; `trace`: takes down what was said of each field and which rule decided. */
 export function project(
   group: Group & { email: string },
   consents: Consents,
   definitions: Definitions,
   now: number,
+  trace: Trace | null = null,
 ): Projected {
   const { views, email } = group;
   const isSilent = (at: number, of: View[]): boolean => {
@@ -228,19 +198,29 @@ export function project(
   const subscribedAt = (ms: number, joiner: View) =>
     maySend(consents, views, email, ms) && !(hasDeaths && isSilent(ms, companyOf(views, joiner)));
   const properties: [string, Scalar][] = [];
-  for (const [key, { value }] of findProperties(views, definitions.typeOf))
+  for (const [key, { value }] of findProperties(views, definitions.typeOf, trace)) {
     if (value !== null) properties.push([key, value]);
+    trace?.settle(`properties.${key}`, value);
+  }
   properties.sort(([a], [b]) => ascending(a, b));
-  const { source, userGroup } = findOrigin(views);
-  return {
+  const { source, userGroup } = findOrigin(views, trace);
+  const consent = judgeConsent(consents, views, email, now);
+  const mayBeSent = mayMail(consent);
+  const silent = hasDeaths && isSilent(now, views);
+  const projected = {
     email,
-    userId: findUserId(views),
-    firstName: findName(views, 'f')?.value ?? null,
-    lastName: findName(views, 'l')?.value ?? null,
+    userId: findUserId(views, trace),
+    firstName: findName(views, 'f', trace)?.value ?? null,
+    lastName: findName(views, 'l', trace)?.value ?? null,
     source,
     userGroup,
-    subscribed: maySend(consents, views, email, now) && !(hasDeaths && isSilent(now, views)),
+    subscribed: mayBeSent && !silent,
     properties: Object.fromEntries(properties),
-    lists: findLists(views, subscribedAt, definitions.hasList),
+    lists: findLists(views, subscribedAt, definitions.hasList, trace),
   };
+  if (trace) {
+    for (const field of ['firstName', 'lastName'] as const) trace.settle(field, projected[field]);
+    trace.settle('subscribed', projected.subscribed, mayBeSent && silent ? 'lastDeleted' : consent);
+  }
+  return projected;
 }

@@ -15,6 +15,20 @@ export function factKey(at: number, micros: number, rank: Rank | 9, externalId: 
   return `${ms}${String(micros).padStart(3, '0')}.${rank}.${externalId} ${endpointId}`;
 }
 
+/** What a key holds: `at` in ms and `micros`, rank (9: the API), external id, endpoint. Of an API write the external id is its key (`req_…`). */
+export function parseKey(k: K) {
+  const rest = k.slice(TIME + 1);
+  const end = rest.lastIndexOf(' ');
+  const id = rest.slice(2, end);
+  return {
+    at: Number(k.slice(0, TIME - 3)),
+    micros: Number(k.slice(TIME - 3, TIME)),
+    rank: Number(rest[0]),
+    externalId: rest.startsWith('9') ? id.slice(id.indexOf('.') + 1) : id,
+    endpointId: rest.slice(end + 1),
+  };
+}
+
 /** The time of a key as text that sorts. */
 export const timeOf = (k: K): string => k.slice(0, TIME);
 /** The time of a key, ms since 1970. */

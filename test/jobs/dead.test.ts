@@ -32,7 +32,8 @@ for (const kind of withPostgres ? ['sqlite', 'postgres'] : ['sqlite'])
       const all = (await app.api('GET', '/jobs')).body.data;
       expect(all.map((each: { status: string }) => each.status).sort()).toEqual(['dead', 'done']);
       expect((await app.api('GET', '/jobs?status=done')).body.data).toHaveLength(1);
-      const ofKind = async (query: string) => (await app.api('GET', `/jobs?kind=${query}`)).body.pagination.totalResults;
+      const ofKind = async (query: string) =>
+        (await app.api('GET', `/jobs?kind=${query}`)).body.pagination.totalResults;
       expect(await ofKind('no.such.kind')).toBe(1);
       expect(await ofKind('no.such.kind&status=dead')).toBe(1);
       expect(await ofKind('no.such.kind&status=done')).toBe(0);

@@ -24,8 +24,8 @@ export class Core implements Audience {
   private readonly erased = new Set<string>();
   private readonly dead = new Set<string>();
 
-  constructor(types: Record<string, PropertyType> = {}) {
-    this.people = new People({ hasList: () => true, typeOf: key => types[key], propertyCount: 0 });
+  constructor(types: Record<string, PropertyType> = {}, hasList: (id: string) => boolean = () => true) {
+    this.people = new People({ hasList, typeOf: key => types[key], propertyCount: 0 });
   }
 
   take(step: Step): Answer {

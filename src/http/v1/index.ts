@@ -7,6 +7,7 @@ import { deliveryRoutes } from './deliveries.ts';
 import { messageRoutes } from './emailMessages.ts';
 import { endpointRoutes } from './endpoints.ts';
 import * as example from './examples.ts';
+import { explainRoutes } from './explain.ts';
 import { importRoutes } from './imports.ts';
 import { jobRoutes } from './jobs.ts';
 import { keyRoutes, listRoutes } from './lists.ts';
@@ -30,6 +31,7 @@ export const apiRoutes = (
   ...loopsContactRoutes,
   ...importRoutes,
   ...contactRoutes,
+  ...explainRoutes,
   ...loopsEventRoutes,
   ...listRoutes,
   ...messageRoutes,

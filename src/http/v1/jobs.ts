@@ -25,16 +25,16 @@ export const jobRoutes: Route[] = [
     description:
       'A dead one failed five times in a row, or the process died with it as often. What it was to do is not done.',
     tag,
-    query: z.strictObject({ ...pageQuery, status: z.enum(JOB_STATUSES).optional(), kind: z.string().max(60).optional() }),
+    query: z.strictObject({
+      ...pageQuery,
+      status: z.enum(JOB_STATUSES).optional(),
+      kind: z.string().max(60).optional(),
+    }),
     response: pageOf(jobView),
     answer: example.pageWith(example.job),
     handle: ({ ctx, query: { perPage, cursor, ...filters } }) =>
-      page(
-        ctx.store,
-        jobs,
-        searchJobs(filters),
-        { perPage, cursor, url: ctx.config.publicUrl + PATH, filters },
-        ids => ctx.store.read(tx => viewJobs(tx, ids)),
+      page(ctx.store, jobs, searchJobs(filters), { perPage, cursor, url: ctx.config.publicUrl + PATH, filters }, ids =>
+        ctx.store.read(tx => viewJobs(tx, ids)),
       ),
   }),
   route('POST', `${PATH}/:id/retry`, {

@@ -49,7 +49,7 @@ export const contactView = z.looseObject({
   optInStatus: z.enum(['pending', 'accepted', 'rejected']).nullable(),
 });
 
-const effect = z.looseObject({ kind: z.string() });
+export const effect = z.looseObject({ kind: z.string() });
 
 export const deliveryView = z.object({
   id: z.string(),
