@@ -1,6 +1,6 @@
 import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
-import { contactIdsOfEmail } from './audience/contacts.ts';
-import { idsOfContact, idsOfContacts } from './audience/merges.ts';
+import { findContactIdsOfEmail } from './audience/contacts.ts';
+import { loadMergedIds, loadMergedIdsOf } from './audience/merges.ts';
 import type { ContactChange, Who } from './changes.ts';
 import type { Search } from './db/scan.ts';
 import { events, type Scalar } from './db/schema.ts';
@@ -19,9 +19,9 @@ interface EventFilter {
 
 export async function eventSearch(tx: Tx, filter: EventFilter): Promise<Search> {
   const { name, email, contactId, since, until } = filter;
-  const ofEmail = email === undefined ? null : await idsOfContacts(tx, await contactIdsOfEmail(tx, email));
+  const ofEmail = email === undefined ? null : await loadMergedIds(tx, await findContactIdsOfEmail(tx, email));
   const ofContact = and(
-    contactId === undefined ? undefined : inArray(events.contactId, await idsOfContact(tx, contactId)),
+    contactId === undefined ? undefined : inArray(events.contactId, await loadMergedIdsOf(tx, contactId)),
     ofEmail === null ? undefined : ofEmail.length ? inArray(events.contactId, ofEmail) : sql`1 = 0`,
   );
   const named = name === undefined ? undefined : eq(events.eventName, name);

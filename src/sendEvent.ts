@@ -1,4 +1,4 @@
-import { writingCall } from './audience/apiCalls.ts';
+import { buildWriteCall } from './audience/apiCalls.ts';
 import type { ContactWrite, WriteOrigin } from './audience/apiWrite.ts';
 import type { PersonCall } from './audience/personCall.ts';
 import type { Scalar } from './db/schema.ts';
@@ -16,7 +16,7 @@ export function sendingCall(
   { name, properties }: SentEvent,
   origin: WriteOrigin,
 ): PersonCall<string> {
-  const call = writingCall('upsert', write, { ...origin, source: 'API' });
+  const call = buildWriteCall('upsert', write, { ...origin, source: 'API' });
   return {
     keys: call.keys,
     apply(people, now) {

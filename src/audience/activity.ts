@@ -3,7 +3,7 @@ import { counted } from '../db/scan.ts';
 import { contactChanges, deliveries, events, mails, runs } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 
-import { idsOfContact } from './merges.ts';
+import { loadMergedIdsOf } from './merges.ts';
 
 type Kind = 'delivery' | 'event' | 'run' | 'mail' | 'change';
 
@@ -18,8 +18,8 @@ interface Entry {
   age: string;
 }
 
-const ageOf = (id: string) => id.slice(id.indexOf('_') + 1);
-const entry = (each: Omit<Entry, 'age'>): Entry => ({ ...each, age: ageOf(each.id) });
+const readAge = (id: string) => id.slice(id.indexOf('_') + 1);
+const makeEntry = (each: Omit<Entry, 'age'>): Entry => ({ ...each, age: readAge(each.id) });
 
 const OUTCOME: Record<string, string> = {
   held: 'waits for its workflow',
@@ -39,16 +39,17 @@ const CHANGE: Record<string, string> = {
  * What happened to a contact and to those that became one with it, newest first: up to `limit` deliveries, events, runs, mails and
  * changes by no delivery whose age key is below `before`.
  */
-export async function activity(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
+export async function listActivity(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
   const entries: Entry[] = [];
   // One after the other: each is read in the order of its index, which holds for one id only.
-  for (const id of await idsOfContact(tx, contactId)) entries.push(...(await activityOf(tx, id, before, limit)));
+  for (const id of await loadMergedIdsOf(tx, contactId))
+    entries.push(...(await listOwnActivity(tx, id, before, limit)));
   return entries.sort((a, b) => (a.age < b.age ? 1 : -1)).slice(0, limit);
 }
 
 type Logged = typeof deliveries | typeof events | typeof runs | typeof mails | typeof contactChanges;
 
-async function activityOf(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
+async function listOwnActivity(tx: Tx, contactId: string, before: string | null, limit: number): Promise<Entry[]> {
   const of = <T extends Logged>(table: T, prefix: string) =>
     and(eq(table.contactId, contactId), before === null ? undefined : lt(table.id, `${prefix}_${before}`));
   const received = await tx
@@ -81,13 +82,13 @@ async function activityOf(tx: Tx, contactId: string, before: string | null, limi
   return [
     ...changed.map(({ id, createdAt: at, kind: change, detail }) => {
       const summary = `${CHANGE[change] ?? change} (${String(detail.by)})`;
-      return entry({ id, at, kind: 'change', summary, deliveryId: null, detail: { change, ...detail } });
+      return makeEntry({ id, at, kind: 'change', summary, deliveryId: null, detail: { change, ...detail } });
     }),
     ...received.map(({ id, receivedAt: at, message: summary, provider, type, status, effects }) =>
-      entry({ id, at, kind: 'delivery', summary, deliveryId: id, detail: { provider, type, status, effects } }),
+      makeEntry({ id, at, kind: 'delivery', summary, deliveryId: id, detail: { provider, type, status, effects } }),
     ),
     ...fired.map(({ id, createdAt: at, eventName, eventProperties, deliveryId }) =>
-      entry({
+      makeEntry({
         id,
         at,
         kind: 'event',
@@ -98,10 +99,10 @@ async function activityOf(tx: Tx, contactId: string, before: string | null, limi
     ),
     ...ran.map(({ id, createdAt: at, workflowId, status, eventId, reason, deliveryId }) => {
       const summary = `Workflow run ${OUTCOME[status] ?? status}`;
-      return entry({ id, at, kind: 'run', summary, deliveryId, detail: { workflowId, status, eventId, reason } });
+      return makeEntry({ id, at, kind: 'run', summary, deliveryId, detail: { workflowId, status, eventId, reason } });
     }),
     ...sent.map(({ id, at, subject, ...detail }) =>
-      entry({
+      makeEntry({
         id,
         at,
         kind: 'mail',
@@ -116,7 +117,7 @@ async function activityOf(tx: Tx, contactId: string, before: string | null, limi
 /** How many there are in all, exact up to 10,000 of each kind. */
 export async function countActivity(store: Store, contactId: string): Promise<{ total: number; capped: boolean }> {
   const sum = { total: 0, capped: false };
-  const ids = await store.read(tx => idsOfContact(tx, contactId));
+  const ids = await store.read(tx => loadMergedIdsOf(tx, contactId));
   for (const table of [deliveries, events, runs, mails, contactChanges]) {
     const where = inArray(table.contactId, ids);
     const { total, capped } = await counted(store, table, { where, narrow: where });

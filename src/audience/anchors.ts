@@ -1,6 +1,6 @@
 import type { Places, Unit } from './places.ts';
 import { findScope } from './proofs.ts';
-import { ascending } from './registers.ts';
+import { compareTexts } from './registers.ts';
 import type { Run } from './timeline.ts';
 import { compareClaims, compareFirst, meet } from './unions.ts';
 import { claimOf, type View } from './views.ts';
@@ -43,7 +43,7 @@ function findProvenAddress(unit: Unit): string | null {
   const [user] = here.filter(each => each.kind === 'user' && each.now?.proven != null).sort(compareFirst);
   const [api] = here
     .filter(each => each.kind === 'apiContact')
-    .sort((a, b) => ascending(claimOf(b.now!), claimOf(a.now!)));
+    .sort((a, b) => compareTexts(claimOf(b.now!), claimOf(a.now!)));
   if (user && api) return (claimOf(api.now!) > claimOf(user.now!) ? api : user).now!.email;
   return (user ?? api)?.now?.email ?? null;
 }
@@ -85,7 +85,7 @@ function settleWishes(wishes: Wish[][]): void {
 /** Unproven users before payers, of whom the earlier comes first. */
 function compareWishes(a: Wish, b: Wish): number {
   const users = Number(b.view.kind === 'user') - Number(a.view.kind === 'user');
-  return users || (a.view.kind === 'user' ? compareClaims(a.view, b.view) : ascending(a.run.from, b.run.from));
+  return users || (a.view.kind === 'user' ? compareClaims(a.view, b.view) : compareTexts(a.run.from, b.run.from));
 }
 
 /** Who is gone keeps the address until a living identity shows it; its payer's address is the last resort. */
@@ -97,7 +97,7 @@ function locateGone(places: Places, homeless: Unit[], stayers: Map<Unit, View[]>
       return { unit, views: [...own, ...(stayers.get(unit) ?? []).filter(each => !each.live).sort(compare)] };
     })
     .filter(({ views }) => views.length > 0)
-    .sort((p, q) => ascending(claimOf(q.views[0]!.now!), claimOf(p.views[0]!.now!)))
+    .sort((p, q) => compareTexts(claimOf(q.views[0]!.now!), claimOf(p.views[0]!.now!)))
     .flatMap(({ unit, views }) => views.map(view => ({ unit, view })));
   for (const { unit, view } of gone) {
     if (unit.email !== null || places.attached.has(unit)) continue;

@@ -2,34 +2,34 @@ import {
   type ApplyOptions,
   applyApiWrite,
   type ContactWrite,
-  identityOfAddress,
-  identityOfUser,
+  makeAddressIdentity,
+  makeUserIdentity,
   type WriteOrigin,
   type Written,
 } from './apiWrite.ts';
 import { applyConsent } from './applyConsent.ts';
 import { applyDeletion } from './applyDeletion.ts';
 import type { ConsentReason } from './consent.ts';
-import { emailOf } from './emails.ts';
+import { parseEmail } from './emails.ts';
 import type { By } from './findContact.ts';
 import type { Contact } from './people.ts';
-import { emailTie } from './people.ts';
-import { outcomeFrom, type PersonCall } from './personCall.ts';
+import { makeEmailTie } from './people.ts';
+import { makeOutcome, type PersonCall } from './personCall.ts';
 import type { Reconciled } from './reconcile.ts';
-import { userTie } from './ties.ts';
+import { makeUserTie } from './ties.ts';
 
 /** What an API write must have in memory. */
-export function keysOfWrite(write: ContactWrite, aliases: string[] = []) {
+export function collectWriteKeys(write: ContactWrite, aliases: string[] = []) {
   const { email, userId, mailingLists = {} } = write;
   return {
     ids: [
-      ...(email === undefined ? [] : [identityOfAddress(email)]),
-      ...(userId === undefined ? [] : [identityOfUser(userId)]),
+      ...(email === undefined ? [] : [makeAddressIdentity(email)]),
+      ...(userId === undefined ? [] : [makeUserIdentity(userId)]),
       ...aliases,
     ],
     ties: [
-      ...(email === undefined ? [] : [emailTie(email)]),
-      ...(userId === undefined ? [] : [userTie('', userId)]),
+      ...(email === undefined ? [] : [makeEmailTie(email)]),
+      ...(userId === undefined ? [] : [makeUserTie('', userId)]),
       ...aliases.map(each => `id:${each}`),
     ],
     lists: Object.keys(mailingLists),
@@ -37,44 +37,44 @@ export function keysOfWrite(write: ContactWrite, aliases: string[] = []) {
 }
 
 /** Creates or updates a contact. The address is brought into its normal form. @throws AppError invalid for a bad address */
-export function writingCall(
+export function buildWriteCall(
   mode: 'create' | 'update' | 'upsert',
   given: ContactWrite,
   options: ApplyOptions,
 ): PersonCall<Written> {
-  const write = given.email === undefined ? given : { ...given, email: emailOf(given.email) };
+  const write = given.email === undefined ? given : { ...given, email: parseEmail(given.email) };
   const cause = { key: options.key, deliveryId: options.deliveryId ?? null };
   return {
-    keys: keysOfWrite(write, options.aliases),
+    keys: collectWriteKeys(write, options.aliases),
     apply(people, now) {
       const written = applyApiWrite(people, mode, write, options, now);
-      return outcomeFrom(written, written, cause);
+      return makeOutcome(written, written, cause);
     },
   };
 }
 
-const keysOfWhom = (by: By) =>
+const collectKeysOfPerson = (by: By) =>
   'id' in by
     ? { contacts: [by.id] }
     : 'email' in by
-      ? { ties: [emailTie(by.email)] }
-      : { ties: [userTie('', by.userId)] };
+      ? { ties: [makeEmailTie(by.email)] }
+      : { ties: [makeUserTie('', by.userId)] };
 
 /** Deletes a contact. Refused: not found. @throws AppError invalid for a bad address */
-export function deletingCall(given: By, origin: WriteOrigin): PersonCall<Contact> {
-  const by = 'email' in given ? { email: emailOf(given.email) } : given;
+export function buildDeleteCall(given: By, origin: WriteOrigin): PersonCall<Contact> {
+  const by = 'email' in given ? { email: parseEmail(given.email) } : given;
   const cause = { key: origin.key, deliveryId: origin.deliveryId ?? null };
   return {
-    keys: keysOfWhom(by),
+    keys: collectKeysOfPerson(by),
     apply(people, now) {
       const { contact, done } = applyDeletion(people, by, origin, now);
-      return outcomeFrom(contact, done, cause);
+      return makeOutcome(contact, done, cause);
     },
   };
 }
 
 /** Says of an address that it is subscribed or not; the contact that shows or keeps it follows. `email` in its normal form. */
-export function consentCall(
+export function buildConsentCall(
   email: string,
   subscribed: boolean,
   reason: ConsentReason,
@@ -82,10 +82,10 @@ export function consentCall(
 ): PersonCall<Reconciled | null> {
   const cause = { key: origin.key, deliveryId: origin.deliveryId ?? null };
   return {
-    keys: { ties: [emailTie(email)] },
+    keys: { ties: [makeEmailTie(email)] },
     apply(people, now) {
       const done = applyConsent(people, email, subscribed, reason, now);
-      return outcomeFrom(done, done, cause);
+      return makeOutcome(done, done, cause);
     },
   };
 }

@@ -3,14 +3,14 @@ import { AppError, invalid } from '../errors.ts';
 import { providerById } from '../providers/index.ts';
 import { changeConsent } from './applyConsent.ts';
 import type { ConsentReason } from './consent.ts';
-import { findForWrite, groupOf, missing, NO_CONTACT, severalContacts } from './findContact.ts';
+import { findForWrite, groupOf, makeAmbiguous, makeNotFound, NO_CONTACT } from './findContact.ts';
 import { type ApiContribution, joinApiWrite } from './joinApiWrite.ts';
-import { type Contact, emailTie, type People } from './people.ts';
+import { type Contact, makeEmailTie, type People } from './people.ts';
 import { coerceProperties } from './properties.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
-import { ascending, emptyRegisters, factKey, findLatest, type K, laterOf, msOf } from './registers.ts';
-import { userTie } from './ties.ts';
-import { addressOf, type Identity, namespaceOf, type View } from './views.ts';
+import { compareTexts, findLatest, type K, makeFactKey, makeRegisters, pickLater, readMs } from './registers.ts';
+import { makeUserTie } from './ties.ts';
+import { type Identity, readAddress, readNamespace, type View } from './views.ts';
 
 /** One API write to the audience: creates or updates a contact by email and/or userId. */
 export interface ContactWrite {
@@ -45,15 +45,15 @@ const MAX_TEXT = 500; // characters, as Loops has it
 const MAX_LISTS = 100;
 
 /** The identity by which the API speaks of a user id of the user's own product, and of an address alone. */
-export const identityOfUser = (userId: string) => OF_USER + userId;
-export const identityOfAddress = (email: string) => OF_ADDRESS + email;
+export const makeUserIdentity = (userId: string) => OF_USER + userId;
+export const makeAddressIdentity = (email: string) => OF_ADDRESS + email;
 
 /** The key of what the API does: in one second it is the later, and newer than all that is known here, whatever a provider's clock says. */
-export function keyAfter(identities: Iterable<Identity>, key: string, now: number): K {
+export function makeKeyAfter(identities: Iterable<Identity>, key: string, now: number): K {
   let newest: K = '';
-  for (const { registers } of identities) newest = laterOf(newest, findLatest(registers));
-  const second = Math.floor(Math.max(now, newest === '' ? 0 : msOf(newest)) / 1000);
-  const at = factKey(second * 1000 + 999, 999, 9, '', '').trimEnd();
+  for (const { registers } of identities) newest = pickLater(newest, findLatest(registers));
+  const second = Math.floor(Math.max(now, newest === '' ? 0 : readMs(newest)) / 1000);
+  const at = makeFactKey(second * 1000 + 999, 999, 9, '', '').trimEnd();
   const turn = newest.startsWith(at) ? Number(newest.slice(at.length, at.length + TURN)) + 1 : 0;
   return `${at}${String(turn).padStart(TURN, '0')}.${key} `;
 }
@@ -73,23 +73,24 @@ interface Speaking {
  * Under which identity the API speaks of a contact: of the user by whose id it was found, of the user who proved the address or the API
  * contact, of a user id that is new here, else of the address.
  */
-function speakerOf({ views, found, by, userId, email }: Speaking): string {
-  const api = views.filter(view => view.kind === 'apiContact').sort(byFirst);
+function findSpeaker({ views, found, by, userId, email }: Speaking): string {
+  const api = views.filter(view => view.kind === 'apiContact').sort(compareFirst);
   if (by !== null) {
     const set = api.find(view => view.facts.some(each => each.userId === by));
-    return set?.id ?? identityOfUser(by);
+    return set?.id ?? makeUserIdentity(by);
   }
   if (found) {
     const [user] = views
       .filter(view => view.kind === 'user' && view.now?.email === found.email && view.now.proven !== null)
-      .sort(byFirst);
-    if (user) return `api:${userTie(namespaceOf(user.identity.provider), user.identity.registers.personId ?? '')}`;
+      .sort(compareFirst);
+    if (user)
+      return `api:${makeUserTie(readNamespace(user.identity.provider), user.identity.registers.personId ?? '')}`;
     if (api[0]) return api[0].id;
   }
-  return userId === undefined ? identityOfAddress(email) : identityOfUser(userId);
+  return userId === undefined ? makeAddressIdentity(email) : makeUserIdentity(userId);
 }
 
-const byFirst = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+const compareFirst = (a: View, b: View) => compareTexts(a.first, b.first) || compareTexts(a.id, b.id);
 
 /** @throws AppError invalid when a text is too long or a list does not exist */
 function checkWrite(people: People, write: ContactWrite): void {
@@ -128,20 +129,23 @@ export function applyApiWrite(
   const { found, byUser, known } = findForWrite(people, email, userId);
   if (known && mode === 'create')
     throw new AppError('conflict', `Email or userId is already on list: contact ${known.id}`);
-  if (!found && mode === 'update') throw missing();
+  if (!found && mode === 'update') throw makeNotFound();
   if (!found && email === undefined) throw invalid(NO_CONTACT);
   const properties = coerceProperties(people, write.properties ?? {});
   const shownBefore = new Set([...people.contacts.values()].flatMap(each => (each.parked ? [] : [each.id])));
   const views = found ? groupOf(people, found) : [];
   const shown = found?.email ?? email ?? '';
   const by = byUser && userId !== undefined ? userId : null;
-  const speaker = speakerOf({ views, found, by, userId, email: shown });
+  const speaker = findSpeaker({ views, found, by, userId, email: shown });
   // An address is set, in contrast to one that only names whom it is about, where it is new, and for a user id that is new here.
-  const isNewUser = found !== null && by === null && userId !== undefined && speaker === identityOfUser(userId);
+  const isNewUser = found !== null && by === null && userId !== undefined && speaker === makeUserIdentity(userId);
   const isMove = found !== null && by !== null && email !== undefined && email !== found.email;
   const set = !found || isMove ? email : isNewUser ? found.email : undefined;
-  const near = people.around([speaker, ...views.map(view => view.id)], email === undefined ? [] : [emailTie(email)]);
-  const k = keyAfter(near.all, options.key, now);
+  const near = people.around(
+    [speaker, ...views.map(view => view.id)],
+    email === undefined ? [] : [makeEmailTie(email)],
+  );
+  const k = makeKeyAfter(near.all, options.key, now);
   const one: ApiContribution = { k };
   if (set !== undefined) Object.assign(one, { a: 1, e: set, p: 1 });
   if (!found) Object.assign(one, { made: 1, source: options.source });
@@ -183,7 +187,7 @@ export function applyApiWrite(
   const isMerged =
     shownBefore.has(written.contactId) &&
     own.some(effect => effect.kind === 'contact.merged' && shownBefore.has(String(effect.from)));
-  if (!options.aliases?.length && isMerged) throw severalContacts();
+  if (!options.aliases?.length && isMerged) throw makeAmbiguous();
   const created = own.some(effect => effect.kind === 'contact.created');
   return { ...written, contactId: written.contactId, email: written.email, created };
 }
@@ -191,9 +195,9 @@ export function applyApiWrite(
 function joinSpeaker(people: People, id: string, one: ApiContribution, views: View[]): void {
   const had = people.identities.get(id);
   const personId = id.startsWith(OF_USER) ? id.slice(OF_USER.length) : null;
-  let registers = joinApiWrite(had?.registers ?? emptyRegisters('api', personId), one);
-  if (addressOf(id) !== null && !one.made) {
-    const [payer] = views.filter(view => view.kind === 'payer').sort(byFirst);
+  let registers = joinApiWrite(had?.registers ?? makeRegisters('api', personId), one);
+  if (readAddress(id) !== null && !one.made) {
+    const [payer] = views.filter(view => view.kind === 'payer').sort(compareFirst);
     const anchored = views.some(view => view.kind === 'user' || view.kind === 'apiContact');
     const { carrier: _, ...uncarried } = registers;
     registers = uncarried;
@@ -218,7 +222,7 @@ function joinAlias(people: People, speaker: string, alias: string): void {
   if (!of) throw invalid(`${alias.slice(0, 60)}: not a provider's id such as stripe:cus_123.`);
   const tie = `id:${alias}`;
   const had = people.identities.get(alias);
-  const r = had?.registers ?? emptyRegisters(of, personId);
+  const r = had?.registers ?? makeRegisters(of, personId);
   if (!r.aliases.includes(tie))
     people.putIdentity({
       id: alias,

@@ -1,6 +1,6 @@
-import { type ConsentReason, ofAddress, ofPerson, withChange } from './consent.ts';
-import { findByEmail, groupOf, keepersOf } from './findContact.ts';
-import { emailTie, type People } from './people.ts';
+import { addChange, type ConsentReason, makeAddressSubject, makePersonSubject } from './consent.ts';
+import { findByEmail, findKeepers, groupOf } from './findContact.ts';
+import { makeEmailTie, type People } from './people.ts';
 import { type Reconciled, reconcile } from './reconcile.ts';
 import type { View } from './views.ts';
 
@@ -41,15 +41,15 @@ export function changeConsent(
     reason === 'bounce'
       ? []
       : [...views.filter(view => view.kind !== 'address' && view.kind !== 'apiAddress').map(view => view.id), ...ids];
-  for (const subject of [...[...addresses].map(ofAddress), ...new Set(persons.map(ofPerson))]) {
-    if (subject === ofAddress('')) continue;
+  for (const subject of [...[...addresses].map(makeAddressSubject), ...new Set(persons.map(makePersonSubject))]) {
+    if (subject === makeAddressSubject('')) continue;
     people.set(
       people.consents,
       subject,
-      withChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }),
+      addChange(people.consents.get(subject) ?? [], { at: now, subscribed, reason }),
     );
   }
-  return [...addresses].map(emailTie);
+  return [...addresses].map(makeEmailTie);
 }
 
 /**
@@ -64,12 +64,12 @@ export function applyConsent(
   now: number,
 ): Reconciled | null {
   const found = findByEmail(people, email);
-  const kept = found?.shown ? groupOf(people, found.contact) : keepersOf(people, email);
+  const kept = found?.shown ? groupOf(people, found.contact) : findKeepers(people, email);
   // A yes reaches beyond its own address only the contact that shows it.
   const views = found?.shown || !subscribed ? kept : [];
   const shown = views.length > 0 ? (found?.contact.email ?? email) : email;
   const ties = changeConsent(people, { views, email: shown, named: email, subscribed, reason }, now);
   const ids = views.map(view => view.id);
-  const focus = ids[0] ?? [...(people.ties.get(emailTie(email)) ?? [])].sort()[0];
+  const focus = ids[0] ?? [...(people.ties.get(makeEmailTie(email)) ?? [])].sort()[0];
   return focus === undefined ? null : reconcile(people, focus, now, ids, ties);
 }

@@ -1,7 +1,7 @@
 import { compareUnits, type Places, type Unit } from './places.ts';
 import type { Run } from './timeline.ts';
 import { compareFirst } from './unions.ts';
-import { addressOf, type View } from './views.ts';
+import { readAddress, type View } from './views.ts';
 
 /** A payer at an address that nobody proved while it showed it. */
 interface FreePayer {
@@ -55,7 +55,7 @@ export function attachAddresses(places: Places): void {
   const later: { unit: Unit; view: View; email: string }[] = [];
   for (const unit of units) {
     const [view] = unit.views;
-    const email = view ? addressOf(view.id) : null;
+    const email = view ? readAddress(view.id) : null;
     if (unit.views.length > 1 || !view || email === null) continue;
     if (view.kind === 'apiAddress') later.push({ unit, view, email });
     if (view.kind !== 'address' || !view.facts.length) continue;

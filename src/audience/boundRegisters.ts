@@ -1,4 +1,4 @@
-import { type Contribution, deathOf, type K, type Registers } from './registers.ts';
+import { type Contribution, findDeath, type K, type Registers } from './registers.ts';
 
 const MAX_FACTS = 24; // that carry one field
 const MAX_BYTES = 60_000; // of one identity's registers as JSON text
@@ -20,7 +20,7 @@ type Field = (typeof FIELDS)[number];
 /** Past the limit of a field, what follows a death goes first, then repeats between two equal values, then the second oldest. */
 function trim(r: Registers): void {
   r.facts = r.facts.map(each => ({ ...each }));
-  const died = deathOf(r);
+  const died = findDeath(r);
   for (const field of FIELDS) trimField(r.facts, field, died);
   for (const key of new Set(r.facts.flatMap(each => Object.keys(each.c ?? {})))) trimProperty(r.facts, key, died);
   for (const id of new Set(r.facts.flatMap(each => Object.keys(each.lists ?? {})))) trimList(r.facts, id);

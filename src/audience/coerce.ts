@@ -2,7 +2,7 @@ import type { Scalar } from '../db/schema.ts';
 
 export type PropertyType = 'string' | 'number' | 'boolean' | 'date';
 
-export const typeOfValue = (value: Scalar): PropertyType => {
+export const inferType = (value: Scalar): PropertyType => {
   const type = typeof value;
   return type === 'number' || type === 'boolean' ? type : 'string';
 };
@@ -17,7 +17,7 @@ const SECONDS_BELOW = 1e11; // as seconds the year 5138, as ms 1973: Stripe's ti
 export function coerce(value: Scalar, type: PropertyType, provider = ''): Scalar | undefined {
   if (type === 'date') {
     const seconds = provider.startsWith('stripe') && typeof value === 'number' && Math.abs(value) < SECONDS_BELOW;
-    return isoDate(seconds ? value * 1000 : value);
+    return coerceDate(seconds ? value * 1000 : value);
   }
   if (typeof value === type) return value;
   if (type === 'string') return String(value);
@@ -30,7 +30,7 @@ const DATE = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)(Z|[+-
 const MAX_DATE_MS = 8.64e15;
 
 /** ms since 1970 (number or digits), a day, or a day with a time, UTC where no offset is given. */
-function isoDate(value: Scalar): string | undefined {
+function coerceDate(value: Scalar): string | undefined {
   let ms = Number.NaN;
   if (typeof value === 'number') ms = value;
   else if (typeof value === 'string') {

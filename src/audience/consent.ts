@@ -1,4 +1,4 @@
-import { msOf, timeOf } from './registers.ts';
+import { readMs, readTime } from './registers.ts';
 import type { Rule } from './rules.ts';
 import { isProven, type View } from './views.ts';
 
@@ -15,38 +15,38 @@ export type ConsentReason = 'link' | 'api' | 'import' | 'complaint' | 'bounce' |
 export type Consents = ReadonlyMap<string, ConsentChange[]>;
 
 const MAX_CHANGES = 16;
-export const ofAddress = (email: string) => `email:${email}`;
-export const ofPerson = (identityId: string) => `person:${identityId}`;
+export const makeAddressSubject = (email: string) => `email:${email}`;
+export const makePersonSubject = (identityId: string) => `person:${identityId}`;
 
 /** Adds a change in its place in time, keeping the newest sixteen. Of one moment, the no counts. */
-export function withChange(changes: ConsentChange[], change: ConsentChange): ConsentChange[] {
+export function addChange(changes: ConsentChange[], change: ConsentChange): ConsentChange[] {
   const all = [...changes, change].sort((a, b) => a.at - b.at || Number(b.subscribed) - Number(a.subscribed));
   return all.slice(-MAX_CHANGES);
 }
 
-const lastBy = (changes: ConsentChange[], at: number) => changes.findLast(each => each.at <= at);
+const findLastBy = (changes: ConsentChange[], at: number) => changes.findLast(each => each.at <= at);
 
 /** What an address said last by a moment (ms); null: nothing. */
-function addressSays(consents: Consents, email: string, at: number): ConsentChange | null {
-  return lastBy(consents.get(ofAddress(email)) ?? [], at) ?? null;
+function findAddressConsent(consents: Consents, email: string, at: number): ConsentChange | null {
+  return findLastBy(consents.get(makeAddressSubject(email)) ?? [], at) ?? null;
 }
 
 /**
  * What a person said last by a moment: for itself, or as whoever showed an address then. Whoever shows an address that opted out
  * before is marked from then on. A hard bounce is of the address alone.
  */
-export function personSays(consents: Consents, view: View, at: number): ConsentChange | null {
-  let last = lastBy(consents.get(ofPerson(view.id)) ?? [], at) ?? null;
+export function findPersonConsent(consents: Consents, view: View, at: number): ConsentChange | null {
+  let last = findLastBy(consents.get(makePersonSubject(view.id)) ?? [], at) ?? null;
   const take = (change: ConsentChange) => {
     if (!last || change.at > last.at || (change.at === last.at && !change.subscribed)) last = change;
   };
   for (const run of view.runs) {
-    const changes = consents.get(ofAddress(run.email));
+    const changes = consents.get(makeAddressSubject(run.email));
     if (!changes) continue;
     const said = changes.filter(each => each.reason !== 'bounce');
-    const from = msOf(run.from);
-    const to = run.to === null ? Number.POSITIVE_INFINITY : msOf(run.to);
-    const before = lastBy(said, from);
+    const from = readMs(run.from);
+    const to = run.to === null ? Number.POSITIVE_INFINITY : readMs(run.to);
+    const before = findLastBy(said, from);
     if (before && !before.subscribed && from <= at) take({ ...before, at: from });
     for (const each of said) if (each.at > from && each.at < to && each.at <= at) take(each);
   }
@@ -69,8 +69,8 @@ export const mayMail = (rule: ConsentRule): boolean =>
 /** The rule that says whether a contact may be mailed. */
 export function judgeConsent(consents: Consents, views: View[], email: string | null, at: number): ConsentRule {
   if (!consents.size) return 'nobodyOut';
-  if (email !== null && addressSays(consents, email, at)?.subscribed === false) return 'addressOut';
-  const isOut = (view: View) => personSays(consents, view, at)?.subscribed === false;
+  if (email !== null && findAddressConsent(consents, email, at)?.subscribed === false) return 'addressOut';
+  const isOut = (view: View) => findPersonConsent(consents, view, at)?.subscribed === false;
   const counting = views.filter(view => !view.withheld);
   const owners = counting.filter(view => view.kind === 'apiContact' || (view.kind === 'user' && isProven(view)));
   if (owners.length) return owners.some(isOut) ? 'ownerOut' : 'nobodyOut';
@@ -81,13 +81,13 @@ export function judgeConsent(consents: Consents, views: View[], email: string | 
   const arrivals = voters.flatMap(view => view.own?.from ?? []).sort();
   const isGuest = counting.some(
     ({ kind, facts: [first] }) =>
-      kind === 'address' && first && (!arrivals[0] || timeOf(first.k) < timeOf(arrivals[0])),
+      kind === 'address' && first && (!arrivals[0] || readTime(first.k) < readTime(arrivals[0])),
   );
   return isGuest ? 'guestBefore' : 'allOut';
 }
 
 /** Whether the last word of an address or of one of its persons by a moment is an explicit yes, newer than `since`; ms. */
-export function saidYesSince(
+export function hasConsentedSince(
   consents: Consents,
   views: View[],
   email: string | null,
@@ -96,11 +96,11 @@ export function saidYesSince(
 ): boolean {
   if (!consents.size) return false;
   const isYes = (last: ConsentChange | null) => last?.subscribed === true && last.at > since;
-  if (email !== null && isYes(addressSays(consents, email, at))) return true;
+  if (email !== null && isYes(findAddressConsent(consents, email, at))) return true;
   return views.some(
     view =>
       !view.withheld &&
       (view.kind === 'user' || view.kind === 'payer' || view.kind === 'apiContact') &&
-      isYes(personSays(consents, view, at)),
+      isYes(findPersonConsent(consents, view, at)),
   );
 }

@@ -14,9 +14,9 @@ const BY: Record<string, string> = {
 };
 
 /** Where a write came from, by the prefix of its key. */
-const originOf = (key: string): string => BY[key.slice(0, key.indexOf('_'))] ?? 'Inlet';
+const describeOrigin = (key: string): string => BY[key.slice(0, key.indexOf('_'))] ?? 'Inlet';
 
-function detailOf(change: ContactChange): Record<string, unknown> | null {
+function describeDetail(change: ContactChange): Record<string, unknown> | null {
   switch (change.kind) {
     case 'list.subscribed':
     case 'list.unsubscribed':
@@ -36,9 +36,9 @@ export async function insertContactChanges(tx: Tx, outcomes: Outcome[], now: num
   for (const { cause, changes } of outcomes) {
     if (cause.deliveryId !== null) continue;
     for (const change of changes) {
-      const detail = detailOf(change);
+      const detail = describeDetail(change);
       if (!detail) continue;
-      const told = JSON.stringify({ ...detail, by: originOf(cause.key) });
+      const told = JSON.stringify({ ...detail, by: describeOrigin(cause.key) });
       rows.push([newId('chg', now), change.contact.id, change.kind, told, now]);
     }
   }

@@ -2,16 +2,16 @@ import { asc, eq, inArray, sql } from 'drizzle-orm';
 import { contacts, identities, memberships, mergedContacts, ties } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
-import { emailOf, normalEmail } from './emails.ts';
+import { normalizeEmail, parseEmail } from './emails.ts';
 import { MAX_TIED } from './people.ts';
 import { claimOf, type View, viewOf } from './views.ts';
-import { identityOfRow } from './workingSet.ts';
+import { decodeIdentity } from './workingSet.ts';
 
 type ContactRow = typeof contacts.$inferSelect;
 export type By = { email: string } | { userId: string } | { id: string };
 
 /** Contacts that an address or a user id leads to, former ones included. */
-async function contactIdsOf(tx: Tx, value: `email:${string}` | `user:${string}`): Promise<string[]> {
+async function findContactIds(tx: Tx, value: `email:${string}` | `user:${string}`): Promise<string[]> {
   const rows = await prepare(tx, 'contacts of a link', t =>
     t
       .select({ id: identities.contactId })
@@ -24,13 +24,13 @@ async function contactIdsOf(tx: Tx, value: `email:${string}` | `user:${string}`)
 }
 
 /** Contacts that a user id of the user's own product names, those beside the shown one included. */
-export const contactIdsOfUser = (tx: Tx, userId: string) => contactIdsOf(tx, `user:${userId}`);
+export const findContactIdsOfUser = (tx: Tx, userId: string) => findContactIds(tx, `user:${userId}`);
 
 /** Contacts that have or had an address. */
-export const contactIdsOfEmail = (tx: Tx, email: string) => contactIdsOf(tx, `email:${normalEmail(email)}`);
+export const findContactIdsOfEmail = (tx: Tx, email: string) => findContactIds(tx, `email:${normalizeEmail(email)}`);
 
 type Column = 'id' | 'email' | 'userId';
-const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | undefined> =>
+const findRow = (tx: Tx, column: Column, value: string): Promise<ContactRow | undefined> =>
   prepare(tx, `contact by ${column}`, t =>
     t
       .select()
@@ -42,7 +42,7 @@ const rowBy = (tx: Tx, column: Column, value: string): Promise<ContactRow | unde
   ).get({ value });
 
 /** The views of everybody whom a value ties. */
-async function viewsTiedBy(tx: Tx, value: string): Promise<View[]> {
+async function loadViewsOfTie(tx: Tx, value: string): Promise<View[]> {
   const rows = await tx
     .select({
       id: identities.id,
@@ -53,48 +53,48 @@ async function viewsTiedBy(tx: Tx, value: string): Promise<View[]> {
     .from(ties)
     .innerJoin(identities, eq(identities.id, ties.identityId))
     .where(eq(ties.value, value));
-  return rows.flatMap(row => viewOf(identityOfRow(row), null, '') ?? []);
+  return rows.flatMap(row => viewOf(decodeIdentity(row), null, '') ?? []);
 }
 
 /** The contact whose user proved an address last, where nobody shows it. */
-async function formerHolder(tx: Tx, email: string): Promise<ContactRow | undefined> {
+async function findFormerHolder(tx: Tx, email: string): Promise<ContactRow | undefined> {
   let last: { id: string; claim: string } | null = null;
-  for (const view of await viewsTiedBy(tx, `email:${email}`)) {
+  for (const view of await loadViewsOfTie(tx, `email:${email}`)) {
     const { contactId } = view.identity;
     if ((view.kind !== 'user' && view.kind !== 'apiContact') || contactId === null) continue;
     for (const run of view.runs)
       if (run.email === email && run.proven !== null && (!last || claimOf(run) > last.claim))
         last = { id: contactId, claim: claimOf(run) };
   }
-  return last ? rowBy(tx, 'id', last.id) : undefined;
+  return last ? findRow(tx, 'id', last.id) : undefined;
 }
 
-async function byUserId(tx: Tx, userId: string): Promise<ContactRow | undefined> {
-  const ids = await contactIdsOf(tx, `user:${userId}`);
-  const shown = await rowBy(tx, 'userId', userId);
+async function findByUserId(tx: Tx, userId: string): Promise<ContactRow | undefined> {
+  const ids = await findContactIds(tx, `user:${userId}`);
+  const shown = await findRow(tx, 'userId', userId);
   if (shown && ids.includes(shown.id)) return shown;
   for (const id of ids.sort()) {
-    const row = await rowBy(tx, 'id', id);
+    const row = await findRow(tx, 'id', id);
     if (row) return row;
   }
   return undefined;
 }
 
 /** The contact that shows an address or proved it formerly, has or had a user id, or is (or became) that row. @throws AppError invalid for a bad address */
-export async function contactBy(tx: Tx, by: By): Promise<ContactRow | undefined> {
-  if ('userId' in by) return byUserId(tx, by.userId);
+export async function findContact(tx: Tx, by: By): Promise<ContactRow | undefined> {
+  if ('userId' in by) return findByUserId(tx, by.userId);
   if ('email' in by) {
-    const email = emailOf(by.email);
-    return (await rowBy(tx, 'email', email)) ?? formerHolder(tx, email);
+    const email = parseEmail(by.email);
+    return (await findRow(tx, 'email', email)) ?? findFormerHolder(tx, email);
   }
-  const row = await rowBy(tx, 'id', by.id);
+  const row = await findRow(tx, 'id', by.id);
   if (row) return row;
   const [merged] = await tx.select().from(mergedContacts).where(eq(mergedContacts.fromId, by.id));
-  return merged && rowBy(tx, 'id', merged.toId);
+  return merged && findRow(tx, 'id', merged.toId);
 }
 
 /** What a caller gave of address and user id, of which exactly one is wanted. @throws AppError invalid */
-export function exactlyOne(given: { email?: string | undefined; userId?: string | undefined }): By {
+export function requireOne(given: { email?: string | undefined; userId?: string | undefined }): By {
   if (given.email !== undefined && given.userId !== undefined) throw invalid('Give exactly one of email and userId.');
   if (given.email !== undefined) return { email: given.email };
   if (given.userId !== undefined) return { userId: given.userId };
@@ -102,7 +102,7 @@ export function exactlyOne(given: { email?: string | undefined; userId?: string 
 }
 
 /** The contact in Loops' shape: custom properties at top level, `mailingLists` an object of true entries. */
-function loopsShape(row: ContactRow, listIds: string[]) {
+function formatForLoops(row: ContactRow, listIds: string[]) {
   return {
     ...row.properties,
     id: row.id,
@@ -118,7 +118,7 @@ function loopsShape(row: ContactRow, listIds: string[]) {
   };
 }
 
-async function listsOf(tx: Tx, ids: string[]): Promise<Map<string, string[]>> {
+async function loadLists(tx: Tx, ids: string[]): Promise<Map<string, string[]>> {
   const out = new Map<string, string[]>();
   if (!ids.length) return out;
   const rows = await tx
@@ -134,7 +134,7 @@ async function listsOf(tx: Tx, ids: string[]): Promise<Map<string, string[]>> {
 export async function viewContacts(tx: Tx, ids: string[]) {
   if (!ids.length) return [];
   const rows = await tx.select().from(contacts).where(inArray(contacts.id, ids));
-  const members = await listsOf(tx, ids);
+  const members = await loadLists(tx, ids);
   return ids.flatMap(id => {
     const row = rows.find(each => each.id === id);
     if (!row) return [];
@@ -142,21 +142,21 @@ export async function viewContacts(tx: Tx, ids: string[]) {
       createdAt: new Date(row.createdAt).toISOString(),
       updatedAt: new Date(row.updatedAt).toISOString(),
     };
-    return [{ ...loopsShape(row, members.get(id) ?? []), ...times }];
+    return [{ ...formatForLoops(row, members.get(id) ?? []), ...times }];
   });
 }
 
 /** Loops' find: nobody or one contact, by exactly one of address and user id. @throws AppError invalid */
 export async function findContacts(tx: Tx, by: { email?: string | undefined; userId?: string | undefined }) {
-  const row = await contactBy(tx, exactlyOne(by));
+  const row = await findContact(tx, requireOne(by));
   if (!row) return [];
-  const members = await listsOf(tx, [row.id]);
-  return [loopsShape(row, members.get(row.id) ?? [])];
+  const members = await loadLists(tx, [row.id]);
+  return [formatForLoops(row, members.get(row.id) ?? [])];
 }
 
 /** One contact with the identities behind it; the id of one that became part of it finds it, too. @throws AppError notFound */
 export async function getContact(tx: Tx, given: string) {
-  const id = (await contactBy(tx, { id: given }))?.id ?? given;
+  const id = (await findContact(tx, { id: given }))?.id ?? given;
   const [contact] = await viewContacts(tx, [id]);
   if (!contact) throw notFound('Contact');
   const own = await tx
@@ -164,7 +164,7 @@ export async function getContact(tx: Tx, given: string) {
     .from(identities)
     .where(eq(identities.contactId, id))
     .orderBy(asc(identities.createdAt), asc(identities.id));
-  const views = own.flatMap(row => viewOf(identityOfRow(row), null, '') ?? []);
+  const views = own.flatMap(row => viewOf(decodeIdentity(row), null, '') ?? []);
   const emails = new Set([contact.email, ...views.flatMap(view => view.runs.map(run => run.email))]);
   const userIds = new Set(
     views.flatMap(({ identity: { registers: r } }) => [
@@ -172,7 +172,7 @@ export async function getContact(tx: Tx, given: string) {
       ...r.facts.flatMap(each => each.userId ?? []),
     ]),
   );
-  const tied = await viewsTiedBy(tx, `email:${contact.email}`);
+  const tied = await loadViewsOfTie(tx, `email:${contact.email}`);
   const shared = Map.groupBy(
     tied.filter(view => view.kind === 'user' || view.kind === 'payer'),
     view => view.identity.provider,

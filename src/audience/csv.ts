@@ -7,17 +7,21 @@ const FORMULA = /^'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const ESCAPED = /^'+[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/;
 const QUOTED = /[",;\r\n]|^\s|\s$/; // ; is what some spreadsheets split at
 
-const quoted = (text: string) => (QUOTED.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+const quoteCell = (text: string) => (QUOTED.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 /** One cell of a CSV file that no spreadsheet runs as a formula. Numbers and booleans stay as they are. */
-const cell = (value: Scalar | null): string =>
-  typeof value === 'string' ? quoted(FORMULA.test(value) ? `'${value}` : value) : value === null ? '' : String(value);
+const formatCell = (value: Scalar | null): string =>
+  typeof value === 'string'
+    ? quoteCell(FORMULA.test(value) ? `'${value}` : value)
+    : value === null
+      ? ''
+      : String(value);
 
 /** A row with its line end (RFC 4180). */
-export const csvLine = (values: (Scalar | null)[]): string => `${values.map(cell).join(',')}\r\n`;
+export const formatCsvLine = (values: (Scalar | null)[]): string => `${values.map(formatCell).join(',')}\r\n`;
 
 /** What a cell says, without the apostrophe that keeps it from being a formula. */
-export const plain = (text: string): string => (ESCAPED.test(text) ? text.slice(1) : text);
+export const unescapeCell = (text: string): string => (ESCAPED.test(text) ? text.slice(1) : text);
 
 const MAX_ROW = 262_144; // bytes
 const MAX_READ = 262_144; // bytes parsed at once: 10 to 20 ms of the thread
@@ -25,7 +29,7 @@ export const BITE_BYTES = 32_768; // read ahead at once: about as many rows as a
 const MAX_MORE = 1000; // cells beyond the header's that a row may have to be kept whole
 
 export interface CsvRow {
-  /** Bytes as Latin-1: `textOf` reads them. No more than one beyond the header's where there are very many. */
+  /** Bytes as Latin-1: `decodeLatin1` reads them. No more than one beyond the header's where there are very many. */
   cells: string[];
   /** How many cells the row has. */
   width: number;
@@ -47,7 +51,7 @@ export interface ReadRows {
 }
 
 /** Latin-1 text as the UTF-8 it stands for; null: it is none. */
-export function textOf(latin1: string): string | null {
+export function decodeLatin1(latin1: string): string | null {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
   if (/^[\x00-\x7f]*$/.test(latin1)) return latin1;
   try {
@@ -110,7 +114,7 @@ export async function readRows(
   }
   parser.destroy();
   const over = rows.length > limit;
-  const trouble = broken && !over ? troubleOf(broken) : null;
+  const trouble = broken && !over ? describeTrouble(broken) : null;
   const kept = rows.slice(0, limit);
   const last = kept.at(-1);
   return {
@@ -147,7 +151,7 @@ async function skipEmptyLines(more: () => Promise<Buffer | null>) {
   return { rest: null, end: end - half, empties: empties - half, ended: false };
 }
 
-function troubleOf(error: Error & { code?: string }): string {
+function describeTrouble(error: Error & { code?: string }): string {
   if (error.code === 'CSV_MAX_RECORD_SIZE')
     return `is longer than ${MAX_ROW / 1024} KiB. Does a quote begin there that never ends?`;
   if (error.code === 'CSV_QUOTE_NOT_CLOSED') return 'begins a quote that never ends.';

@@ -1,11 +1,11 @@
-import { type ConsentChange, ofAddress, ofPerson, personSays } from './consent.ts';
+import { type ConsentChange, findPersonConsent, makeAddressSubject, makePersonSubject } from './consent.ts';
 import type { People } from './people.ts';
 import { project } from './project.ts';
-import { groupsOf } from './reconcile.ts';
+import { findGroups } from './reconcile.ts';
 import { RULES } from './rules.ts';
 import { type FieldTrace, notePassedOver, Trace } from './trace.ts';
 import { traceAddress } from './traceAddress.ts';
-import { addressOf, isProven, type View } from './views.ts';
+import { isProven, readAddress, type View } from './views.ts';
 
 /** `unknown`: nobody with an address is known so far. */
 type ContactState = 'shown' | 'parked' | 'removed' | 'unknown';
@@ -58,7 +58,7 @@ export function explainPeople(people: People, { contactId, ids }: Explaining, no
   const at = contactId ?? ids.flatMap(id => people.identities.get(id)?.contactId ?? [])[0] ?? '';
   const row = people.contacts.get(people.merged.get(at) ?? at);
   const members = [...people.identities.values()].filter(each => row && each.contactId === row.id);
-  const { groups } = groupsOf(people.around([...members.map(each => each.id), ...ids]).all);
+  const { groups } = findGroups(people.around([...members.map(each => each.id), ...ids]).all);
   const isMine = (view: View) => (row ? view.identity.contactId === row.id : ids.includes(view.id));
   const group = groups.find(each => each.views.some(isMine)) ?? { views: [], email: null };
   const email = row ? (group.email ?? row.email) : null;
@@ -88,19 +88,20 @@ const isRemoved = (views: View[]): boolean =>
 function listConsent(people: People, views: View[], email: string | null): ConsentWord[] {
   const addresses = new Set(views.flatMap(view => view.runs.map(run => run.email)));
   for (const view of views) {
-    const address = addressOf(view.id);
+    const address = readAddress(view.id);
     if (address !== null) addresses.add(address);
   }
   if (email !== null) addresses.add(email);
   const words: ConsentWord[] = [];
   for (const address of addresses)
-    for (const each of people.consents.get(ofAddress(address)) ?? [])
+    for (const each of people.consents.get(makeAddressSubject(address)) ?? [])
       words.push({ ...each, email: address, identityId: null });
   for (const { id } of views)
-    for (const each of people.consents.get(ofPerson(id)) ?? []) words.push({ ...each, email: null, identityId: id });
+    for (const each of people.consents.get(makePersonSubject(id)) ?? [])
+      words.push({ ...each, email: null, identityId: id });
   return words.sort((a, b) => b.at - a.at);
 }
 
 /** What a person behind a contact said last of mail; null: nothing. */
 export const findLastWord = (people: People, view: View, now: number): ConsentChange | null =>
-  personSays(people.consents, view, now);
+  findPersonConsent(people.consents, view, now);

@@ -2,9 +2,9 @@ import { asc, inArray } from 'drizzle-orm';
 import { newest, type Search } from '../db/scan.ts';
 import { contacts, identities, lists, memberships, properties } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { csvLine } from './csv.ts';
+import { formatCsvLine } from './csv.ts';
 import type { Registers } from './registers.ts';
-import { diedBy } from './views.ts';
+import { findDeathBy } from './views.ts';
 
 const ROWS = 100; // contacts per read: a few milliseconds
 const OWN = [
@@ -32,33 +32,33 @@ export async function* exportCsv(store: Store, search: Search): AsyncGenerator<s
     keys: (await tx.select().from(properties).orderBy(asc(properties.createdAt), asc(properties.key))).map(p => p.key),
     names: new Map((await tx.select({ id: lists.id, name: lists.name }).from(lists)).map(({ id, name }) => [id, name])),
   }));
-  yield csvLine([...OWN, ...known.keys]);
+  yield formatCsvLine([...OWN, ...known.keys]);
   let before: string | null = null;
   for (;;) {
     const began = performance.now();
     const page: { ids: string[]; rest: string | null } = await newest(store, contacts, search, before, ROWS);
     const { ids } = page;
-    if (ids.length) yield await store.read(tx => linesOf(tx, ids, known.keys, known.names));
+    if (ids.length) yield await store.read(tx => formatLines(tx, ids, known.keys, known.names));
     if (page.rest === null) return;
     await Bun.sleep(performance.now() - began); // half of the thread at most: webhooks go on
     before = page.rest;
   }
 }
 
-async function linesOf(tx: Tx, ids: string[], keys: string[], names: Map<string, string>): Promise<string> {
+async function formatLines(tx: Tx, ids: string[], keys: string[], names: Map<string, string>): Promise<string> {
   const rows = await tx.select().from(contacts).where(inArray(contacts.id, ids));
   const byId = new Map(rows.map(row => [row.id, row]));
-  const members = grouped(
+  const members = groupPairs(
     (
       await tx.select().from(memberships).where(inArray(memberships.contactId, ids)).orderBy(asc(memberships.listId))
     ).map(row => [row.contactId, row.listId]),
   );
-  const persons = grouped(await personsOf(tx, ids));
+  const persons = groupPairs(await loadPersons(tx, ids));
   const line = (id: string) => {
     const row = byId.get(id);
     if (!row) return ''; // deleted a moment ago
     const on = members.get(id) ?? [];
-    return csvLine([
+    return formatCsvLine([
       row.id,
       row.email,
       row.firstName,
@@ -79,7 +79,7 @@ async function linesOf(tx: Tx, ids: string[], keys: string[], names: Map<string,
 }
 
 /** `stripe:cus_…` of whoever is behind a contact and was not deleted there. */
-async function personsOf(tx: Tx, contactIds: string[]): Promise<[string, string][]> {
+async function loadPersons(tx: Tx, contactIds: string[]): Promise<[string, string][]> {
   const rows = await tx
     .select()
     .from(identities)
@@ -88,13 +88,13 @@ async function personsOf(tx: Tx, contactIds: string[]): Promise<[string, string]
   return rows.flatMap(({ contactId, provider, registers }) => {
     const r = registers as Registers;
     const { class: of, personId } = r;
-    return contactId === null || of === 'api' || personId === null || diedBy(r, null) !== null
+    return contactId === null || of === 'api' || personId === null || findDeathBy(r, null) !== null
       ? []
       : [[contactId, `${provider}:${personId}`] as [string, string]];
   });
 }
 
-function grouped(pairs: [string, string][]): Map<string, string[]> {
+function groupPairs(pairs: [string, string][]): Map<string, string[]> {
   const out = new Map<string, string[]>();
   for (const [key, value] of pairs) {
     const had = out.get(key);

@@ -1,14 +1,14 @@
 import { AppError, invalid } from '../errors.ts';
-import { type Contact, emailTie, type People } from './people.ts';
+import { type Contact, makeEmailTie, type People } from './people.ts';
 import { speaksFor } from './places.ts';
-import { groupsOf } from './reconcile.ts';
+import { findGroups } from './reconcile.ts';
 import type { K } from './registers.ts';
-import { userTie } from './ties.ts';
+import { makeUserTie } from './ties.ts';
 import { claimOf, type View } from './views.ts';
 
 export const NO_CONTACT = 'Contact not found.';
-export const missing = () => new AppError('notFound', NO_CONTACT);
-export const severalContacts = () => invalid('Multiple contacts found for the given criteria');
+export const makeNotFound = () => new AppError('notFound', NO_CONTACT);
+export const makeAmbiguous = () => invalid('Multiple contacts found for the given criteria');
 
 export type By = { email: string } | { userId: string } | { id: string };
 
@@ -16,15 +16,15 @@ export type By = { email: string } | { userId: string } | { id: string };
 export function findByEmail(people: People, email: string): { contact: Contact; shown: boolean } | null {
   for (const contact of people.contacts.values())
     if (!contact.parked && contact.email === email) return { contact, shown: true };
-  const id = keepersOf(people, email)[0]?.identity.contactId;
+  const id = findKeepers(people, email)[0]?.identity.contactId;
   const contact = people.contacts.get(id ?? '');
   return contact && !contact.parked ? { contact, shown: false } : null;
 }
 
 /** Whoever proved an address last, parked ones too, with all who are one contact with them; that one first. */
-export function keepersOf(people: People, email: string): View[] {
-  const { all } = people.around([], [emailTie(email)]);
-  const { groups } = groupsOf(all);
+export function findKeepers(people: People, email: string): View[] {
+  const { all } = people.around([], [makeEmailTie(email)]);
+  const { groups } = findGroups(all);
   let last: { view: View; claim: K } | null = null;
   for (const view of groups.flatMap(group => group.views)) {
     if (view.kind !== 'user' && view.kind !== 'apiContact') continue;
@@ -39,7 +39,7 @@ export function keepersOf(people: People, email: string): View[] {
 
 /** The contact of a user id of the user's own product. A payer's external id finds nobody whose address the payer typed. */
 function findByUserId(people: People, userId: string): Contact | null {
-  for (const id of [...(people.ties.get(userTie('', userId)) ?? [])].sort()) {
+  for (const id of [...(people.ties.get(makeUserTie('', userId)) ?? [])].sort()) {
     const contact = people.contacts.get(people.identities.get(id)?.contactId ?? '');
     if (!contact || contact.parked) continue;
     const views = groupOf(people, contact);
@@ -66,9 +66,9 @@ export function findContact(people: People, by: By): Contact | null {
 
 /** Whether a user id is of somebody who once proved an address, and has none now. */
 function isParked(people: People, userId: string): boolean {
-  const ids = people.ties.get(userTie('', userId));
+  const ids = people.ties.get(makeUserTie('', userId));
   if (!ids?.size) return false;
-  const { groups } = groupsOf(people.around(ids).all);
+  const { groups } = findGroups(people.around(ids).all);
   return groups.some(
     ({ email, views }) =>
       email === null &&
@@ -89,14 +89,14 @@ export function findForWrite(people: People, email: string | undefined, userId: 
       byUser,
       known: byEmail.contact,
     };
-  if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw severalContacts();
+  if (byEmail && isOther && (byUser || (userId !== undefined && isParked(people, userId)))) throw makeAmbiguous();
   // A payer's id that is shown where somebody older pays finds nobody, and still is another contact's.
   if (
     byEmail &&
     !byUser &&
     [...people.contacts.values()].some(each => !each.parked && each.userId === userId && each.id !== byEmail.contact.id)
   )
-    throw severalContacts();
+    throw makeAmbiguous();
   const found = byUser ?? byEmail?.contact ?? null;
   return { found, byUser, known: found };
 }
@@ -105,6 +105,6 @@ export function findForWrite(people: People, email: string | undefined, userId: 
 export function groupOf(people: People, contact: Contact): View[] {
   const members = [...people.identities.values()].filter(each => each.contactId === contact.id);
   const { all } = people.around(members.map(each => each.id));
-  const group = groupsOf(all).groups.find(each => each.views.some(view => view.identity.contactId === contact.id));
+  const group = findGroups(all).groups.find(each => each.views.some(view => view.identity.contactId === contact.id));
   return group?.views ?? [];
 }

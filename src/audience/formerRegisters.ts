@@ -2,15 +2,15 @@ import type { Scalar } from '../db/schema.ts';
 import { email as plausible } from '../providers/pick.ts';
 import type { ConsentChange } from './consent.ts';
 import {
-  ascending,
   type Contribution,
-  emptyRegisters,
+  compareTexts,
   type IdentityClass,
   type K,
+  makeRegisters,
   type OnDelete,
   type Registers,
 } from './registers.ts';
-import { addressOf } from './views.ts';
+import { readAddress } from './views.ts';
 
 /** Registers as releases before 0.2 wrote them: versions by field instead of facts. */
 export interface FormerRegisters {
@@ -55,8 +55,8 @@ interface Converted {
 export const isFormer = (registers: object): registers is FormerRegisters => !('facts' in registers);
 
 /** `0001764590000000.1.evt_1` with µs and an endpoint, which nobody noted then. */
-const keyOf = (k: string): K => `${k.slice(0, 16)}000${k.slice(16)} `;
-const msOf = (k: string): number => Number(k.slice(0, 16));
+const convertKey = (k: string): K => `${k.slice(0, 16)}000${k.slice(16)} `;
+const readMs = (k: string): number => Number(k.slice(0, 16));
 const PAYMENT = /^(pi|ch|py|in)_/;
 
 /**
@@ -64,10 +64,10 @@ const PAYMENT = /^(pi|ch|py|in)_/;
  * as it did; former values of one time have no chain.
  */
 export function convertRegisters(id: string, provider: string, former: FormerRegisters): Converted {
-  const registers = emptyRegisters(former.class, former.personId);
+  const registers = makeRegisters(former.class, former.personId);
   const byKey = new Map<string, Contribution>();
   const at = (k: string): Contribution => {
-    const known = byKey.get(k) ?? { k: keyOf(k) };
+    const known = byKey.get(k) ?? { k: convertKey(k) };
     byKey.set(k, known);
     return known;
   };
@@ -86,17 +86,17 @@ export function convertRegisters(id: string, provider: string, former: FormerReg
     at(k).lists = { ...at(k).lists, [list]: true };
   addOrigin(former, at);
   addApiWrites(former, at);
-  registers.facts = [...byKey.values()].sort((x, y) => ascending(x.k, y.k));
+  registers.facts = [...byKey.values()].sort((x, y) => compareTexts(x.k, y.k));
   registers.first = registers.facts[0]?.k ?? '~';
   addDeaths(former, registers);
-  if (former.mapped) registers.mapped = { k: keyOf(former.mapped.k), values: former.mapped.values };
+  if (former.mapped) registers.mapped = { k: convertKey(former.mapped.k), values: former.mapped.values };
   const ids = Object.keys(former.links ?? {}).flatMap(value => (value.startsWith('id:') ? [value] : []));
   const isPayment = (value: string) => PAYMENT.test(value.slice(value.lastIndexOf('/') + 1).replace(/^id:[a-z]+:/, ''));
   registers.aliases = ids.filter(value => !isPayment(value)).sort();
   return {
     registers,
     payments: provider === 'api' ? [] : ids.filter(isPayment).map(value => value.slice(3)),
-    consent: consentOf(id, former),
+    consent: convertConsent(id, former),
   };
 }
 
@@ -119,14 +119,15 @@ function addApiWrites({ said }: FormerRegisters, at: (k: string) => Contribution
 }
 
 function addDeaths({ died, buried, said }: FormerRegisters, registers: Registers): void {
-  const add = (k: string, onDelete: OnDelete) => registers.deaths.push({ k: keyOf(k), h: keyOf(k), onDelete });
+  const add = (k: string, onDelete: OnDelete) =>
+    registers.deaths.push({ k: convertKey(k), h: convertKey(k), onDelete });
   if (buried) add(buried.k, buried.onDelete);
   if (died && died !== buried?.k) add(died, buried?.onDelete ?? 'unsubscribe');
-  registers.deaths.sort((x, y) => ascending(x.k, y.k));
-  if (said?.erased) registers.erased = keyOf(said.erased);
+  registers.deaths.sort((x, y) => compareTexts(x.k, y.k));
+  if (said?.erased) registers.erased = convertKey(said.erased);
 }
 
-function consentOf(id: string, { said }: FormerRegisters): ConsentChange[] {
-  const reason = addressOf(id) === null ? 'api' : 'link';
-  return (said?.subscribed ?? []).map(({ k, v }) => ({ at: msOf(k), subscribed: v, reason }));
+function convertConsent(id: string, { said }: FormerRegisters): ConsentChange[] {
+  const reason = readAddress(id) === null ? 'api' : 'link';
+  return (said?.subscribed ?? []).map(({ k, v }) => ({ at: readMs(k), subscribed: v, reason }));
 }

@@ -12,7 +12,7 @@ export function joinApiWrite(before: Registers, one: ApiContribution): Registers
   const r = { ...before };
   if (one.k < r.first) r.first = one.k;
   const words = collectWords(r, one);
-  r.facts = r.facts.map(each => withoutSaidAgain(each, one, words)).filter(saysSomething);
+  r.facts = r.facts.map(each => dropSaidAgain(each, one, words)).filter(saysSomething);
   putContribution(r, one);
   return r;
 }
@@ -32,7 +32,7 @@ function collectWords({ facts }: Registers, { lists = {} }: ApiContribution): Ma
   return kept;
 }
 
-function withoutSaidAgain(old: Contribution, one: ApiContribution, words: Map<string, Set<K>>): Contribution {
+function dropSaidAgain(old: Contribution, one: ApiContribution, words: Map<string, Set<K>>): Contribution {
   const left = { ...old };
   if (one.e !== undefined && left.e === one.e && !left.a) delete left.e; // one that was set tells who was left at a deletion
   for (const field of ['f', 'l', 'group', 'setSource'] as const) if (one[field] !== undefined) delete left[field];

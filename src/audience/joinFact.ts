@@ -2,8 +2,8 @@ import type { Scalar } from '../db/schema.ts';
 import type { Fact } from '../providers/provider.ts';
 import { putContribution } from './boundRegisters.ts';
 import {
-  ascending,
   type Contribution,
+  compareTexts,
   type Death,
   type IdentityClass,
   type K,
@@ -59,7 +59,7 @@ export function joinFact(before: Registers, j: Joining): Registers {
   if (Object.keys(j.properties).length) one.c = j.properties;
   if (j.lists.length) one.lists = Object.fromEntries(j.lists.map(id => [id, true]));
   if (j.userGroup !== null) one.group = j.userGroup;
-  const was = formerOf(j, one);
+  const was = collectFormer(j, one);
   if (was) one.was = was;
   const replayed = r.facts.find(each => each.k === k);
   // A replay adds lists that today's settings name and takes none away.
@@ -70,7 +70,7 @@ export function joinFact(before: Registers, j: Joining): Registers {
 }
 
 /** Former values of the fields that this fact carries; they order facts of one time. */
-function formerOf({ fact, formerProperties }: Joining, one: Contribution): Contribution['was'] {
+function collectFormer({ fact, formerProperties }: Joining, one: Contribution): Contribution['was'] {
   const { former } = fact;
   const was: NonNullable<Contribution['was']> = {};
   if (one.e !== undefined && former?.email !== undefined) was.e = former.email;
@@ -87,6 +87,6 @@ function joinDeath(r: Registers, death: Death): void {
   const onDelete = before?.onDelete === 'delete' ? 'delete' : death.onDelete;
   const h = before && before.h < death.h ? before.h : death.h;
   const others = r.deaths.filter(each => each.k !== death.k);
-  r.deaths = [...others, { k: death.k, h, onDelete }].sort((x, y) => ascending(x.k, y.k));
+  r.deaths = [...others, { k: death.k, h, onDelete }].sort((x, y) => compareTexts(x.k, y.k));
   while (r.deaths.length > MAX_DEATHS) r.deaths.splice(1, 1);
 }

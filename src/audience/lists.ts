@@ -11,7 +11,7 @@ type ListRow = typeof lists.$inferSelect;
 export const viewList = ({ id, name, description, isPublic }: ListRow) => ({ id, name, description, isPublic });
 
 /** Newest last. */
-export const allLists = (tx: Tx): Promise<ListRow[]> =>
+export const loadAllLists = (tx: Tx): Promise<ListRow[]> =>
   tx.select().from(lists).orderBy(asc(lists.createdAt), asc(lists.id));
 
 interface ListFields {

@@ -1,9 +1,9 @@
 import { selectAmong } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
-import { type ConsentChange, ofPerson } from './consent.ts';
-import { type People, tiesOf } from './people.ts';
+import { type ConsentChange, makePersonSubject } from './consent.ts';
+import { collectAllTies, type People } from './people.ts';
 import { hashSubject } from './tombstones.ts';
-import { addressOf } from './views.ts';
+import { readAddress } from './views.ts';
 import type { Keys, Waiting } from './workingSet.ts';
 
 /** What a working set holds beside identities and contacts: consent, tombstones, who is waited for, keys of events. */
@@ -13,7 +13,7 @@ export function listKeySubjects(keys: Keys[]): string[] {
   const subjects: string[] = [];
   for (const { ids = [], ties = [] } of keys) {
     for (const tie of ties) if (tie.startsWith('email:')) subjects.push(tie);
-    for (const id of ids) if (!id.includes(':#')) subjects.push(ofPerson(id));
+    for (const id of ids) if (!id.includes(':#')) subjects.push(makePersonSubject(id));
   }
   return subjects;
 }
@@ -22,8 +22,9 @@ export function listKeySubjects(keys: Keys[]): string[] {
 export function listPeopleSubjects(people: People): string[] {
   const subjects: string[] = [];
   for (const identity of people.identities.values()) {
-    if (addressOf(identity.id) === null || identity.registers.class === 'api') subjects.push(ofPerson(identity.id));
-    for (const tie of tiesOf(identity)) if (tie.startsWith('email:')) subjects.push(tie);
+    if (readAddress(identity.id) === null || identity.registers.class === 'api')
+      subjects.push(makePersonSubject(identity.id));
+    for (const tie of collectAllTies(identity)) if (tie.startsWith('email:')) subjects.push(tie);
   }
   return subjects;
 }

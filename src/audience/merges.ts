@@ -22,7 +22,7 @@ export async function noteMerges(tx: Tx, { people, loaded }: WorkingSet, now: nu
 const MOST = 200; // merged ids that are followed
 
 /** The id of the contact that these ids lead to now, and of all that became one with it: whose history is its history. */
-export async function idsOfContacts(tx: Tx, ids: string[]): Promise<string[]> {
+export async function loadMergedIds(tx: Tx, ids: string[]): Promise<string[]> {
   const followed = await selectAmong(tx, 'select from_id, to_id from merged_contacts where from_id', ids);
   const survivors = new Map(followed.map(([from, to]) => [from as string, to as string]));
   const all = new Set(ids.map(id => survivors.get(id) ?? id));
@@ -36,4 +36,4 @@ export async function idsOfContacts(tx: Tx, ids: string[]): Promise<string[]> {
   return [...all];
 }
 
-export const idsOfContact = (tx: Tx, id: string): Promise<string[]> => idsOfContacts(tx, [id]);
+export const loadMergedIdsOf = (tx: Tx, id: string): Promise<string[]> => loadMergedIds(tx, [id]);

@@ -5,7 +5,7 @@ import { Places, speaksFor, type Unit } from './places.ts';
 import { uniteByProof } from './proofs.ts';
 import type { K } from './registers.ts';
 import { Unions } from './unions.ts';
-import { addressOf, type View } from './views.ts';
+import { readAddress, type View } from './views.ts';
 
 /** Identities that are one contact, and the address it shows (null: none that is theirs). */
 export interface Group {
@@ -36,7 +36,7 @@ export function partition(views: View[], by: K | null = null): Group[] {
 }
 
 /** What the API said of an address alone shows nobody. */
-const findAddressAlone = (view: View) => (view.kind === 'address' && view.facts.length ? addressOf(view.id) : null);
+const findAddressAlone = (view: View) => (view.kind === 'address' && view.facts.length ? readAddress(view.id) : null);
 
 function collectGroups(places: Places): Group[] {
   const groups = new Map<Unit, Group>();
@@ -53,7 +53,7 @@ function collectGroups(places: Places): Group[] {
 /** What the API said of a payer speaks only where nobody else was before: it must name nobody whose address the payer typed. */
 function silenceForeignNotes(places: Places, { views, email }: Group): void {
   for (const note of views) {
-    if (note.kind !== 'apiAddress' || addressOf(note.id) === email) continue;
+    if (note.kind !== 'apiAddress' || readAddress(note.id) === email) continue;
     const own = places.unitOf.get(note)!;
     const bearers = own.views.length > 1 ? own : places.findCarrier(note);
     if (bearers && !speaksFor(bearers.views, views)) note.withheld = true;

@@ -2,9 +2,9 @@ import type { Scalar } from '../db/schema.ts';
 import type { PropertyType } from './coerce.ts';
 import type { ConsentChange } from './consent.ts';
 import type { Definitions } from './project.ts';
-import { deathOf, type Registers } from './registers.ts';
-import { idTiesOf } from './ties.ts';
-import { addressOf, type Identity, viewOf } from './views.ts';
+import { findDeath, type Registers } from './registers.ts';
+import { collectIdTies } from './ties.ts';
+import { type Identity, readAddress, viewOf } from './views.ts';
 
 /** A contact's row. Parked: its user lost the address to somebody else; kept with its history, not listed, not mailed. */
 export interface Contact {
@@ -28,35 +28,35 @@ export const MAX_TIED = 50;
 export const MAX_PROPERTIES = 1000;
 const MAX_WALKED = 400; // identities around one; beyond, what is further away is left as it is
 
-export const emailTie = (email: string) => `email:${email}`;
-const carrierTie = (id: string) => `of:${id}`;
+export const makeEmailTie = (email: string) => `email:${email}`;
+const makeCarrierTie = (id: string) => `of:${id}`;
 
 /** Every value by which an identity can be found. */
-export function tiesOf(identity: Identity): string[] {
-  const ties = new Set(idTiesOf(identity));
+export function collectAllTies(identity: Identity): string[] {
+  const ties = new Set(collectIdTies(identity));
   const r = identity.registers;
-  const address = addressOf(identity.id);
-  if (address !== null) ties.add(emailTie(address));
-  for (const one of r.facts) if (one.e !== undefined) ties.add(emailTie(one.e));
-  if (r.carrier !== undefined) ties.add(carrierTie(r.carrier));
-  if (r.carries) ties.add(carrierTie(identity.id));
+  const address = readAddress(identity.id);
+  if (address !== null) ties.add(makeEmailTie(address));
+  for (const one of r.facts) if (one.e !== undefined) ties.add(makeEmailTie(one.e));
+  if (r.carrier !== undefined) ties.add(makeCarrierTie(r.carrier));
+  if (r.carries) ties.add(makeCarrierTie(identity.id));
   return [...ties];
 }
 
 /** The values through which others may be one contact with it now: not those it only once showed. */
-export const activeTiesOf = (identity: Identity): string[] => collectTies(identity, true);
+export const collectActiveTies = (identity: Identity): string[] => collectTies(identity, true);
 
 function collectTies(identity: Identity, withFormer: boolean): string[] {
-  const ties = new Set(idTiesOf(identity));
+  const ties = new Set(collectIdTies(identity));
   const r = identity.registers;
-  const address = addressOf(identity.id);
-  if (address !== null) ties.add(emailTie(address));
+  const address = readAddress(identity.id);
+  if (address !== null) ties.add(makeEmailTie(address));
   const view = viewOf(identity, null, '');
   // A user may fall back to a former address.
   const isKept = withFormer && view?.kind !== 'payer';
-  for (const run of view?.runs ?? []) if (run.to === null || isKept) ties.add(emailTie(run.email));
-  if (r.carrier !== undefined) ties.add(carrierTie(r.carrier));
-  if (r.carries) ties.add(carrierTie(identity.id));
+  for (const run of view?.runs ?? []) if (run.to === null || isKept) ties.add(makeEmailTie(run.email));
+  if (r.carrier !== undefined) ties.add(makeCarrierTie(r.carrier));
+  if (r.carries) ties.add(makeCarrierTie(identity.id));
   return [...ties];
 }
 
@@ -79,7 +79,7 @@ interface Tied {
  */
 export function isFollowed(identity: Identity, { value, count, isJudged }: Tied): boolean {
   if (count >= MAX_TIED) return isDecisive(identity) || collectTies(identity, false).includes(value);
-  return isJudged || deathOf(identity.registers) !== null || activeTiesOf(identity).includes(value);
+  return isJudged || findDeath(identity.registers) !== null || collectActiveTies(identity).includes(value);
 }
 
 /**
@@ -151,8 +151,8 @@ export class People {
     const before = this.identities.get(identity.id);
     this.set(this.identities, identity.id, identity);
     if (before && before.registers === identity.registers) return;
-    const old = before ? tiesOf(before) : [];
-    const now = tiesOf(identity);
+    const old = before ? collectAllTies(before) : [];
+    const now = collectAllTies(identity);
     for (const value of now) if (!old.includes(value)) this.tie(value, identity.id, true);
     for (const value of old) if (!now.includes(value)) this.tie(value, identity.id, false);
   }
@@ -160,7 +160,7 @@ export class People {
   removeIdentity(id: string): void {
     const before = this.identities.get(id);
     if (!before) return;
-    for (const value of tiesOf(before)) this.tie(value, id, false);
+    for (const value of collectAllTies(before)) this.tie(value, id, false);
     this.set(this.identities, id, null);
   }
 
@@ -197,7 +197,7 @@ export class People {
       if (whole.has(identity.id) || whole.size >= MAX_WALKED) return;
       whole.add(identity.id);
       all.set(identity.id, identity);
-      for (const tie of activeTiesOf(identity)) if (!seen.has(tie)) open.push(tie);
+      for (const tie of collectActiveTies(identity)) if (!seen.has(tie)) open.push(tie);
     };
     for (const id of ids) {
       const identity = this.identities.get(id);

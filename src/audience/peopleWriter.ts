@@ -11,7 +11,7 @@ import { noteMerges } from './merges.ts';
 import type { People } from './people.ts';
 import { releaseWaiting } from './releases.ts';
 import { savePeople } from './savePeople.ts';
-import { knownSalt, requireSalt } from './tombstones.ts';
+import { loadSalt, requireSalt } from './tombstones.ts';
 import { type Keys, loadPeople, type WorkingSet } from './workingSet.ts';
 
 const MAX_BATCH = 64; // writes that share a transaction
@@ -114,7 +114,7 @@ export class PeopleWriter {
     apply(people: People, now: number): { result: R };
   }): Promise<R> {
     return this.store.read(async tx => {
-      const salt = this.salt ?? (await knownSalt(tx)) ?? '';
+      const salt = this.salt ?? (await loadSalt(tx)) ?? '';
       const definitions = await this.definitions.read(tx, keys.lists ?? []);
       const { people } = await loadPeople(tx, [keys], definitions, salt);
       people.begin();

@@ -38,7 +38,7 @@ const calling: WriteKind<PersonCall<unknown>, Context> = {
   apply(people, call, context, now) {
     const hash = call.idempotency ? hashIdempotencyKey(call.idempotency) : null;
     const used = hash === null ? undefined : context.used.get(hash);
-    if (hash !== null && used !== undefined && used > now) throw conflict();
+    if (hash !== null && used !== undefined && used > now) throw makeConflict();
     const outcome = call.apply(people, now);
     if (hash !== null && call.idempotency) {
       context.used.set(hash, Number.POSITIVE_INFINITY);
@@ -54,14 +54,14 @@ const calling: WriteKind<PersonCall<unknown>, Context> = {
   silent: call => call.silent ?? false,
 };
 
-const conflict = () => new AppError('conflict', 'Idempotency key already used with a different request body.');
+const makeConflict = () => new AppError('conflict', 'Idempotency key already used with a different request body.');
 
 /** Makes a write about people. @throws AppError when it is refused, StoreUnavailable */
 export const callPeople = <R>(people: PeopleWriter, call: PersonCall<R>): Promise<R> =>
   people.write(calling, call as PersonCall<unknown>);
 
 /** The outcome of a write that changed one contact. */
-export const outcomeFrom = <R>(result: R, done: Reconciled | null, cause: Cause): Outcome & { result: R } => ({
+export const makeOutcome = <R>(result: R, done: Reconciled | null, cause: Cause): Outcome & { result: R } => ({
   result,
   changes: done?.changes ?? [],
   cause,

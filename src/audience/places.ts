@@ -1,4 +1,4 @@
-import { ascending, type K } from './registers.ts';
+import { compareTexts, type K } from './registers.ts';
 import type { Run } from './timeline.ts';
 import { compareFirst, type Showing, type Unions } from './unions.ts';
 import { claimOf, type View } from './views.ts';
@@ -38,7 +38,7 @@ export class Places {
       if ((view.kind === 'user' && (view.live || view.runs.length > 0)) || view.kind === 'apiContact')
         unit.anchor = true;
     }
-    for (const unit of byRoot.values()) unit.views.sort((a, b) => ascending(a.id, b.id));
+    for (const unit of byRoot.values()) unit.views.sort((a, b) => compareTexts(a.id, b.id));
     return [...byRoot.values()];
   }
 
@@ -91,7 +91,7 @@ const findFirst = (unit: Unit): K => unit.views.reduce((least, each) => (each.fi
 
 /** Longest known first. */
 export const compareUnits = (a: Unit, b: Unit) =>
-  ascending(findFirst(a), findFirst(b)) || ascending(a.views[0]!.id, b.views[0]!.id);
+  compareTexts(findFirst(a), findFirst(b)) || compareTexts(a.views[0]!.id, b.views[0]!.id);
 
 /** Whether people are a contact's own: its users, its API contact, or its payers of longest standing. */
 export function speaksFor(own: View[], all: View[]): boolean {

@@ -1,15 +1,15 @@
 import type { Scalar } from '../db/schema.ts';
 import { coerce, type PropertyType } from './coerce.ts';
-import { type Consents, judgeConsent, mayMail, maySend, saidYesSince } from './consent.ts';
+import { type Consents, hasConsentedSince, judgeConsent, mayMail, maySend } from './consent.ts';
 import type { Group } from './partition.ts';
 import { findLists } from './projectLists.ts';
 import { findOrigin, findUserId } from './projectOrigin.ts';
-import { ascending, type Contribution, type K, msOf } from './registers.ts';
+import { type Contribution, compareTexts, type K, readMs } from './registers.ts';
 import { type Criterion, compareBy, type Rule } from './rules.ts';
-import { lastStep, sinceOf, stepsOf } from './timeline.ts';
+import { buildSteps, findLastStep, findSince } from './timeline.ts';
 import { noteSteps, type Trace } from './trace.ts';
 import { compareFirst } from './unions.ts';
-import { countedKey, isMade, isPerson, isProven, type View } from './views.ts';
+import { clampKey, isMade, isPerson, isProven, type View } from './views.ts';
 
 /** A contact as it follows from its group. */
 export interface Projected {
@@ -41,7 +41,7 @@ interface Won<T> {
 const PAYER = 2;
 
 /** API and proven users before payers, before unproven users, before addresses alone. */
-function classOf(view: View): number {
+function rankView(view: View): number {
   if (view.kind === 'apiContact' || view.kind === 'apiAddress') return 3;
   if (view.kind === 'user') return isProven(view) ? 3 : 1;
   return view.kind === 'payer' ? PAYER : 0;
@@ -55,19 +55,19 @@ const NAME: Criterion<Ranked>[] = [
   ['classOrder', (x, y) => x.rank - y.rank],
   ['eldestPayer', (x, y) => Number(y.isMute) - Number(x.isMute)],
   ['authority', (x, y) => x.a - y.a],
-  ['newer', (x, y) => ascending(x.k, y.k)],
+  ['newer', (x, y) => compareTexts(x.k, y.k)],
 ];
 
 function findName(views: View[], field: Text, trace: Trace | null): Won<string | null> | null {
   const said: Ranked[] = [];
   for (const view of views) {
     if (view.withheld) continue;
-    const steps = stepsOf(view.facts, one => one[field], FORMER[field]);
-    const step = lastStep(steps);
+    const steps = buildSteps(view.facts, one => one[field], FORMER[field]);
+    const step = findLastStep(steps);
     if (!step) continue;
-    const since = sinceOf(steps, step);
+    const since = findSince(steps, step);
     const a = view.identity.registers.class === 'api' ? 1 : step.a;
-    said.push({ value: step.v, k: countedKey(view, since), since, view, rank: classOf(view), a, isMute: false });
+    said.push({ value: step.v, k: clampKey(view, since), since, view, rank: rankView(view), a, isMute: false });
     if (trace) noteSteps(trace, NAMES[field], view, steps, step, since);
   }
   const [spokesman] = said.filter(each => each.rank === PAYER).sort((x, y) => compareFirst(x.view, y.view));
@@ -113,7 +113,7 @@ function findProperties(
     const keys = new Set<string>();
     for (const one of view.facts) if (one.c) for (const key of Object.keys(one.c)) keys.add(key);
     for (const key of keys) {
-      const steps = stepsOf(
+      const steps = buildSteps(
         view.facts,
         one => (one.c && Object.hasOwn(one.c, key) ? one.c[key] : undefined),
         one => (one.was?.c && Object.hasOwn(one.was.c, key) ? one.was.c[key] : undefined),
@@ -122,8 +122,8 @@ function findProperties(
       const type = typeOf(key);
       for (let i = steps.length - 1; i >= 0; i--) {
         const { v } = steps[i]!;
-        const since = sinceOf(steps, steps[i]!);
-        const k = countedKey(view, since);
+        const since = findSince(steps, steps[i]!);
+        const k = clampKey(view, since);
         const value =
           v === null || v === undefined ? null : type === undefined ? v : coerce(v, type, view.identity.provider);
         if (value === undefined) {
@@ -156,25 +156,25 @@ function noteProperty(
 }
 
 /** When the last of the persons known by then was deleted, ms; null: somebody was there at that moment. */
-function silencedSince(views: View[], at: number): number | null {
+function findSilencedSince(views: View[], at: number): number | null {
   let last: K = '';
   for (const view of views) {
     if (view.withheld) continue;
     // What the API does is dated at the end of its second.
-    if (view.kind === 'apiContact' && isMade(view) && Math.floor(msOf(view.first) / 1000) * 1000 <= at) return null;
-    if (!isPerson(view.identity) || msOf(view.first) > at) continue;
+    if (view.kind === 'apiContact' && isMade(view) && Math.floor(readMs(view.first) / 1000) * 1000 <= at) return null;
+    if (!isPerson(view.identity) || readMs(view.first) > at) continue;
     const { deaths: all, erased } = view.identity.registers;
     const deaths = all.filter(each => each.onDelete !== 'ignore').map(each => each.h);
     if (erased !== '' && view.first <= erased) deaths.push(erased);
     const [died] = deaths.sort();
-    if (died === undefined || msOf(died) > at) return null;
-    for (const h of deaths) if (h > last && msOf(h) <= at) last = h;
+    if (died === undefined || readMs(died) > at) return null;
+    for (const h of deaths) if (h > last && readMs(h) <= at) last = h;
   }
-  return last === '' ? null : msOf(last);
+  return last === '' ? null : readMs(last);
 }
 
 /** Those of a contact who were with one of it already: by an address that both showed, and who is one with these by id. */
-function companyOf(views: View[], one: View): View[] {
+function findCompany(views: View[], one: View): View[] {
   const emails = new Set(one.claims.map(run => run.email));
   const units = new Set([one.unit]);
   for (const each of views) if (each.claims.some(run => emails.has(run.email))) units.add(each.unit);
@@ -191,18 +191,18 @@ export function project(
 ): Projected {
   const { views, email } = group;
   const isSilent = (at: number, of: View[]): boolean => {
-    const since = silencedSince(of, at);
-    return since !== null && !saidYesSince(consents, views, email, since, at);
+    const since = findSilencedSince(of, at);
+    return since !== null && !hasConsentedSince(consents, views, email, since, at);
   };
   const hasDeaths = views.some(({ identity: { registers: r } }) => r.deaths.length > 0 || r.erased !== '');
   const subscribedAt = (ms: number, joiner: View) =>
-    maySend(consents, views, email, ms) && !(hasDeaths && isSilent(ms, companyOf(views, joiner)));
+    maySend(consents, views, email, ms) && !(hasDeaths && isSilent(ms, findCompany(views, joiner)));
   const properties: [string, Scalar][] = [];
   for (const [key, { value }] of findProperties(views, definitions.typeOf, trace)) {
     if (value !== null) properties.push([key, value]);
     trace?.settle(`properties.${key}`, value);
   }
-  properties.sort(([a], [b]) => ascending(a, b));
+  properties.sort(([a], [b]) => compareTexts(a, b));
   const { source, userGroup } = findOrigin(views, trace);
   const consent = judgeConsent(consents, views, email, now);
   const mayBeSent = mayMail(consent);

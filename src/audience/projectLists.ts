@@ -1,6 +1,6 @@
-import { ascending, type K, msOf } from './registers.ts';
+import { compareTexts, type K, readMs } from './registers.ts';
 import type { Trace } from './trace.ts';
-import { countedKey, type View } from './views.ts';
+import { clampKey, type View } from './views.ts';
 
 /** Joins by facts that came while subscribed; what the API said last of a list decides, and no webhook takes back that it left. */
 export function findLists(
@@ -16,7 +16,7 @@ export function findLists(
     const api = view.identity.registers.class === 'api';
     for (const one of view.facts) {
       for (const [id, on] of Object.entries(one.lists ?? {})) {
-        const counts = hasList(id) && (!on || subscribedAt(msOf(api ? one.k : countedKey(view, one.k)), view));
+        const counts = hasList(id) && (!on || subscribedAt(readMs(api ? one.k : clampKey(view, one.k)), view));
         trace?.note(`lists.${id}`, on, one.k, view, counts ? null : hasList(id) ? 'listOptedOut' : 'listGone');
         if (!counts) continue;
         if (!api) {
@@ -33,7 +33,7 @@ export function findLists(
     else out.delete(id);
   }
   if (trace) settleLists(trace, out, said);
-  return [...out].sort(ascending);
+  return [...out].sort(compareTexts);
 }
 
 function settleLists(trace: Trace, shown: Set<string>, said: Map<string, { k: K; on: boolean }>): void {

@@ -1,12 +1,14 @@
-import { ascending, type K } from './registers.ts';
+import { compareTexts, type K } from './registers.ts';
 import { type Criterion, compareBy } from './rules.ts';
 import type { Trace } from './trace.ts';
 import { compareFirst } from './unions.ts';
-import { countedKey, type View } from './views.ts';
+import { clampKey, type View } from './views.ts';
 
 /** Who was forgotten is known since a later fact, and last where there is none. */
 const compareSince = (a: View, b: View) =>
-  ascending(a.facts[0]?.k ?? '~', b.facts[0]?.k ?? '~') || ascending(a.first, b.first) || ascending(a.id, b.id);
+  compareTexts(a.facts[0]?.k ?? '~', b.facts[0]?.k ?? '~') ||
+  compareTexts(a.first, b.first) ||
+  compareTexts(a.id, b.id);
 
 /** What the API set, else the earliest auth id, else Polar's external id. That of who is gone shows only while nobody else is here. */
 export function findUserId(views: View[], trace: Trace | null): string | null {
@@ -77,8 +79,8 @@ interface Said {
 /** What the API set last, else what the earliest fact that has it says. */
 const ORIGIN: Criterion<Said>[] = [
   ['apiSet', (x, y) => Number(x.set) - Number(y.set)],
-  ['newer', (x, y) => (x.set ? ascending(x.k, y.k) : 0)],
-  ['notFirst', (x, y) => ascending(y.k, x.k)],
+  ['newer', (x, y) => (x.set ? compareTexts(x.k, y.k) : 0)],
+  ['notFirst', (x, y) => compareTexts(y.k, x.k)],
 ];
 
 export function findOrigin(views: View[], trace: Trace | null) {
@@ -88,7 +90,7 @@ export function findOrigin(views: View[], trace: Trace | null) {
     if (view.withheld) continue;
     const api = view.identity.registers.class === 'api';
     for (const one of view.facts) {
-      const k = countedKey(view, one.k);
+      const k = clampKey(view, one.k);
       if (one.setSource !== undefined) sources.push({ k, v: one.setSource, set: true, view, from: one.k });
       if (one.source !== undefined && (one.e !== undefined || one.made))
         sources.push({ k, v: one.source, set: false, view, from: one.k });

@@ -1,7 +1,7 @@
-import { ascending, type K } from './registers.ts';
+import { compareTexts, type K } from './registers.ts';
 import type { Run } from './timeline.ts';
 import { compareClaims, meet, type Showing, type Unions } from './unions.ts';
-import { addressOf, claimOf, isProven, type View } from './views.ts';
+import { claimOf, isProven, readAddress, type View } from './views.ts';
 
 /** Who is one by addresses that they proved, or that the API set. */
 export function uniteByProof(unions: Unions): void {
@@ -13,12 +13,12 @@ export function uniteByProof(unions: Unions): void {
 
 /** Since when the API contact has a user id; `~`: it has none. */
 const findUserIdSince = ({ id, facts }: View): K =>
-  addressOf(id) === null ? '' : (facts.find(each => each.userId !== undefined)?.k ?? '~');
+  readAddress(id) === null ? '' : (facts.find(each => each.userId !== undefined)?.k ?? '~');
 
 /** An API contact of an address is for good one with the first user who proves it. */
 function uniteMade(unions: Unions): void {
   for (const made of unions.views) {
-    if (made.kind !== 'apiContact' || addressOf(made.id) === null) continue;
+    if (made.kind !== 'apiContact' || readAddress(made.id) === null) continue;
     let first: View | null = null;
     let claim = findUserIdSince(made);
     for (const mine of made.runs)
@@ -63,10 +63,10 @@ function findShared({ showings }: Unions): Showing[][] {
       ({ view, run }) =>
         run.proven !== null && (view.kind === 'user' || view.kind === 'apiContact') && view.now === run,
     );
-    const since = all.map(({ run }) => claimOf(run)).sort(ascending)[1];
+    const since = all.map(({ run }) => claimOf(run)).sort(compareTexts)[1];
     if (since !== undefined) shared.push({ since, all });
   }
-  return shared.sort((a, b) => ascending(a.since, b.since)).map(({ all }) => all);
+  return shared.sort((a, b) => compareTexts(a.since, b.since)).map(({ all }) => all);
 }
 
 /** Users of different providers, both with a proof; one who is gone only with whom it was together. */
@@ -123,7 +123,7 @@ function endSupersededClaims(unions: Unions): void {
     const newer = (claims.get(unions.rootOf(view)) ?? [])
       .filter(each => each.email !== now.email && claimOf(each) > claimOf(now))
       .map(claimOf)
-      .sort(ascending);
+      .sort(compareTexts);
     if (newer[0] === undefined) continue;
     now.to = newer[0];
     view.now = null;

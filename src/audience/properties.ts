@@ -2,7 +2,7 @@ import { asc, count } from 'drizzle-orm';
 import { properties, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid } from '../errors.ts';
-import { coerce, type PropertyType, typeOfValue } from './coerce.ts';
+import { coerce, inferType, type PropertyType } from './coerce.ts';
 import { MAX_PROPERTIES, type People } from './people.ts';
 
 /** Names that are not custom properties. */
@@ -46,7 +46,7 @@ export function coerceProperties(people: People, values: Record<string, Scalar |
       if (type !== undefined) out[key] = null;
       continue;
     }
-    if (type === undefined && people.defineProperty(key, typeOfValue(value)) === null) throw tooMany();
+    if (type === undefined && people.defineProperty(key, inferType(value)) === null) throw makeTooMany();
     const fitting = type === undefined ? value : coerce(value, type);
     if (fitting === undefined) throw invalid(`${key}: must be a ${type}, as the property is.`);
     out[key] = fitting;
@@ -54,10 +54,10 @@ export function coerceProperties(people: People, values: Record<string, Scalar |
   return out;
 }
 
-const tooMany = () =>
+const makeTooMany = () =>
   invalid(`There are ${MAX_PROPERTIES} contact properties already, which is as many as there may be.`);
 
-const labelOf = (key: string) =>
+const makeLabel = (key: string) =>
   key
     .replace(/_/g, ' ')
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
@@ -67,7 +67,7 @@ const labelOf = (key: string) =>
 export async function listProperties(tx: Tx, which: 'all' | 'custom') {
   const rows = await tx.select().from(properties).orderBy(asc(properties.createdAt), asc(properties.key));
   const defaults = which === 'custom' ? [] : DEFAULT_KEYS.map(key => ({ key, type: DEFAULT_TYPES[key] ?? 'string' }));
-  return [...defaults, ...rows].map(({ key, type }) => ({ key, label: labelOf(key), type }));
+  return [...defaults, ...rows].map(({ key, type }) => ({ key, label: makeLabel(key), type }));
 }
 const DEFAULT_TYPES: Record<string, PropertyType> = { subscribed: 'boolean', createdAt: 'date' };
 
@@ -84,5 +84,5 @@ export async function createProperty(tx: Tx, key: string, type: PropertyType, no
 /** @throws AppError invalid when there are as many properties as there may be */
 async function requireRoom(tx: Tx): Promise<void> {
   const [row] = await tx.select({ n: count() }).from(properties);
-  if (Number(row?.n ?? 0) >= MAX_PROPERTIES) throw tooMany();
+  if (Number(row?.n ?? 0) >= MAX_PROPERTIES) throw makeTooMany();
 }

@@ -4,7 +4,7 @@ import { newId } from '../id.ts';
 import { type Group, partition } from './partition.ts';
 import type { Contact, People } from './people.ts';
 import { type Projected, project } from './project.ts';
-import { ascending } from './registers.ts';
+import { compareTexts } from './registers.ts';
 import { findRemovals, type Removals } from './removals.ts';
 import { type Identity, type View, viewOf } from './views.ts';
 
@@ -37,10 +37,14 @@ interface Plan {
 
 const DATA = ['email', 'userId', 'firstName', 'lastName', 'source', 'userGroup', 'subscribed'] as const;
 
-const who = (id: string, { email, userId }: { email: string; userId: string | null }): Who => ({ id, email, userId });
+const pickWho = (id: string, { email, userId }: { email: string; userId: string | null }): Who => ({
+  id,
+  email,
+  userId,
+});
 
 /** The groups of these connected identities as they stand now. */
-export function groupsOf(all: Identity[]): { groups: Group[]; removals: Removals } {
+export function findGroups(all: Identity[]): { groups: Group[]; removals: Removals } {
   const removals = findRemovals(all);
   const views = all.flatMap(each => viewOf(each, null, removals.forgotten.get(each.id) ?? '') ?? []);
   return { groups: partition(views), removals };
@@ -56,7 +60,7 @@ export function reconcile(
   values: string[] = [],
 ): Reconciled {
   const { all, whole } = people.around([focus, ...also], values);
-  const { groups, removals } = groupsOf(all);
+  const { groups, removals } = findGroups(all);
   const plans: Plan[] = groups
     .filter(group => group.views.every(view => whole.has(view.id)))
     .map(group => {
@@ -93,23 +97,23 @@ function assignRows(people: People, plans: Plan[]): Contact[] {
       .filter(plan => plan.group.views.some(view => view.identity.contactId === id))
       .sort(
         (a, b) =>
-          rowClaim(b, row) - rowClaim(a, row) ||
-          ascending(knownSince(a, id), knownSince(b, id)) ||
-          ascending(a.group.views[0]?.id ?? '', b.group.views[0]?.id ?? ''),
+          rankClaim(b, row) - rankClaim(a, row) ||
+          compareTexts(findKnownSince(a, id), findKnownSince(b, id)) ||
+          compareTexts(a.group.views[0]?.id ?? '', b.group.views[0]?.id ?? ''),
       );
     claims[0]?.rows.push(row);
   }
-  for (const plan of plans) plan.rows.sort((a, b) => a.createdAt - b.createdAt || ascending(a.id, b.id));
+  for (const plan of plans) plan.rows.sort((a, b) => a.createdAt - b.createdAt || compareTexts(a.id, b.id));
   return rows;
 }
 
-const knownSince = ({ group }: Plan, id: string) =>
+const findKnownSince = ({ group }: Plan, id: string) =>
   group.views
     .filter(view => view.identity.contactId === id)
     .map(view => view.first)
     .sort()[0] ?? '~';
 
-function rowClaim({ group }: Plan, row: Contact): number {
+function rankClaim({ group }: Plan, row: Contact): number {
   const mine = group.views.filter(view => view.identity.contactId === row.id);
   const proved = (view: View) =>
     view.kind === 'user' && view.runs.some(run => run.proven !== null && run.email === row.email);
@@ -140,7 +144,7 @@ function writePlan(people: People, plan: Plan, { focus, now, rows, removals, out
     writeContact(people, { id, want: projected, had: survivor, left, now }, effects, out.changes);
     for (const other of others) mergeRow(people, other, id, projected, effects, out.changes);
   } else {
-    why = whyHidden(group, removals);
+    why = explainHidden(group, removals);
     if (survivor) {
       if (why !== 'deleted' && keepsRow(group)) {
         id = survivor.id;
@@ -164,7 +168,7 @@ function writePlan(people: People, plan: Plan, { focus, now, rows, removals, out
     out.contactId = why === 'shown' ? id : null;
     out.why = why;
     out.withheld = view?.withheld ?? false;
-    out.left = leftBeside(group, focus);
+    out.left = findLeftBeside(group, focus);
     out.email = projected?.email ?? survivor?.email ?? null;
     out.userId = projected?.userId ?? survivor?.userId ?? null;
     out.removedId = why === 'shown' ? null : (survivor?.id ?? null);
@@ -172,7 +176,7 @@ function writePlan(people: People, plan: Plan, { focus, now, rows, removals, out
   } else out.effects.push(...effects.map(effect => ({ ...effect, contactId: id ?? survivor?.id ?? null })));
 }
 
-function leftBeside({ views }: Group, focus: string): string | null {
+function findLeftBeside({ views }: Group, focus: string): string | null {
   const live = views.filter(view => view.id !== focus && view.live && (view.kind === 'user' || view.kind === 'payer'));
   const [one] = live;
   if (one) return `${one.id.slice(0, one.id.indexOf(':'))} still has this person as ${one.identity.registers.personId}`;
@@ -187,7 +191,7 @@ function keepsRow({ views }: Group): boolean {
   return users.length === 1 && views.every(view => view.kind === 'user' || view.kind === 'apiAddress');
 }
 
-function whyHidden({ views }: Group, { forgotten }: Removals): 'unknown' | 'deleted' | 'parked' {
+function explainHidden({ views }: Group, { forgotten }: Removals): 'unknown' | 'deleted' | 'parked' {
   const persons = views.filter(view => view.kind === 'user' || view.kind === 'payer');
   if (persons.some(view => view.live)) return 'unknown';
   if (views.some(view => forgotten.has(view.id) || view.identity.registers.erased !== '')) return 'deleted';
@@ -198,7 +202,7 @@ function removeRow(people: People, row: Contact, effects: Effect[], changes: Con
   people.set(people.contacts, row.id, null);
   if (row.parked) return;
   effects.push({ kind: 'contact.deleted', contactId: row.id });
-  changes.push({ kind: 'contact.deleted', contact: who(row.id, row) });
+  changes.push({ kind: 'contact.deleted', contact: pickWho(row.id, row) });
 }
 
 function mergeRow(
@@ -212,11 +216,11 @@ function mergeRow(
   people.set(people.contacts, row.id, null);
   people.set(people.merged, row.id, into);
   effects.push({ kind: 'contact.merged', from: row.id });
-  changes.push({ kind: 'contact.merged', contact: who(into, to), from: row.id });
+  changes.push({ kind: 'contact.merged', contact: pickWho(into, to), from: row.id });
 }
 
 /** The fields and properties that changed, before and after. */
-function differenceOf(had: Contact, data: Projected) {
+function diffContact(had: Contact, data: Projected) {
   const was: Record<string, Scalar | null> = {};
   const is: Record<string, Scalar | null> = {};
   const compare = (key: string, before: Scalar | null, after: Scalar | null) => {
@@ -246,7 +250,7 @@ function writeContact(
   effects: Effect[],
   changes: ContactChange[],
 ): void {
-  const contact = who(id, want);
+  const contact = pickWho(id, want);
   if (!had) {
     people.set(people.contacts, id, { id, ...want, createdAt: now, updatedAt: now, parked: false });
     effects.push({ kind: left ? 'contact.split' : 'contact.created' });
@@ -257,7 +261,7 @@ function writeContact(
     }
     return;
   }
-  const { was, is } = differenceOf(had, want);
+  const { was, is } = diffContact(had, want);
   const changed = DATA.filter(key => Object.hasOwn(is, key)) as string[];
   if (Object.keys(is).some(key => !(DATA as readonly string[]).includes(key))) changed.push('properties');
   const joined = want.lists.filter(listId => !had.lists.includes(listId));

@@ -10,7 +10,7 @@ export type K = string;
 const TIME = 19; // digits: ms since 1970 and three of µs
 
 /** `at` in ms, `micros` 0 to 999; rank 9: the API. */
-export function factKey(at: number, micros: number, rank: Rank | 9, externalId: string, endpointId: string): K {
+export function makeFactKey(at: number, micros: number, rank: Rank | 9, externalId: string, endpointId: string): K {
   const ms = String(Math.max(0, Math.trunc(at))).padStart(TIME - 3, '0');
   return `${ms}${String(micros).padStart(3, '0')}.${rank}.${externalId} ${endpointId}`;
 }
@@ -30,13 +30,13 @@ export function parseKey(k: K) {
 }
 
 /** The time of a key as text that sorts. */
-export const timeOf = (k: K): string => k.slice(0, TIME);
+export const readTime = (k: K): string => k.slice(0, TIME);
 /** The time of a key, ms since 1970. */
-export const msOf = (k: K): number => Number(k.slice(0, TIME - 3));
+export const readMs = (k: K): number => Number(k.slice(0, TIME - 3));
 /** The same in µs. */
 export const readMicros = (k: K): number => Number(k.slice(0, TIME));
-export const ascending = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
-export const laterOf = (a: K, b: K): K => (a > b ? a : b);
+export const compareTexts = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+export const pickLater = (a: K, b: K): K => (a > b ? a : b);
 
 export type IdentityClass = 'api' | 'auth' | 'payment' | 'address';
 export type OnDelete = 'unsubscribe' | 'delete' | 'ignore';
@@ -103,12 +103,12 @@ export interface Registers {
   loose?: string;
 }
 
-export function emptyRegisters(of: IdentityClass, personId: string | null): Registers {
+export function makeRegisters(of: IdentityClass, personId: string | null): Registers {
   return { class: of, personId, first: '~', facts: [], deaths: [], aliases: [], erased: '', mapped: null };
 }
 
 /** The earliest death; facts from then on carry ids only. Null: alive. */
-export function deathOf(r: Registers): K | null {
+export function findDeath(r: Registers): K | null {
   let died: K | null = null;
   for (const each of r.deaths) if (each.onDelete !== 'ignore' && (died === null || each.k < died)) died = each.k;
   return died;
@@ -116,5 +116,5 @@ export function deathOf(r: Registers): K | null {
 
 /** The latest that is known of an identity: a fact, a deletion or a removal; empty: nothing. */
 export function findLatest({ facts, deaths, erased, forgot = '' }: Registers): K {
-  return [facts.at(-1)?.k ?? '', erased, forgot, ...deaths.flatMap(({ k, h }) => [k, h])].reduce(laterOf);
+  return [facts.at(-1)?.k ?? '', erased, forgot, ...deaths.flatMap(({ k, h }) => [k, h])].reduce(pickLater);
 }

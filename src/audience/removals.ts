@@ -1,7 +1,7 @@
 import { partition } from './partition.ts';
-import { ascending, type K, type OnDelete } from './registers.ts';
-import { idTiesOf } from './ties.ts';
-import { diedBy, type Identity, isMade, isPerson, type View, viewOf } from './views.ts';
+import { compareTexts, type K, type OnDelete } from './registers.ts';
+import { collectIdTies } from './ties.ts';
+import { findDeathBy, type Identity, isMade, isPerson, type View, viewOf } from './views.ts';
 
 /** What deletions did. */
 export interface Removals {
@@ -27,12 +27,12 @@ export function findRemovals(identities: Identity[]): Removals {
     for (const each of identity.registers.deaths)
       if (each.onDelete !== 'ignore') deletions.push({ identity, h: each.h, onDelete: each.onDelete });
   if (!deletions.length) return NOTHING;
-  deletions.sort((a, b) => ascending(a.h, b.h) || ascending(a.identity.id, b.identity.id));
+  deletions.sort((a, b) => compareTexts(a.h, b.h) || compareTexts(a.identity.id, b.identity.id));
   const out: Removals = { forgotten: new Map() };
   for (const deletion of deletions) {
     const { identity, h, onDelete } = deletion;
-    if (livesNearby(identity, identities, h, out)) continue;
-    const views = viewsAt(identities, h, out);
+    if (hasLiveNeighbour(identity, identities, h, out)) continue;
+    const views = viewAllAt(identities, h, out);
     const groups = partition(views, h);
     const group = groups.find(each => each.views.some(view => view.id === identity.id));
     if (!group || group.views.some(isLeft)) continue;
@@ -50,20 +50,20 @@ const isLeft = (view: View) =>
   (view.live && (view.kind === 'user' || view.kind === 'payer') && !view.withheld) ||
   (view.kind === 'apiContact' && isMade(view));
 
-const viewsAt = (identities: Identity[], h: K, { forgotten }: Removals): View[] =>
+const viewAllAt = (identities: Identity[], h: K, { forgotten }: Removals): View[] =>
   identities.flatMap(each => viewOf(each, h, forgotten.get(each.id) ?? '') ?? []);
 
 /** The usual case without a look at the whole: another payer has shown the same single address since before and lives. */
-function livesNearby(dead: Identity, all: Identity[], h: K, { forgotten }: Removals): boolean {
+function hasLiveNeighbour(dead: Identity, all: Identity[], h: K, { forgotten }: Removals): boolean {
   if (all.length < 8 || dead.registers.class !== 'payment') return false;
   const mine = viewOf(dead, h, forgotten.get(dead.id) ?? '');
   if (mine?.runs.length !== 1) return false;
   // Who is one with somebody by id, or whose address a user had, may belong elsewhere.
-  if (all.some(each => each.registers.class === 'auth' || idTiesOf(each).length > 0)) return false;
+  if (all.some(each => each.registers.class === 'auth' || collectIdTies(each).length > 0)) return false;
   return all.some(each => {
     if (each === dead || each.registers.class !== 'payment' || each.registers.first > h || !isPerson(each))
       return false;
-    if (diedBy(each.registers, h) !== null) return false;
+    if (findDeathBy(each.registers, h) !== null) return false;
     const view = viewOf(each, h, forgotten.get(each.id) ?? '');
     return view?.runs.length === 1 && view.now?.email === mine.now?.email;
   });

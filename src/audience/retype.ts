@@ -7,7 +7,7 @@ import { invalid, notFound } from '../errors.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { yieldTurn } from '../time.ts';
 import type { PropertyType } from './coerce.ts';
-import { callPeople, outcomeFrom, type PersonCall } from './personCall.ts';
+import { callPeople, makeOutcome, type PersonCall } from './personCall.ts';
 import { RESERVED_KEYS } from './properties.ts';
 import { reconcile } from './reconcile.ts';
 
@@ -54,21 +54,21 @@ export async function retypeStep(
   people.definitions.invalidate(); // another instance may have changed it
   const ids = rows.flatMap(([id, holdsIt]) => (Number(holdsIt) === 1 ? [id as string] : []));
   for (let at = 0; at < ids.length; at += PER_WRITE) {
-    await callPeople(people, reconcilingCall(ids.slice(at, at + PER_WRITE)));
+    await callPeople(people, buildReconcileCall(ids.slice(at, at + PER_WRITE)));
     await yieldTurn(); // webhooks first
   }
   return async () => ({ key, after: last[0] as string }) satisfies Retype;
 }
 
 /** Works out the contacts of these identities anew, in silence. */
-function reconcilingCall(ids: string[]): PersonCall<null> {
+function buildReconcileCall(ids: string[]): PersonCall<null> {
   return {
     keys: { ids },
     silent: true,
     apply(people, now) {
       const all = ids.flatMap(id => (people.identities.has(id) ? [reconcile(people, id, now)] : []));
       const known = all.flatMap(done => done.known);
-      return { ...outcomeFrom(null, null, { key: RETYPE_JOB, deliveryId: null }), known };
+      return { ...makeOutcome(null, null, { key: RETYPE_JOB, deliveryId: null }), known };
     },
   };
 }

@@ -1,6 +1,6 @@
 import { changeAmong, insertRows, query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
-import { type Contact, type People, tiesOf } from './people.ts';
+import { type Contact, collectAllTies, type People } from './people.ts';
 import { hashSubject } from './tombstones.ts';
 import { CONTACT_COLUMNS, type Loaded, type WorkingSet } from './workingSet.ts';
 
@@ -8,7 +8,7 @@ import { CONTACT_COLUMNS, type Loaded, type WorkingSet } from './workingSet.ts';
 export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, now: number): Promise<void> {
   await saveIdentities(tx, people, loaded, now);
   await saveContacts(tx, people, loaded);
-  const consents = changed(people.consents, loaded.consents).map(([subject, changes]) => [
+  const consents = diffChanged(people.consents, loaded.consents).map(([subject, changes]) => [
     hashSubject(salt, subject),
     JSON.stringify(changes),
   ]);
@@ -19,7 +19,7 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
     consents,
     'on conflict (subject) do update set changes = excluded.changes',
   );
-  const payments = changed(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
+  const payments = diffChanged(people.payments, loaded.payments).map(([value, id]) => [value, id, now]);
   await insertRows(
     tx,
     'payments',
@@ -29,7 +29,7 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
   );
   const properties = [...people.newProperties].map(([key, type]) => [key, type, now]);
   await insertRows(tx, 'properties', ['key', 'type', 'created_at'], properties, 'on conflict (key) do nothing');
-  const merged = changed(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);
+  const merged = diffChanged(people.merged, loaded.merged).map(([from, to]) => [from, to, now]);
   await insertRows(
     tx,
     'merged_contacts',
@@ -40,13 +40,13 @@ export async function savePeople(tx: Tx, { people, loaded, salt }: WorkingSet, n
 }
 
 /** Entries that are there now and were not, or were another object. */
-const changed = <V>(now: Map<string, V>, before: Map<string, V>): [string, V][] =>
+const diffChanged = <V>(now: Map<string, V>, before: Map<string, V>): [string, V][] =>
   [...now].filter(([key, value]) => before.get(key) !== value);
-const removed = <V>(now: Map<string, V>, before: Map<string, V>): string[] =>
+const diffRemoved = <V>(now: Map<string, V>, before: Map<string, V>): string[] =>
   [...before.keys()].filter(key => !now.has(key));
 
 async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: number): Promise<void> {
-  const rows = changed(people.identities, loaded.identities).map(([id, each]) => [
+  const rows = diffChanged(people.identities, loaded.identities).map(([id, each]) => [
     id,
     each.provider,
     each.contactId,
@@ -60,15 +60,15 @@ async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: numbe
     rows,
     'on conflict (id) do update set contact_id = excluded.contact_id, registers = excluded.registers',
   );
-  const gone = removed(people.identities, loaded.identities);
+  const gone = diffRemoved(people.identities, loaded.identities);
   await changeAmong(tx, 'delete from identities where id', gone);
   const more: string[][] = [];
   const less: [string, string][] = [];
-  for (const [id, identity] of changed(people.identities, loaded.identities)) {
+  for (const [id, identity] of diffChanged(people.identities, loaded.identities)) {
     const before = loaded.identities.get(id);
     if (before?.registers === identity.registers) continue;
-    const old = before ? tiesOf(before) : [];
-    const ties = tiesOf(identity);
+    const old = before ? collectAllTies(before) : [];
+    const ties = collectAllTies(identity);
     for (const value of ties) if (!old.includes(value)) more.push([value, id]);
     for (const value of old) if (!ties.includes(value)) less.push([value, id]);
   }
@@ -80,11 +80,11 @@ async function saveIdentities(tx: Tx, people: People, loaded: Loaded, now: numbe
 
 /** Rows that go are deleted and addresses that change hands are set free first, since an address is unique. */
 async function saveContacts(tx: Tx, people: People, loaded: Loaded): Promise<void> {
-  const rows = changed(people.contacts, loaded.contacts);
+  const rows = diffChanged(people.contacts, loaded.contacts);
   const shown = rows.filter(([, each]) => !each.parked);
   const was = (id: string) => loaded.contacts.get(id);
   const gone = [
-    ...removed(people.contacts, loaded.contacts),
+    ...diffRemoved(people.contacts, loaded.contacts),
     ...rows.filter(([id, each]) => each.parked && was(id)?.parked === false).map(([id]) => id),
   ];
   await changeAmong(tx, 'delete from contacts where id', gone);
@@ -116,10 +116,10 @@ async function saveContacts(tx: Tx, people: People, loaded: Loaded): Promise<voi
   await insertRows(tx, 'parked_contacts', columns, parked.map(data), `on conflict (id) do update set ${set}`);
   const unparked = [
     ...shown.filter(([id]) => was(id)?.parked).map(([id]) => id),
-    ...removed(people.contacts, loaded.contacts).filter(id => was(id)?.parked),
+    ...diffRemoved(people.contacts, loaded.contacts).filter(id => was(id)?.parked),
   ];
   await changeAmong(tx, 'delete from parked_contacts where id', unparked);
-  await saveMemberships(tx, rows, loaded, [...gone, ...removed(people.contacts, loaded.contacts)]);
+  await saveMemberships(tx, rows, loaded, [...gone, ...diffRemoved(people.contacts, loaded.contacts)]);
 }
 
 async function saveMemberships(tx: Tx, rows: [string, Contact][], loaded: Loaded, gone: string[]): Promise<void> {

@@ -4,8 +4,8 @@ import { type Indexed, type Search, unindexed } from '../db/scan.ts';
 import { contacts, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
-import { contactIdsOfUser } from './contacts.ts';
-import { normalEmail } from './emails.ts';
+import { findContactIdsOfUser } from './contacts.ts';
+import { normalizeEmail } from './emails.ts';
 
 /** Filters of contacts. `q` is how the address begins, `name` how the first or the last name does; times in ms. */
 interface ContactFilter {
@@ -23,9 +23,10 @@ interface ContactFilter {
 const SLACK_MS = 86_400_000; // an id may be later than its row's time, where the clock stepped back: by less than this
 const LAST = '\u{10ffff}';
 
-const asciiLower = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
-const begins = (expression: SQL, prefix: string) => sql`substr(${expression}, 1, ${[...prefix].length}) = ${prefix}`; // no index: inside a window it would read all of a prefix
-const between = (expression: SQL, prefix: string) =>
+const lowerAscii = (text: string) => text.trim().replace(/[A-Z]/g, letter => letter.toLowerCase());
+const matchPrefix = (expression: SQL, prefix: string) =>
+  sql`substr(${expression}, 1, ${[...prefix].length}) = ${prefix}`; // no index: inside a window it would read all of a prefix
+const matchRange = (expression: SQL, prefix: string) =>
   sql`${expression} >= ${prefix} and ${expression} < ${prefix + LAST}`;
 
 /** One filter: what it says, and the index that answers it. */
@@ -34,37 +35,37 @@ interface Part {
   index: Indexed;
 }
 
-const own = (where: SQL | undefined, ordered: boolean): Indexed => ({
+const describeIndex = (where: SQL | undefined, ordered: boolean): Indexed => ({
   from: contacts,
   id: contacts.id,
   where,
   ordered,
 });
-const equal = (column: SQLiteColumn, value: string): Part => ({
+const matchValue = (column: SQLiteColumn, value: string): Part => ({
   where: eq(unindexed(column), value),
-  index: own(eq(column, value), true),
+  index: describeIndex(eq(column, value), true),
 });
-const flag = (subscribed: boolean): Part => ({
+const matchSubscribed = (subscribed: boolean): Part => ({
   where: sql`+${contacts.subscribed} = ${Number(subscribed)}`, // + as in `unindexed`, for a number
-  index: own(eq(contacts.subscribed, subscribed), true),
+  index: describeIndex(eq(contacts.subscribed, subscribed), true),
 });
 
-function named(name: string): Part {
+function matchName(name: string): Part {
   const first = sql`lower(${contacts.firstName})`;
   const last = sql`lower(${contacts.lastName})`;
   return {
-    where: or(begins(first, name), begins(last, name)),
-    index: own(
+    where: or(matchPrefix(first, name), matchPrefix(last, name)),
+    index: describeIndex(
       or(
-        and(sql`${contacts.firstName} is not null`, between(first, name)),
-        and(sql`${contacts.lastName} is not null`, between(last, name)),
+        and(sql`${contacts.firstName} is not null`, matchRange(first, name)),
+        and(sql`${contacts.lastName} is not null`, matchRange(last, name)),
       ),
       false,
     ),
   };
 }
 
-function onList(tx: Tx, listId: string): Part {
+function matchList(tx: Tx, listId: string): Part {
   const onIt = eq(memberships.listId, listId);
   const member = tx
     .select({ one: sql`1` })
@@ -73,26 +74,26 @@ function onList(tx: Tx, listId: string): Part {
   return { where: exists(member), index: { from: memberships, id: memberships.contactId, where: onIt, ordered: true } };
 }
 
-async function ofUser(tx: Tx, userId: string): Promise<Part> {
-  const ids = await contactIdsOfUser(tx, userId);
+async function matchUser(tx: Tx, userId: string): Promise<Part> {
+  const ids = await findContactIdsOfUser(tx, userId);
   const where = ids.length ? inArray(contacts.id, ids) : sql`1 = 0`;
-  return { where, index: own(where, true) };
+  return { where, index: describeIndex(where, true) };
 }
 
 /** The filter as a search. */
-export async function contactSearch(tx: Tx, filter: ContactFilter): Promise<Search> {
+export async function buildContactSearch(tx: Tx, filter: ContactFilter): Promise<Search> {
   const { userId, listId, userGroup, source, subscribed, createdSince, createdUntil } = filter;
-  const email = normalEmail(filter.q ?? '');
-  const name = asciiLower(filter.name ?? '');
+  const email = normalizeEmail(filter.q ?? '');
+  const name = lowerAscii(filter.name ?? '');
   const column = sql`${contacts.email}`;
   const parts: Part[] = [
-    ...(userId === undefined ? [] : [await ofUser(tx, userId)]),
-    ...(email ? [{ where: begins(column, email), index: own(between(column, email), false) }] : []),
-    ...(name ? [named(name)] : []),
-    ...(listId === undefined ? [] : [onList(tx, listId)]),
-    ...(userGroup === undefined ? [] : [equal(contacts.userGroup, userGroup)]),
-    ...(source === undefined ? [] : [equal(contacts.source, source)]),
-    ...(subscribed === undefined ? [] : [flag(subscribed)]),
+    ...(userId === undefined ? [] : [await matchUser(tx, userId)]),
+    ...(email ? [{ where: matchPrefix(column, email), index: describeIndex(matchRange(column, email), false) }] : []),
+    ...(name ? [matchName(name)] : []),
+    ...(listId === undefined ? [] : [matchList(tx, listId)]),
+    ...(userGroup === undefined ? [] : [matchValue(contacts.userGroup, userGroup)]),
+    ...(source === undefined ? [] : [matchValue(contacts.source, source)]),
+    ...(subscribed === undefined ? [] : [matchSubscribed(subscribed)]),
   ];
   const since = createdSince === undefined ? undefined : gte(contacts.createdAt, createdSince);
   const until = createdUntil === undefined ? undefined : lte(contacts.createdAt, createdUntil);
@@ -100,7 +101,7 @@ export async function contactSearch(tx: Tx, filter: ContactFilter): Promise<Sear
   return {
     where: and(...parts.map(part => part.where), since, until),
     indexes,
-    alone: since || until || indexes.length > 1 ? undefined : (indexes[0] ?? own(undefined, true)),
+    alone: since || until || indexes.length > 1 ? undefined : (indexes[0] ?? describeIndex(undefined, true)),
     floor: createdSince === undefined ? undefined : idAt('con', createdSince),
     ceiling: createdUntil === undefined ? undefined : idAt('con', createdUntil + SLACK_MS),
   };

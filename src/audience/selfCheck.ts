@@ -51,7 +51,8 @@ function describe(was: Contact | undefined, is: Contact): string {
   if (!was) return `is missing: ${is.email}`;
   const fields: string[] = FIELDS.filter(field => was[field] !== is[field]);
   if (JSON.stringify(was.lists) !== JSON.stringify(is.lists)) fields.push('lists');
-  if (JSON.stringify(sorted(was.properties)) !== JSON.stringify(sorted(is.properties))) fields.push('properties');
+  if (JSON.stringify(sortEntries(was.properties)) !== JSON.stringify(sortEntries(is.properties)))
+    fields.push('properties');
   const said = fields.map(field => {
     const [before, after] = [was, is].map(each => JSON.stringify((each as unknown as Record<string, unknown>)[field]));
     return `${field} is ${before} and should be ${after}`;
@@ -59,4 +60,4 @@ function describe(was: Contact | undefined, is: Contact): string {
   return said.join('; ') || 'was changed without a difference';
 }
 
-const sorted = (record: Record<string, unknown>) => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));
+const sortEntries = (record: Record<string, unknown>) => Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1));

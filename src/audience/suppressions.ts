@@ -4,9 +4,9 @@ import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
-import { type By, contactBy } from './contacts.ts';
-import { normalEmail } from './emails.ts';
-import { hashSubject, knownSalt, requireSalt } from './tombstones.ts';
+import { type By, findContact } from './contacts.ts';
+import { normalizeEmail } from './emails.ts';
+import { hashSubject, loadSalt, requireSalt } from './tombstones.ts';
 
 const QUOTA = 100; // removals …
 const QUOTA_MS = 30 * 86_400_000; // … in any 30 days, as Loops has it
@@ -17,25 +17,25 @@ export type SuppressionReason = (typeof suppressions.$inferSelect)['reason'];
 export async function suppress(tx: Tx, email: string, reason: SuppressionReason, now: number): Promise<void> {
   await tx
     .insert(suppressions)
-    .values({ email: normalEmail(email), reason, createdAt: now })
+    .values({ email: normalizeEmail(email), reason, createdAt: now })
     .onConflictDoNothing();
 }
 
 /** What stands in `suppressions` for the address of somebody who was erased. */
-const hashed = (salt: string, email: string) => `hash:${hashSubject(salt, `email:${email}`)}`;
+const hashAddress = (salt: string, email: string) => `hash:${hashSubject(salt, `email:${email}`)}`;
 
 /** How an address may stand in the table: in clear, or hashed since its person was erased. */
-async function formsOf(tx: Tx, email: string): Promise<string[]> {
-  const address = normalEmail(email);
-  const salt = await knownSalt(tx);
-  return salt === null ? [address] : [address, hashed(salt, address)];
+async function listForms(tx: Tx, email: string): Promise<string[]> {
+  const address = normalizeEmail(email);
+  const salt = await loadSalt(tx);
+  return salt === null ? [address] : [address, hashAddress(salt, address)];
 }
 
 export async function isSuppressed(tx: Tx, email: string): Promise<boolean> {
   const [row] = await tx
     .select({ email: suppressions.email })
     .from(suppressions)
-    .where(inArray(suppressions.email, await formsOf(tx, email)));
+    .where(inArray(suppressions.email, await listForms(tx, email)));
   return row !== undefined;
 }
 
@@ -47,11 +47,11 @@ export async function hashSuppressions(tx: Tx, emails: string[]): Promise<void> 
   for (const row of gone)
     await tx
       .insert(suppressions)
-      .values({ ...row, email: hashed(salt, row.email) })
+      .values({ ...row, email: hashAddress(salt, row.email) })
       .onConflictDoNothing();
 }
 
-async function quotaAt(tx: Tx, now: number) {
+async function countQuota(tx: Tx, now: number) {
   const [row] = await tx
     .select({ n: count() })
     .from(suppressionRemovals)
@@ -59,30 +59,30 @@ async function quotaAt(tx: Tx, now: number) {
   return { limit: QUOTA, remaining: Math.max(0, QUOTA - Number(row?.n ?? 0)) };
 }
 
-async function known(tx: Tx, by: By) {
-  const contact = await contactBy(tx, by);
+async function requireContact(tx: Tx, by: By) {
+  const contact = await findContact(tx, by);
   if (!contact) throw new AppError('notFound', 'This contact was not found.');
   return contact;
 }
 
 /** Loops' shape. @throws AppError notFound, invalid */
-export async function suppressionOf(tx: Tx, by: By, now: number) {
-  const { id, email, userId } = await known(tx, by);
+export async function viewSuppression(tx: Tx, by: By, now: number) {
+  const { id, email, userId } = await requireContact(tx, by);
   return {
     contact: { id, email, userId },
     isSuppressed: await isSuppressed(tx, email),
-    removalQuota: await quotaAt(tx, now),
+    removalQuota: await countQuota(tx, now),
   };
 }
 
 /** Lets mail reach the contact's address again. @throws AppError notFound; invalid when it is not suppressed or the quota is used up */
 export async function unsuppress(tx: Tx, by: By, now: number) {
-  const { email } = await known(tx, by);
+  const { email } = await requireContact(tx, by);
   await takeTurn(tx, 'suppression removals');
-  const quota = await quotaAt(tx, now);
+  const quota = await countQuota(tx, now);
   const gone = await tx
     .delete(suppressions)
-    .where(inArray(suppressions.email, await formsOf(tx, email)))
+    .where(inArray(suppressions.email, await listForms(tx, email)))
     .returning();
   if (!gone.length) throw invalid('This contact is not suppressed.');
   if (quota.remaining === 0) throw invalid('Removal quota exceeded.');

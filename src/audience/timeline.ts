@@ -1,4 +1,4 @@
-import { type Contribution, type K, type Registers, timeOf } from './registers.ts';
+import { type Contribution, type K, type Registers, readTime } from './registers.ts';
 
 /** A value that stood for a while: from the first fact of an unbroken run, to the one that ended it (null: it stands). */
 export interface Run {
@@ -22,7 +22,12 @@ type Read<T> = (one: Contribution) => T | undefined;
  * One field of an identity through time. Facts of one time form a chain: next is the one whose former value is the value shown so
  * far. Where that says nothing: the sender's time, then the key. Without `authority` copies count like the person object.
  */
-export function stepsOf<T>(facts: Contribution[], value: Read<T>, former: Read<T | null>, authority = true): Step<T>[] {
+export function buildSteps<T>(
+  facts: Contribution[],
+  value: Read<T>,
+  former: Read<T | null>,
+  authority = true,
+): Step<T>[] {
   const out: Step<T>[] = [];
   let same: Step<T>[] = [];
   const flush = () => {
@@ -30,14 +35,14 @@ export function stepsOf<T>(facts: Contribution[], value: Read<T>, former: Read<T
     else {
       const own = same.filter(each => each.a === 1);
       out.push(...same.filter(each => each.a === 0));
-      out.push(...(own.length < 2 ? own : chained(own, out.findLast(each => each.a === 1)?.v ?? null, former)));
+      out.push(...(own.length < 2 ? own : orderSteps(own, out.findLast(each => each.a === 1)?.v ?? null, former)));
     }
     same = [];
   };
   for (const one of facts) {
     const v = value(one);
     if (v === undefined) continue;
-    if (same.length && timeOf(same[0]!.k) !== timeOf(one.k)) flush();
+    if (same.length && readTime(same[0]!.k) !== readTime(one.k)) flush();
     same.push({ k: one.k, a: authority ? (one.a ?? 0) : 1, v, one });
   }
   flush();
@@ -47,10 +52,10 @@ export function stepsOf<T>(facts: Contribution[], value: Read<T>, former: Read<T
 const MOST_TRIED = 8; // facts of one time of which every order is tried
 
 /** Facts of one time in their order. `shown`: the value before them. */
-function chained<T>(same: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
+function orderSteps<T>(same: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
   const open = [...same].sort((x, y) => (x.one.s ?? 0) - (y.one.s ?? 0) || (x.k < y.k ? -1 : x.k > y.k ? 1 : 0));
   if (open.length <= MOST_TRIED) {
-    const whole = chainFrom(open, shown, former);
+    const whole = findChain(open, shown, former);
     if (whole) return whole;
     // Nobody starts from the value shown (its fact is not here): begin with one that follows from none of the others.
     const starts = open.filter(each => {
@@ -58,24 +63,24 @@ function chained<T>(same: Step<T>[], shown: T | null, former: Read<T | null>): S
       return before === undefined || !open.some(other => other !== each && other.v === before);
     });
     for (const first of [...starts, ...open]) {
-      const rest = chainFrom(without(open, first), first.v, former);
+      const rest = findChain(dropStep(open, first), first.v, former);
       if (rest) return [first, ...rest];
     }
   }
   const out: Step<T>[] = [];
   for (let left = open, now = shown; left.length; ) {
-    const next = candidates(left, now, former)[0] ?? left[0]!;
+    const next = findCandidates(left, now, former)[0] ?? left[0]!;
     out.push(next);
-    left = without(left, next);
+    left = dropStep(left, next);
     now = next.v;
   }
   return out;
 }
 
-const without = <T>(steps: Step<T>[], gone: Step<T>): Step<T>[] => steps.filter(each => each !== gone);
+const dropStep = <T>(steps: Step<T>[], gone: Step<T>): Step<T>[] => steps.filter(each => each !== gone);
 
 /** Who may come next: repeats of the value shown, then who changes it, then those that do not say. */
-function candidates<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
+function findCandidates<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] {
   const silent = open.filter(each => former(each.one) === undefined);
   const follows = open.filter(each => former(each.one) === shown);
   if (!follows.length) return silent;
@@ -85,23 +90,23 @@ function candidates<T>(open: Step<T>[], shown: T | null, former: Read<T | null>)
 }
 
 /** A chain of all of them from a value, or null. */
-function chainFrom<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] | null {
+function findChain<T>(open: Step<T>[], shown: T | null, former: Read<T | null>): Step<T>[] | null {
   if (!open.length) return [];
-  for (const next of candidates(open, shown, former)) {
-    const rest = chainFrom(without(open, next), next.v, former);
+  for (const next of findCandidates(open, shown, former)) {
+    const rest = findChain(dropStep(open, next), next.v, former);
     if (rest) return [next, ...rest];
   }
   return null;
 }
 
 /** The facts of an identity that count: before its death, and by `until` where the past is asked for. */
-export function factsBy(r: Registers, died: K | null, until: K | null): Contribution[] {
+export function filterFacts(r: Registers, died: K | null, until: K | null): Contribution[] {
   if (died === null && until === null) return r.facts;
   return r.facts.filter(each => (died === null || each.k < died) && (until === null || each.k <= until));
 }
 
 /** What stands of a field by max (authority, order): the person object's newest, else the newest copy. */
-export function lastStep<T>(steps: Step<T>[]): Step<T> | null {
+export function findLastStep<T>(steps: Step<T>[]): Step<T> | null {
   return steps.findLast(each => each.a === 1) ?? steps.at(-1) ?? null;
 }
 
@@ -109,8 +114,8 @@ export function lastStep<T>(steps: Step<T>[]): Step<T> | null {
  * The addresses an identity showed. Copies count until the person object speaks: they neither break nor date its runs, but its first
  * address dates from the copies that showed it before.
  */
-export function runsOf(facts: Contribution[]): Run[] {
-  const steps = stepsOf(
+export function buildRuns(facts: Contribution[]): Run[] {
+  const steps = buildSteps(
     facts,
     one => one.e,
     one => one.was?.e,
@@ -134,7 +139,7 @@ export function runsOf(facts: Contribution[]): Run[] {
 }
 
 /** Since when a value is said: the first fact of the unbroken run that a step ends. Copies do not break the person object's. */
-export function sinceOf<T>(steps: Step<T>[], last: Step<T>): K {
+export function findSince<T>(steps: Step<T>[], last: Step<T>): K {
   let since = last.k;
   for (let i = steps.indexOf(last); i >= 0; i--) {
     const each = steps[i]!;

@@ -9,12 +9,12 @@ export const hashSubject = (salt: string, subject: string): string =>
   new Bun.CryptoHasher('sha256', salt).update(subject).digest('hex');
 
 /** The key of those hashes; null: nothing was hashed yet. */
-export const knownSalt = async (tx: Tx): Promise<string | null> =>
+export const loadSalt = async (tx: Tx): Promise<string | null> =>
   ((await query(tx, 'select value from meta where key = ?', [SALT]))[0]?.[0] as string | undefined) ?? null;
 
 /** The same, made when it is first asked for and never changed. */
 export async function requireSalt(tx: Tx): Promise<string> {
-  const known = await knownSalt(tx);
+  const known = await loadSalt(tx);
   if (known !== null) return known;
   await insertRows(
     tx,
@@ -23,7 +23,7 @@ export async function requireSalt(tx: Tx): Promise<string> {
     [[SALT, randomBytes(32).toString('hex')]],
     'on conflict (key) do nothing',
   );
-  return (await knownSalt(tx)) ?? '';
+  return (await loadSalt(tx)) ?? '';
 }
 
 /** Notes that ids of persons and what ties them (`email:…`, `user:…`, `id:…`) were erased. */

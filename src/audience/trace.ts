@@ -1,5 +1,5 @@
 import type { Scalar } from '../db/schema.ts';
-import { type Contribution, type K, timeOf } from './registers.ts';
+import { type Contribution, type K, readTime } from './registers.ts';
 import type { Rule } from './rules.ts';
 import type { View } from './views.ts';
 
@@ -81,7 +81,7 @@ export function noteSteps<T extends Scalar | null>(
   const later = view.identity.registers.class === 'api' ? 'apiLater' : 'newer';
   for (const { k, a, v } of steps) {
     if (k === won) continue;
-    const same = timeOf(k) === timeOf(last.k) ? 'chain' : later;
+    const same = readTime(k) === readTime(last.k) ? 'chain' : later;
     trace.note(field, v, k, view, v === last.v ? 'repeat' : a !== last.a ? 'authority' : same);
   }
 }

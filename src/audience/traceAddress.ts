@@ -1,9 +1,9 @@
-import { ascending, type K } from './registers.ts';
+import { compareTexts, type K } from './registers.ts';
 import { type Criterion, compareBy, type Rule } from './rules.ts';
-import { lastStep, stepsOf } from './timeline.ts';
+import { buildSteps, findLastStep } from './timeline.ts';
 import { noteSteps, type Trace } from './trace.ts';
 import { compareFirst } from './unions.ts';
-import { addressOf, claimOf, isProven, type View } from './views.ts';
+import { claimOf, isProven, readAddress, type View } from './views.ts';
 
 interface Bearer {
   view: View;
@@ -17,7 +17,7 @@ interface Bearer {
 /** The order in which `locateAnchors`, `attachPayers` and `attachAddresses` look for the address of a contact. */
 const ADDRESS: Criterion<Bearer>[] = [
   ['classOrder', (a, b) => a.rank - b.rank],
-  ['apiLater', (a, b) => (a.isApi || b.isApi ? ascending(a.k, b.k) : 0)],
+  ['apiLater', (a, b) => (a.isApi || b.isApi ? compareTexts(a.k, b.k) : 0)],
   ['eldest', (a, b) => compareFirst(b.view, a.view)],
 ];
 
@@ -32,7 +32,7 @@ function listBearers(views: View[]): Bearer[] {
     const rank = rankOf(view);
     const base = { view, rank, isApi: view.kind === 'apiContact' };
     if (view.kind === 'address' && view.facts[0])
-      return [{ ...base, email: addressOf(view.id) ?? '', k: view.facts[0].k }];
+      return [{ ...base, email: readAddress(view.id) ?? '', k: view.facts[0].k }];
     return view.own && !view.withheld ? [{ ...base, email: view.own.email, k: claimOf(view.own) }] : [];
   });
 }
@@ -57,12 +57,12 @@ export function traceAddress(trace: Trace, views: View[], shown: string | null):
   for (const each of bearers) {
     const rule = each === winner ? null : judgeAddress(each, winner, shown);
     trace.note('email', each.email, each.k, each.view, rule);
-    const steps = stepsOf(
+    const steps = buildSteps(
       each.view.facts,
       one => one.e,
       one => one.was?.e,
     );
-    const last = lastStep(steps);
+    const last = findLastStep(steps);
     if (last && each.view.kind !== 'address') noteSteps(trace, 'email', each.view, steps, last, each.k);
   }
   trace.settle('email', shown, shown === null ? 'parked' : undefined);

@@ -1,7 +1,7 @@
-import { ascending, type K } from './registers.ts';
-import { idTiesOf } from './ties.ts';
+import { compareTexts, type K } from './registers.ts';
+import { collectIdTies } from './ties.ts';
 import type { Run } from './timeline.ts';
-import { claimOf, isProven, namespaceOf, type View } from './views.ts';
+import { claimOf, isProven, readNamespace, type View } from './views.ts';
 
 /** A showing of one address by one identity. */
 export interface Showing {
@@ -41,7 +41,7 @@ export class Unions {
     this.parent.clear();
     for (const view of this.views) {
       if (view.withheld) continue;
-      for (const tie of idTiesOf(view.identity, this.by, view.since)) this.join(`#${view.id}`, tie);
+      for (const tie of collectIdTies(view.identity, this.by, view.since)) this.join(`#${view.id}`, tie);
     }
   }
 
@@ -72,7 +72,7 @@ function findEnd({ view, run }: Showing): K | null {
   if (run.to !== null || view.live) return run.to;
   const deaths = view.identity.registers.deaths.filter(each => each.onDelete !== 'ignore').map(each => each.h);
   const { erased } = view.identity.registers;
-  return [...deaths, ...(erased ? [erased] : [])].sort(ascending)[0] ?? null;
+  return [...deaths, ...(erased ? [erased] : [])].sort(compareTexts)[0] ?? null;
 }
 
 /** Whether both had the address proven at one time. */
@@ -84,13 +84,13 @@ export function meet(a: Showing, b: Showing): boolean {
 
 /** Proven before unproven, namespace "" before others; there the newer claim, elsewhere the older. */
 export function compareClaims(a: View, b: View): number {
-  const [nsA, nsB] = [namespaceOf(a.identity.provider), namespaceOf(b.identity.provider)];
+  const [nsA, nsB] = [readNamespace(a.identity.provider), readNamespace(b.identity.provider)];
   const proven = Number(isProven(b)) - Number(isProven(a));
   if (proven) return proven;
   if ((nsA === '') !== (nsB === '')) return nsA === '' ? -1 : 1;
-  const newer = ascending(claimOf(b.now!), claimOf(a.now!)) || ascending(a.id, b.id);
+  const newer = compareTexts(claimOf(b.now!), claimOf(a.now!)) || compareTexts(a.id, b.id);
   return nsA === '' ? newer : -newer;
 }
 
 /** Longest known first. */
-export const compareFirst = (a: View, b: View) => ascending(a.first, b.first) || ascending(a.id, b.id);
+export const compareFirst = (a: View, b: View) => compareTexts(a.first, b.first) || compareTexts(a.id, b.id);

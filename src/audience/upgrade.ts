@@ -2,15 +2,15 @@ import { sql } from 'drizzle-orm';
 import { changeAmong, insertRows, query, selectAmong } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { type ConsentChange, ofAddress, ofPerson, withChange } from './consent.ts';
+import { addChange, type ConsentChange, makeAddressSubject, makePersonSubject } from './consent.ts';
 import { DefinitionsCache } from './definitions.ts';
 import { convertRegisters, type FormerRegisters, isFormer } from './formerRegisters.ts';
-import { tiesOf } from './people.ts';
+import { collectAllTies } from './people.ts';
 import { reconcile } from './reconcile.ts';
 import type { Registers } from './registers.ts';
 import { savePeople } from './savePeople.ts';
 import { hashSubject, requireSalt } from './tombstones.ts';
-import { addressOf, type Identity } from './views.ts';
+import { type Identity, readAddress } from './views.ts';
 import { loadPeople } from './workingSet.ts';
 
 const PROGRESS = 'peopleUpgrade'; // in `meta`: phase and the last id done
@@ -26,7 +26,7 @@ interface Progress {
   count: number;
 }
 
-async function progressOf(tx: Tx): Promise<Progress> {
+async function loadProgress(tx: Tx): Promise<Progress> {
   const [row] = await query(tx, 'select value from meta where key = ?', [PROGRESS]);
   return row ? (JSON.parse(row[0] as string) as Progress) : { phase: 'convert', after: '', count: 0 };
 }
@@ -51,7 +51,7 @@ export async function upgradePeople(
   report: Report,
   isServed: () => Promise<boolean>,
 ): Promise<void> {
-  const progress = await store.read(progressOf);
+  const progress = await store.read(loadProgress);
   if (progress.phase === DONE) return;
   const [any] = await store.read(tx => query(tx, 'select id from identities limit 1', []));
   if (any && (await isServed()))
@@ -86,7 +86,7 @@ async function convertStep(tx: Tx, { after, count }: Progress, { salt, now }: St
     [after, PER_STEP],
   );
   if (!rows.length) return end(tx, { phase: 'reconcile', after: '', count: 0 });
-  const emails = await emailsOf(tx, rows);
+  const emails = await loadEmails(tx, rows);
   const changed: unknown[][] = [];
   const ties: string[][] = [];
   const payments: unknown[][] = [];
@@ -101,17 +101,21 @@ async function convertStep(tx: Tx, { after, count }: Progress, { salt, now }: St
     const converted = isFormer(former)
       ? convertRegisters(id, provider, former)
       : { registers: former, payments: [], consent: [] };
-    const identity: Identity = { id: renamed(id), provider, contactId, registers: converted.registers };
+    const identity: Identity = { id: renameIdentity(id), provider, contactId, registers: converted.registers };
     if (identity.id !== id) gone.push(id);
     changed.push([identity.id, provider, contactId, JSON.stringify(identity.registers), createdAt]);
-    for (const value of tiesOf(identity)) ties.push([value, identity.id]);
+    for (const value of collectAllTies(identity)) ties.push([value, identity.id]);
     for (const value of converted.payments) payments.push([value, identity.id, now]);
     if (converted.consent.length) {
       const shown = emails.get(contactId ?? '');
-      const own = addressOf(identity.id);
-      const subjects = [ofPerson(identity.id), ...(shown ? [ofAddress(shown)] : []), ...(own ? [ofAddress(own)] : [])];
+      const own = readAddress(identity.id);
+      const subjects = [
+        makePersonSubject(identity.id),
+        ...(shown ? [makeAddressSubject(shown)] : []),
+        ...(own ? [makeAddressSubject(own)] : []),
+      ];
       for (const subject of new Set(subjects))
-        for (const change of converted.consent) consents.set(subject, withChange(consents.get(subject) ?? [], change));
+        for (const change of converted.consent) consents.set(subject, addChange(consents.get(subject) ?? [], change));
     }
   }
   await changeAmong(tx, 'delete from identities where id', gone);
@@ -129,13 +133,13 @@ async function end(tx: Tx, progress: Progress): Promise<Progress> {
 }
 
 /** The id of an address alone holds the address, whose domain is in ASCII now. */
-function renamed(id: string): string {
-  const address = addressOf(id);
-  const plain = address === null ? null : canonical(address);
+function renameIdentity(id: string): string {
+  const address = readAddress(id);
+  const plain = address === null ? null : canonicalizeAddress(address);
   return plain === null || address === null ? id : id.slice(0, id.length - address.length) + plain;
 }
 
-function canonical(address: string): string {
+function canonicalizeAddress(address: string): string {
   const at = address.lastIndexOf('@');
   try {
     const host = new URL(`http://${address.slice(at + 1)}`).hostname;
@@ -145,10 +149,10 @@ function canonical(address: string): string {
   }
 }
 
-async function emailsOf(tx: Tx, rows: unknown[][]): Promise<Map<string, string>> {
+async function loadEmails(tx: Tx, rows: unknown[][]): Promise<Map<string, string>> {
   const ids = [...new Set(rows.flatMap(row => (row[2] as string | null) ?? []))];
   const found = await selectAmong(tx, 'select id, email from contacts where id', ids);
-  return new Map(found.map(([id, email]) => [id as string, canonical(email as string)]));
+  return new Map(found.map(([id, email]) => [id as string, canonicalizeAddress(email as string)]));
 }
 
 /** An address may be of identities in several steps: what is there already stays. */
@@ -160,7 +164,7 @@ async function mergeConsents(tx: Tx, salt: string, consents: Map<string, Consent
     let all = JSON.parse(text as string) as ConsentChange[];
     for (const change of consents.get(subject) ?? [])
       if (!all.some(each => each.at === change.at && each.subscribed === change.subscribed))
-        all = withChange(all, change);
+        all = addChange(all, change);
     consents.set(subject, all);
   }
   const rows = [...hashes].map(([hash, subject]) => [hash, JSON.stringify(consents.get(subject))]);
@@ -181,7 +185,7 @@ async function reconcileStep(
 ): Promise<Progress> {
   const rows = await query(tx, 'select id from identities where id > ? order by id limit ?', [after, PER_RECONCILE]);
   if (!rows.length) {
-    await suppressedAddresses(tx, salt);
+    await convertSuppressions(tx, salt);
     await tx.run(sql`drop table if exists links`);
     return end(tx, { phase: DONE, after: '', count });
   }
@@ -193,10 +197,10 @@ async function reconcileStep(
 }
 
 /** Who complained opted out; a bounce is of the address alone. */
-async function suppressedAddresses(tx: Tx, salt: string): Promise<void> {
+async function convertSuppressions(tx: Tx, salt: string): Promise<void> {
   const consents = new Map<string, ConsentChange[]>();
   for (const [email, reason, at] of await query(tx, 'select email, reason, created_at from suppressions', []))
-    consents.set(ofAddress(email as string), [
+    consents.set(makeAddressSubject(email as string), [
       { at: Number(at), subscribed: false, reason: reason === 'bounced' ? 'bounce' : 'complaint' },
     ]);
   await mergeConsents(tx, salt, consents);

@@ -1,5 +1,5 @@
-import { type Contribution, deathOf, type K, type Registers } from './registers.ts';
-import { factsBy, type Run, runsOf } from './timeline.ts';
+import { type Contribution, findDeath, type K, type Registers } from './registers.ts';
+import { buildRuns, filterFacts, type Run } from './timeline.ts';
 
 /** One identity, as loaded. */
 export interface Identity {
@@ -41,16 +41,16 @@ export interface View {
   countsFrom: K;
 }
 
-export const namespaceOf = (provider: string) => provider.slice(provider.indexOf('@') + 1 || provider.length);
+export const readNamespace = (provider: string) => provider.slice(provider.indexOf('@') + 1 || provider.length);
 export const isPerson = ({ registers }: Identity) => registers.class === 'auth' || registers.class === 'payment';
 
 /** The address of an address-only identity: `stripe:@ada@example.com`, `api:@ada@example.com`. */
-export const addressOf = (id: string): string | null => {
+export const readAddress = (id: string): string | null => {
   const at = id.indexOf(':@');
   return at < 0 ? null : id.slice(at + 2);
 };
 
-function kindOf({ registers }: Identity, facts: Contribution[]): Kind {
+function classifyIdentity({ registers }: Identity, facts: Contribution[]): Kind {
   if (registers.class === 'auth') return 'user';
   if (registers.class === 'payment') return 'payer';
   if (registers.class === 'address') return 'address';
@@ -62,21 +62,21 @@ export const isMade = (view: View): boolean => view.facts.some(each => each.made
 /** Whether a user's or API contact's present address is proven theirs. */
 export const isProven = (view: View): boolean => view.own?.proven != null;
 /** The time that a fact counts with. */
-export const countedKey = (view: View, k: K): K => (view.countsFrom > k ? view.countsFrom : k);
+export const clampKey = (view: View, k: K): K => (view.countsFrom > k ? view.countsFrom : k);
 /** The moment since when a claim of an address counts: that of its proof, where there is one. */
 export const claimOf = (run: Run): K => run.proven ?? run.from;
 
 /** The moment of death of a person, null while it lives; by `until` where the past is asked for. */
-export function diedBy(r: Registers, until: K | null): K | null {
+export function findDeathBy(r: Registers, until: K | null): K | null {
   const happened = until === null ? r : { ...r, deaths: r.deaths.filter(each => each.h <= until) };
-  const died = deathOf(happened);
+  const died = findDeath(happened);
   const erased = r.erased !== '' && r.first <= r.erased && (until === null || r.erased <= until) ? r.erased : null;
   if (died === null || erased === null) return died ?? erased;
   return died < erased ? died : erased;
 }
 
 /** Runs that began before something was forgotten do not count. */
-const runsSince = (runs: Run[], since: K): Run[] => runs.filter(run => run.from > since);
+const filterRuns = (runs: Run[], since: K): Run[] => runs.filter(run => run.from > since);
 
 /** Of each address that the API set the last time counts. */
 function keepLastSet(facts: Contribution[]): Contribution[] {
@@ -90,19 +90,19 @@ export function viewOf(identity: Identity, until: K | null, forgotten: K): View 
   if (until !== null && r.first > until && r.facts.every(each => each.k > until)) return null;
   const marks = [forgotten, r.erased, r.forgot ?? ''].filter(each => until === null || each <= until);
   const since = marks.sort().at(-1) ?? '';
-  const died = isPerson(identity) ? diedBy(r, until) : null;
-  const known = factsBy(r, died, until);
+  const died = isPerson(identity) ? findDeathBy(r, until) : null;
+  const known = filterFacts(r, died, until);
   const facts = since === '' ? known : known.filter(each => each.k > since);
-  const kind = kindOf(identity, facts);
-  const address = addressOf(identity.id);
+  const kind = classifyIdentity(identity, facts);
+  const address = readAddress(identity.id);
   let runs: Run[];
-  if (kind === 'apiContact') runs = runsOf(keepLastSet(facts));
+  if (kind === 'apiContact') runs = buildRuns(keepLastSet(facts));
   else if (kind === 'apiAddress') runs = [];
   else if (kind === 'address') {
     const [oldest] = facts;
     runs = oldest && address !== null ? [{ email: address, from: oldest.k, proven: null, to: null }] : [];
-  } else runs = runsOf(known);
-  if (kind === 'payer' && since !== '') runs = runsSince(runs, since);
+  } else runs = buildRuns(known);
+  if (kind === 'payer' && since !== '') runs = filterRuns(runs, since);
   return {
     identity,
     id: identity.id,

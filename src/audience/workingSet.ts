@@ -10,7 +10,7 @@ import {
   loadWaiting,
   noteTombstones,
 } from './loadBeside.ts';
-import { activeTiesOf, type Contact, isDecisive, isFollowed, People, tiesOf } from './people.ts';
+import { type Contact, collectActiveTies, collectAllTies, isDecisive, isFollowed, People } from './people.ts';
 import type { Definitions } from './project.ts';
 import type { Registers } from './registers.ts';
 import type { Identity } from './views.ts';
@@ -55,7 +55,7 @@ export interface Waiting {
   found: Set<string>;
 }
 
-const identityOf = (row: unknown[]): Identity => ({
+const readIdentity = (row: unknown[]): Identity => ({
   id: row[0] as string,
   provider: row[1] as string,
   contactId: row[2] as string | null,
@@ -63,7 +63,7 @@ const identityOf = (row: unknown[]): Identity => ({
 });
 
 /** An identity from a row that the schema decoded. */
-export const identityOfRow = (row: {
+export const decodeIdentity = (row: {
   id: string;
   provider: string;
   contactId: string | null;
@@ -74,8 +74,8 @@ export const identityOfRow = (row: {
 });
 
 /** The keys under which nodes of people are held while they are read and written. */
-const idKey = (id: string) => `id:${id}`;
-const tieKey = (value: string) => `tie:${value}`;
+const makeIdKey = (id: string) => `id:${id}`;
+const makeTieKey = (value: string) => `tie:${value}`;
 const free: Hold = async () => {};
 
 /**
@@ -153,16 +153,16 @@ async function loadConnected(
   const wanted = new Set(ids);
   const asked = { ids: new Set<string>(), ties: new Set<string>() };
   const namedBy = new Map<string, string[]>(); // identity → the values that led to it
-  let open = { ids: fresh(asked.ids, ids), ties: fresh(asked.ties, values) };
+  let open = { ids: takeUnasked(asked.ids, ids), ties: takeUnasked(asked.ties, values) };
   for (let wave = 0; wave === 0 || ((open.ids.length || open.ties.length) && wave < MAX_WAVES); wave++) {
     for (const value of open.ties) people.ties.set(value, new Set());
     const [led, , rows, tied] = await Promise.all([
       wave === 0 ? leads : [],
-      hold([...open.ids.map(idKey), ...open.ties.map(tieKey)]),
+      hold([...open.ids.map(makeIdKey), ...open.ties.map(makeTieKey)]),
       selectAmong(tx, `select ${IDENTITY} from identities where id`, open.ids),
       selectAmong(tx, 'select value, identity_id from ties where value', open.ties),
     ]);
-    const found = rows.map(identityOf);
+    const found = rows.map(readIdentity);
     for (const identity of found) people.identities.set(identity.id, identity);
     for (const id of led) wanted.add(id);
     const next = [...led];
@@ -178,12 +178,12 @@ async function loadConnected(
     const more = [...new Set([...found, ...again])].flatMap(identity => {
       return leadsOn(people, identity, wanted.has(identity.id), namedBy.get(identity.id));
     });
-    open = { ids: fresh(asked.ids, next), ties: fresh(asked.ties, more) };
+    open = { ids: takeUnasked(asked.ids, next), ties: takeUnasked(asked.ties, more) };
   }
 }
 
 /** Those that were not asked for before. */
-function fresh(asked: Set<string>, values: string[]): string[] {
+function takeUnasked(asked: Set<string>, values: string[]): string[] {
   const out = values.filter(value => !asked.has(value));
   for (const value of out) asked.add(value);
   return [...new Set(out)];
@@ -193,7 +193,7 @@ const listTied = (people: People, value: string): string[] => [...(people.ties.g
 
 /** The ties to follow from an identity, by the same rule as `People.around`. */
 function leadsOn(people: People, identity: Identity, wanted: boolean, named: string[] | undefined): string[] {
-  if (wanted) return tiesOf(identity); // former ones too: a deletion concerns whoever is there
+  if (wanted) return collectAllTies(identity); // former ones too: a deletion concerns whoever is there
   const isWitness = named?.every(value => {
     const ids = listTied(people, value);
     const isJudged = ids.some(id => {
@@ -202,13 +202,13 @@ function leadsOn(people: People, identity: Identity, wanted: boolean, named: str
     });
     return !isFollowed(identity, { value, count: ids.length, isJudged });
   });
-  return isWitness ? [] : activeTiesOf(identity);
+  return isWitness ? [] : collectActiveTies(identity);
 }
 
 export const CONTACT_COLUMNS =
   'id, email, user_id, first_name, last_name, source, user_group, subscribed, properties, created_at, updated_at';
 
-function contactOf(row: unknown[]): Contact {
+function readContact(row: unknown[]): Contact {
   return {
     id: row[0] as string,
     email: row[1] as string,
@@ -233,8 +233,8 @@ async function loadContacts(tx: Tx, people: People, ids: string[]): Promise<void
     selectAmong(tx, 'select contact_id, list_id from memberships where contact_id', ids),
     selectAmong(tx, `select ${CONTACT_COLUMNS} from parked_contacts where id`, ids),
   ]);
-  for (const row of rows) people.contacts.set(row[0] as string, contactOf(row));
-  for (const row of parked) people.contacts.set(row[0] as string, { ...contactOf(row), parked: true });
+  for (const row of rows) people.contacts.set(row[0] as string, readContact(row));
+  for (const row of parked) people.contacts.set(row[0] as string, { ...readContact(row), parked: true });
   for (const [id, list] of members) people.contacts.get(id as string)?.lists.push(list as string);
   for (const contact of people.contacts.values()) contact.lists.sort();
 }

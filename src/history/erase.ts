@@ -1,11 +1,11 @@
 import { inArray } from 'drizzle-orm';
-import { keyAfter } from '../audience/apiWrite.ts';
-import { emailTie, type People, tiesOf } from '../audience/people.ts';
-import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
-import { groupsOf, reconcile } from '../audience/reconcile.ts';
+import { makeKeyAfter } from '../audience/apiWrite.ts';
+import { collectAllTies, makeEmailTie, type People } from '../audience/people.ts';
+import { callPeople, makeOutcome, type PersonCall } from '../audience/personCall.ts';
+import { findGroups, reconcile } from '../audience/reconcile.ts';
 import { hashSuppressions } from '../audience/suppressions.ts';
 import { addTombstones } from '../audience/tombstones.ts';
-import { addressOf, type Identity, viewOf } from '../audience/views.ts';
+import { type Identity, readAddress, viewOf } from '../audience/views.ts';
 import type { Context } from '../context.ts';
 import { erasures, type Needles, payments } from '../db/schema.ts';
 import { selectAmong } from '../db/sets.ts';
@@ -61,10 +61,10 @@ interface Gone {
 function erasingCall(found: Found, key: string): PersonCall<Gone> {
   const { emails } = found.asked;
   return {
-    keys: { contacts: found.contacts, ids: found.identities, ties: emails.map(emailTie) },
+    keys: { contacts: found.contacts, ids: found.identities, ties: emails.map(makeEmailTie) },
     apply(people, now) {
       const { gone, changes, known } = forget(people, found, key, now);
-      return { ...outcomeFrom(gone, null, { key, deliveryId: null }), changes, known };
+      return { ...makeOutcome(gone, null, { key, deliveryId: null }), changes, known };
     },
     async after(tx, { needles, tombstones: dead }, now) {
       await addTombstones(tx, dead, now);
@@ -106,14 +106,14 @@ function forget(people: People, found: Found, key: string, now: number) {
   const { gone, shown } = whoGoes(all, seeds, contactIds, people);
   const theirs = new Set(gone.map(each => each.id));
   const others = all.filter(each => !theirs.has(each.id));
-  const k = keyAfter(all, key, now);
+  const k = makeKeyAfter(all, key, now);
   const spared: string[] = [];
   for (const identity of others) {
-    if (identity.contactId !== null || !tiesOf(identity).some(value => shown.has(value))) continue;
+    if (identity.contactId !== null || !collectAllTies(identity).some(value => shown.has(value))) continue;
     spared.push(identity.id); // they claimed what was the person's: nothing of that comes forward now
     people.changeRegisters(identity.id, { ...identity.registers, forgot: k });
   }
-  const values = new Set(gone.flatMap(tiesOf));
+  const values = new Set(gone.flatMap(collectAllTies));
   const emails = new Set(found.asked.emails);
   for (const id of contactIds) {
     const row = people.contacts.get(id);
@@ -127,14 +127,16 @@ function forget(people: People, found: Found, key: string, now: number) {
   for (const value of values) if (value.startsWith('email:')) emails.add(value.slice(6));
   const isOthers = (value: string) =>
     [...(people.ties.get(value) ?? [])].some(id => people.identities.get(id)?.contactId);
-  const own = [...new Set([...values, ...[...emails].map(emailTie), ...found.subjects])].filter(
+  const own = [...new Set([...values, ...[...emails].map(makeEmailTie), ...found.subjects])].filter(
     value => !isOthers(value) && people.identities.get(value) === undefined,
   );
   const needles = needlesOf(gone, own, found);
   const isAnybody =
     gone.length + contactIds.size + needles.emails.length + needles.persons.length + needles.weak.length;
   if (!isAnybody) throw notFound('Person'); // an address that somebody else had formerly
-  const persons = gone.filter(({ id, provider }) => provider !== 'api' && addressOf(id) === null && !id.includes(':#'));
+  const persons = gone.filter(
+    ({ id, provider }) => provider !== 'api' && readAddress(id) === null && !id.includes(':#'),
+  );
   const dead = [...persons.map(each => each.id), ...own];
   for (const value of dead) people.set(people.tombstones, value, now);
   return {
@@ -145,7 +147,7 @@ function forget(people: People, found: Found, key: string, now: number) {
 }
 
 const lastAddressOf = ({ id, registers }: Identity): string | undefined =>
-  addressOf(id) ?? registers.facts.findLast(each => each.e !== undefined)?.e;
+  readAddress(id) ?? registers.facts.findLast(each => each.e !== undefined)?.e;
 
 /** The members of the person's groups, and whoever died at an address that they show. `shown`: those addresses, as ties. */
 function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, people: People) {
@@ -153,19 +155,19 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
   const shown = new Set<string>();
   for (const id of contactIds) {
     const row = people.contacts.get(id);
-    if (row) shown.add(emailTie(row.email));
+    if (row) shown.add(makeEmailTie(row.email));
   }
   for (const identity of seeds) {
     const email = lastAddressOf(identity);
-    if (identity.contactId === null && email !== undefined) shown.add(emailTie(email));
+    if (identity.contactId === null && email !== undefined) shown.add(makeEmailTie(email));
   }
-  for (const { views } of groupsOf(all).groups) {
+  for (const { views } of findGroups(all).groups) {
     if (!views.some(view => gone.has(view.id))) continue;
     for (const view of views) {
       const { identity } = view;
       if (identity.contactId !== null && !contactIds.has(identity.contactId)) continue;
       gone.set(identity.id, identity);
-      if (view.now) shown.add(emailTie(view.now.email));
+      if (view.now) shown.add(makeEmailTie(view.now.email));
     }
   }
   for (const identity of all) {
@@ -173,7 +175,7 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
     const view = viewOf(identity, null, '');
     const address = lastAddressOf(identity);
     const lives = view?.live && (view.kind === 'user' || view.kind === 'payer');
-    if (!lives && address !== undefined && shown.has(emailTie(address))) gone.set(identity.id, identity);
+    if (!lives && address !== undefined && shown.has(makeEmailTie(address))) gone.set(identity.id, identity);
   }
   return { gone: [...gone.values()], shown };
 }

@@ -1,5 +1,5 @@
 import { and, eq, inArray } from 'drizzle-orm';
-import { normalEmail } from '../audience/emails.ts';
+import { normalizeEmail } from '../audience/emails.ts';
 import {
   contactChanges,
   deliveries,
@@ -151,7 +151,7 @@ export const PHASES: Phase[] = [
     (erasure, [contact, email, at]) => {
       if (erasure.contacts.includes(contact as string)) return 'theirs';
       if (isLater(erasure, at)) return 'passed';
-      return erasure.emails.includes(normalEmail(email as string)) ? 'theirs' : 'strong';
+      return erasure.emails.includes(normalizeEmail(email as string)) ? 'theirs' : 'strong';
     },
     async (tx, { theirs, named }) => {
       if (theirs.length) await tx.delete(events).where(inArray(events.id, theirs));
@@ -162,7 +162,9 @@ export const PHASES: Phase[] = [
     { from: 'mails', key: 'id', columns: ['contact_id', 'recipient', 'created_at'], texts: [] },
     (erasure, [contact, recipient, at]) => {
       if (erasure.contacts.includes(contact as string)) return 'theirs';
-      return !isLater(erasure, at) && erasure.emails.includes(normalEmail(recipient as string)) ? 'theirs' : 'passed';
+      return !isLater(erasure, at) && erasure.emails.includes(normalizeEmail(recipient as string))
+        ? 'theirs'
+        : 'passed';
     },
     (tx, { theirs }) => tx.delete(mails).where(inArray(mails.id, theirs)),
   ),

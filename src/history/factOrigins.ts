@@ -1,7 +1,7 @@
-import { ascending, type K, parseKey } from '../audience/registers.ts';
+import { compareTexts, type K, parseKey } from '../audience/registers.ts';
 import { RULES } from '../audience/rules.ts';
 import type { Claim, FieldTrace } from '../audience/trace.ts';
-import { namespaceOf, type View } from '../audience/views.ts';
+import { readNamespace, type View } from '../audience/views.ts';
 import { amongText, amongValue, query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { formatTime } from '../time.ts';
@@ -57,7 +57,7 @@ export function describeIdentity({ id, identity, kind }: View) {
   return {
     identityId: id,
     provider: identity.provider.split('@')[0] ?? '',
-    namespace: identity.provider === 'api' ? '' : namespaceOf(identity.provider),
+    namespace: identity.provider === 'api' ? '' : readNamespace(identity.provider),
     personId: identity.registers.personId,
     kind: kind === 'apiContact' || kind === 'apiAddress' ? ('api' as const) : kind,
   };
@@ -81,10 +81,10 @@ const ORDER = ['email', 'firstName', 'lastName', 'userId', 'userGroup', 'source'
 export function listFields(fields: Map<string, FieldTrace>) {
   const place = (name: string) => ORDER.indexOf(name) + 1 || ORDER.length + 1;
   return [...fields]
-    .sort(([a], [b]) => place(a) - place(b) || ascending(a, b))
+    .sort(([a], [b]) => place(a) - place(b) || compareTexts(a, b))
     .map(([field, { value, rule, claims }]) => {
       const won = claims.find(each => each.rule === null) ?? null;
-      const lost = claims.filter(each => each !== won).sort((a, b) => ascending(b.k, a.k));
+      const lost = claims.filter(each => each !== won).sort((a, b) => compareTexts(b.k, a.k));
       return { field, value, rule, won, lost: lost.slice(0, MOST_LOST), omitted: Math.max(0, lost.length - MOST_LOST) };
     });
 }

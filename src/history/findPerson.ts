@@ -1,10 +1,10 @@
 import { and, eq, inArray, isNull } from 'drizzle-orm';
-import { contactBy } from '../audience/contacts.ts';
-import { emailOf, normalEmail } from '../audience/emails.ts';
-import { idsOfContact } from '../audience/merges.ts';
-import { emailTie } from '../audience/people.ts';
-import { userTie } from '../audience/ties.ts';
-import { hashSubject, knownSalt } from '../audience/tombstones.ts';
+import { findContact } from '../audience/contacts.ts';
+import { normalizeEmail, parseEmail } from '../audience/emails.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
+import { makeEmailTie } from '../audience/people.ts';
+import { makeUserTie } from '../audience/ties.ts';
+import { hashSubject, loadSalt } from '../audience/tombstones.ts';
 import {
   contacts,
   deliveries,
@@ -59,7 +59,7 @@ const NOTHING_ASKED = { emails: [], persons: [], weak: [] };
 
 /** A contact's id, also of one that was removed: then whoever was behind it. */
 async function findById(tx: Tx, id: string): Promise<Found> {
-  const ids = await idsOfContact(tx, id);
+  const ids = await loadMergedIdsOf(tx, id);
   const found: Found = { contacts: ids, identities: [], asked: NOTHING_ASKED, subjects: [], known: false };
   for (const table of [contacts, parkedContacts]) {
     const [row] = await tx.select({ id: table.id }).from(table).where(inArray(table.id, ids));
@@ -73,28 +73,28 @@ async function findById(tx: Tx, id: string): Promise<Found> {
     tx.select({ email: mails.recipient }).from(mails).where(inArray(mails.contactId, ids)).limit(MOST),
   ]);
   const people = new Set(received.flatMap(row => row.id ?? []));
-  for (const email of new Set([...fired, ...sent].map(row => normalEmail(row.email))))
-    for (const each of await tiedBy(tx, emailTie(email), true)) people.add(each);
+  for (const email of new Set([...fired, ...sent].map(row => normalizeEmail(row.email))))
+    for (const each of await tiedBy(tx, makeEmailTie(email), true)) people.add(each);
   return { ...found, identities: [...people], known: received.length + fired.length + sent.length > 0 };
 }
 
 async function findByEmail(tx: Tx, given: string): Promise<Found> {
-  const email = emailOf(given);
-  const shown = await contactBy(tx, { email });
+  const email = parseEmail(given);
+  const shown = await findContact(tx, { email });
   const asked = { ...NOTHING_ASKED, emails: [email] };
   const parked = shown
     ? []
     : await tx.select({ id: parkedContacts.id }).from(parkedContacts).where(eq(parkedContacts.email, email));
-  const alone = await tiedBy(tx, emailTie(email), true);
+  const alone = await tiedBy(tx, makeEmailTie(email), true);
   const [mail] = await tx.select({ id: mails.id }).from(mails).where(eq(mails.recipient, email)).limit(1);
   const rows = [...(shown ? [shown] : []), ...parked].map(row => row.id);
-  const known = rows.length + alone.length > 0 || mail !== undefined || (await wasErased(tx, emailTie(email)));
-  return { contacts: rows, identities: shown ? [] : alone, asked, subjects: [emailTie(email)], known };
+  const known = rows.length + alone.length > 0 || mail !== undefined || (await wasErased(tx, makeEmailTie(email)));
+  return { contacts: rows, identities: shown ? [] : alone, asked, subjects: [makeEmailTie(email)], known };
 }
 
 async function findByUserId(tx: Tx, userId: string): Promise<Found> {
-  const tie = userTie('', userId);
-  const row = await contactBy(tx, { userId });
+  const tie = makeUserTie('', userId);
+  const row = await findContact(tx, { userId });
   const alone = await tiedBy(tx, tie, true);
   const asked = { ...NOTHING_ASKED, weak: userId.length >= MIN_USER_ID ? [userId] : [] };
   const known = row !== undefined || alone.length > 0 || (await wasErased(tx, tie));
@@ -114,7 +114,7 @@ async function findByPerson(tx: Tx, provider: string, providerId: string): Promi
 
 /** Whether it was erased before: the copies are looked for once more then. */
 async function wasErased(tx: Tx, value: string): Promise<boolean> {
-  const salt = await knownSalt(tx);
+  const salt = await loadSalt(tx);
   if (salt === null) return false;
   const hash = hashSubject(salt, value);
   return (await tx.select().from(tombstones).where(eq(tombstones.hash, hash))).length > 0;

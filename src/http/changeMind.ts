@@ -1,8 +1,8 @@
 import { eq } from 'drizzle-orm';
-import { consentCall } from '../audience/apiCalls.ts';
-import { type ConsentChange, ofAddress } from '../audience/consent.ts';
-import { contactBy } from '../audience/contacts.ts';
-import { callPeople, outcomeFrom } from '../audience/personCall.ts';
+import { buildConsentCall } from '../audience/apiCalls.ts';
+import { type ConsentChange, makeAddressSubject } from '../audience/consent.ts';
+import { findContact } from '../audience/contacts.ts';
+import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
 import { newId } from '../id.ts';
@@ -42,17 +42,17 @@ function decide(
 export async function changeMind(ctx: Context, { email, mail }: Recipient, word: Word): Promise<Decision> {
   const { subscribed, reason } = word;
   const key = newId('link', ctx.now());
-  const call = consentCall(email, subscribed, reason, { key });
+  const call = buildConsentCall(email, subscribed, reason, { key });
   let decision: Decision = 'refused';
-  const before = await ctx.store.read(tx => contactBy(tx, { email }));
+  const before = await ctx.store.read(tx => findContact(tx, { email }));
   await callPeople(ctx.people, {
     ...call,
     apply(people, now) {
-      const changes = people.consents.get(ofAddress(email)) ?? [];
+      const changes = people.consents.get(makeAddressSubject(email)) ?? [];
       decision = decide(changes, word, mail?.unsubscribedAt ?? null, now);
       if (decision === 'already' && reason === 'link' && subscribed && before?.subscribed === false)
         decision = 'refused'; // it is out as a person
-      return decision === 'change' ? call.apply(people, now) : outcomeFrom(null, null, { key, deliveryId: null });
+      return decision === 'change' ? call.apply(people, now) : makeOutcome(null, null, { key, deliveryId: null });
     },
     async after(tx, _done, now) {
       if (!mail || decision !== 'change') return;

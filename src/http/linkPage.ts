@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { eq } from 'drizzle-orm';
-import { contactBy } from '../audience/contacts.ts';
-import { normalEmail } from '../audience/emails.ts';
+import { findContact } from '../audience/contacts.ts';
+import { normalizeEmail } from '../audience/emails.ts';
 import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import type { Named } from '../mail/links.ts';
@@ -46,6 +46,6 @@ export interface Recipient {
 export async function findRecipient(tx: Tx, named: Named): Promise<Recipient | null> {
   const [mail] = await tx.select().from(mails).where(eq(mails.id, named.mailId));
   const known = named.email ?? mail?.recipient;
-  const email = known ?? (await contactBy(tx, { id: named.contactId }))?.email;
-  return email === undefined ? null : { email: normalEmail(email), mail };
+  const email = known ?? (await findContact(tx, { id: named.contactId }))?.email;
+  return email === undefined ? null : { email: normalizeEmail(email), mail };
 }

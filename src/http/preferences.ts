@@ -1,6 +1,6 @@
 import { and, eq } from 'drizzle-orm';
-import { writingCall } from '../audience/apiCalls.ts';
-import { contactBy } from '../audience/contacts.ts';
+import { buildWriteCall } from '../audience/apiCalls.ts';
+import { findContact } from '../audience/contacts.ts';
 import { callPeople } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { lists, memberships } from '../db/schema.ts';
@@ -14,7 +14,7 @@ const MOST_ADDRESSES = 10_000; // remembered
 
 /** What an address gets, and what it may choose: the public lists. */
 async function readChoices(tx: Tx, email: string) {
-  const contact = await contactBy(tx, { email });
+  const contact = await findContact(tx, { email });
   const open = await tx.select().from(lists).where(eq(lists.isPublic, true)).orderBy(lists.createdAt, lists.id);
   const joined = await tx
     .select({ id: memberships.listId })
@@ -63,7 +63,7 @@ export async function choosePreferences(ctx: Context, to: Recipient, form: URLSe
     const mailingLists = Object.fromEntries(changed.map(({ id }) => [id, wanted.has(id)]));
     await callPeople(
       ctx.people,
-      writingCall(
+      buildWriteCall(
         'update',
         { email: to.email, mailingLists },
         { key: newId('link', ctx.now()), source: 'Preference page' },

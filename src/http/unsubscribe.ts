@@ -1,4 +1,4 @@
-import { contactBy } from '../audience/contacts.ts';
+import { findContact } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
 import { findLinkSealer, openLink } from '../mail/links.ts';
 import { useBody } from './body.ts';
@@ -67,7 +67,7 @@ export async function unsubscribe(
 }
 
 async function askWhether(ctx: Context, to: Recipient, token: string): Promise<Response> {
-  const contact = await ctx.store.read(tx => contactBy(tx, { email: to.email }));
+  const contact = await ctx.store.read(tx => findContact(tx, { email: to.email }));
   const choose = `<p><a href="/preferences/${token}">Choose what you get</a></p>`;
   if (contact === undefined || contact.subscribed)
     return page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE, choose);

@@ -1,6 +1,6 @@
 import type { People } from '../audience/people.ts';
-import { type Contribution, deathOf, type Registers } from '../audience/registers.ts';
-import { lastStep, stepsOf } from '../audience/timeline.ts';
+import { type Contribution, findDeath, type Registers } from '../audience/registers.ts';
+import { buildSteps, findLastStep } from '../audience/timeline.ts';
 import type { Scalar } from '../db/schema.ts';
 import type { Fact, Listed } from '../providers/provider.ts';
 import type { BackfillRow } from './backfills.ts';
@@ -44,8 +44,9 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
 const differs = (last: Scalar | null | undefined, value: Scalar | null) => value !== null && last !== value;
 
 function isOutdated(r: Registers, fact: Fact, { settings, contactProperties }: Origin): boolean {
-  if (deathOf(r) !== null) return false;
-  const last = <T>(pick: (one: Contribution) => T | undefined) => lastStep(stepsOf(r.facts, pick, () => undefined))?.v;
+  if (findDeath(r) !== null) return false;
+  const last = <T>(pick: (one: Contribution) => T | undefined) =>
+    findLastStep(buildSteps(r.facts, pick, () => undefined))?.v;
   if (
     differs(
       last(one => one.e),

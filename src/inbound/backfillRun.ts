@@ -1,4 +1,4 @@
-import { callPeople, outcomeFrom, type PersonCall } from '../audience/personCall.ts';
+import { callPeople, makeOutcome, type PersonCall } from '../audience/personCall.ts';
 import { countWaiting } from '../audience/releases.ts';
 import type { Context } from '../context.ts';
 import type { BackfillCounts } from '../db/schema.ts';
@@ -175,7 +175,7 @@ function chunkCall(live: Live, row: BackfillRow, chunk: Planned[], readAt: numbe
     silent: !row.triggerEvents,
     apply(people, now) {
       const tally: Tally = { counts: { read: 0 }, reasons: [] };
-      const outcome = outcomeFrom(tally, null, { key: row.id, deliveryId: null });
+      const outcome = makeOutcome(tally, null, { key: row.id, deliveryId: null });
       const add = (what: keyof BackfillCounts, n: number) => {
         tally.counts[what] = (tally.counts[what] ?? 0) + n;
       };

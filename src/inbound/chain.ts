@@ -1,5 +1,5 @@
 import { and, asc, eq, gte, inArray } from 'drizzle-orm';
-import { idsOfContact } from '../audience/merges.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
 import { type Effect, events, mails, runs, webhookCalls } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
@@ -12,7 +12,7 @@ export async function chainOf(
   tx: Tx,
   delivery: { id: string; contactId: string | null; receivedAt: number; effects: Effect[] },
 ) {
-  const contactIds = delivery.contactId === null ? [''] : await idsOfContact(tx, delivery.contactId);
+  const contactIds = delivery.contactId === null ? [''] : await loadMergedIdsOf(tx, delivery.contactId);
   const fired = await tx
     .select()
     .from(events)

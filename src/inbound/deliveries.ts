@@ -1,6 +1,6 @@
 import { and, eq, exists, gte, inArray, lte, not, or, type SQL, sql } from 'drizzle-orm';
-import { contactIdsOfEmail } from '../audience/contacts.ts';
-import { idsOfContact, idsOfContacts } from '../audience/merges.ts';
+import { findContactIdsOfEmail } from '../audience/contacts.ts';
+import { loadMergedIds, loadMergedIdsOf } from '../audience/merges.ts';
 import { counted, newest, type Search, unindexed } from '../db/scan.ts';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
@@ -35,9 +35,9 @@ interface DeliveryFilter {
 /** The filter as a search. An address is looked up first, former ones included; one nobody has matches nothing. */
 export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> {
   const { endpointId, status, type, contactId, email, since, until } = filter;
-  const ofEmail = email === undefined ? null : await idsOfContacts(tx, await contactIdsOfEmail(tx, email));
+  const ofEmail = email === undefined ? null : await loadMergedIds(tx, await findContactIdsOfEmail(tx, email));
   const ofContact = and(
-    contactId === undefined ? undefined : inArray(deliveries.contactId, await idsOfContact(tx, contactId)),
+    contactId === undefined ? undefined : inArray(deliveries.contactId, await loadMergedIdsOf(tx, contactId)),
     ofEmail === null ? undefined : ofEmail.length ? inArray(deliveries.contactId, ofEmail) : sql`1 = 0`,
   );
   return {

@@ -1,7 +1,7 @@
 import type { Joining } from '../audience/joinFact.ts';
 import type { People } from '../audience/people.ts';
 import type { Reconciled } from '../audience/reconcile.ts';
-import { deathOf } from '../audience/registers.ts';
+import { findDeath } from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { Effect } from '../db/schema.ts';
 import type { NewEvent } from '../events.ts';
@@ -21,7 +21,7 @@ export function explainDeletion(
   if (joining.onDelete === 'ignore') return kept('onDelete is "ignore" for this event type');
   if (reconciled.why !== 'shown') return [];
   if (reconciled.effects.some(effect => effect.kind === 'contact.unsubscribed')) return [];
-  if (before && deathOf(before.registers) !== null) return kept('this person was deleted at the provider before');
+  if (before && findDeath(before.registers) !== null) return kept('this person was deleted at the provider before');
   const others = reconciled.left;
   if (others !== null) return kept(others);
   return kept('it was unsubscribed before');

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { explainPeople, IDENTITY_STATES, judgeIdentity } from '../audience/explain.ts';
 import type { People } from '../audience/people.ts';
-import { type Contribution, factKey, type K, parseKey } from '../audience/registers.ts';
+import { type Contribution, type K, makeFactKey, parseKey } from '../audience/registers.ts';
 import { type Identity, type View, viewOf } from '../audience/views.ts';
 import type { Context } from '../context.ts';
 import { deliveries, endpoints, payloads, secrets } from '../db/schema.ts';
@@ -129,7 +129,7 @@ function describeFact({ people, views, isOwn }: Around, ids: string[], read: Rea
   }
   if (!read) return null;
   const { fact, identityId } = read;
-  const k = factKey(fact.at, fact.micros, fact.rank, '', '');
+  const k = makeFactKey(fact.at, fact.micros, fact.rank, '', '');
   if (meant) return viewFact(meant, views, k, listRead(fact), fact.authority === 'person');
   return {
     ...{ identityId, provider: null, namespace: '', personId: fact.personId, kind: null, state: null, sentence: null },

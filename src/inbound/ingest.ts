@@ -1,8 +1,8 @@
-import { coerce, typeOfValue } from '../audience/coerce.ts';
+import { coerce, inferType } from '../audience/coerce.ts';
 import { type Joining, joinFact } from '../audience/joinFact.ts';
-import { activeTiesOf, emailTie, type People, tiesOf } from '../audience/people.ts';
+import { collectActiveTies, collectAllTies, makeEmailTie, type People } from '../audience/people.ts';
 import { reconcile } from '../audience/reconcile.ts';
-import { emptyRegisters, factKey, findLatest, type IdentityClass, type K } from '../audience/registers.ts';
+import { findLatest, type IdentityClass, type K, makeFactKey, makeRegisters } from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { ContactChange } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
@@ -92,13 +92,13 @@ export function applyFact(people: People, fact: Fact, origin: Origin, now: numbe
   if (!people.identities.has(first) && isErased(people, first, origin.provider, fact, aliases))
     return reportErased(first);
   const effects: Effect[] = [...origin.notes];
-  const k = factKey(fact.at, fact.micros, fact.rank, origin.externalId, origin.endpointId);
+  const k = makeFactKey(fact.at, fact.micros, fact.rank, origin.externalId, origin.endpointId);
   const target = tieIdentity(people, first, origin, fact, k, effects);
   const before = people.identities.get(target);
   const isSilent = origin.silent?.(before?.registers.mapped?.values) ?? false;
   const joining = prepareJoining(people, fact, origin, { k, isOwn: target === first, aliases, effects });
   const personId = joining.class === 'address' ? null : fact.personId;
-  const registers = joinFact(before?.registers ?? emptyRegisters(joining.class, personId), joining);
+  const registers = joinFact(before?.registers ?? makeRegisters(joining.class, personId), joining);
   if (!isNobody(target))
     people.putIdentity({ id: target, provider: origin.provider, contactId: before?.contactId ?? null, registers });
   const known = notePayments(people, origin.provider, fact, target);
@@ -125,7 +125,9 @@ function prepareJoining(
   { k, isOwn, aliases, effects }: { k: K; isOwn: boolean; aliases: string[]; effects: Effect[] },
 ): Joining {
   const happened =
-    fact.happenedAt === undefined ? k : factKey(fact.happenedAt, 0, fact.rank, origin.externalId, origin.endpointId);
+    fact.happenedAt === undefined
+      ? k
+      : makeFactKey(fact.happenedAt, 0, fact.rank, origin.externalId, origin.endpointId);
   return {
     fact: isOwn ? fact : { ...fact, authority: 'copy', userId: null },
     k,
@@ -149,8 +151,8 @@ function prepareJoining(
  */
 function listTiesBefore(before: Identity | undefined, fact: Fact, k: K): string[] {
   const isLate = before !== undefined && k < findLatest(before.registers);
-  const values = before ? (fact.deletion || isLate ? tiesOf(before) : activeTiesOf(before)) : [];
-  return isLate && fact.email !== null ? [...values, emailTie(fact.email)] : values;
+  const values = before ? (fact.deletion || isLate ? collectAllTies(before) : collectActiveTies(before)) : [];
+  return isLate && fact.email !== null ? [...values, makeEmailTie(fact.email)] : values;
 }
 
 /**
@@ -178,7 +180,7 @@ function fitProperties(
   const fitting: Record<string, Scalar> = {};
   for (const [key, value] of Object.entries(contactProperties)) {
     const known = people.definitions.typeOf(key);
-    const type = known ?? people.defineProperty(key, typeOfValue(value));
+    const type = known ?? people.defineProperty(key, inferType(value));
     if (type === null) {
       effects.push({ kind: 'property.dropped', property: key, reason: 'there are as many properties as there may be' });
       continue;

@@ -1,6 +1,6 @@
-import { emailTie, MAX_TIED, type People } from '../audience/people.ts';
-import { deathOf, emptyRegisters, type K, type Registers } from '../audience/registers.ts';
-import { userTie } from '../audience/ties.ts';
+import { MAX_TIED, makeEmailTie, type People } from '../audience/people.ts';
+import { findDeath, type K, makeRegisters, type Registers } from '../audience/registers.ts';
+import { makeUserTie } from '../audience/ties.ts';
 import type { Identity } from '../audience/views.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Fact } from '../providers/provider.ts';
@@ -12,8 +12,8 @@ export function isErased(people: People, id: string, provider: string, fact: Fac
   const persons = [...(fact.personId === null ? [] : [id]), ...aliases];
   if (persons.some(value => people.tombstones.has(value))) return true;
   const ties = [
-    ...(fact.email === null ? [] : [emailTie(fact.email)]),
-    ...(fact.userId === null ? [] : [userTie(namespace, fact.userId)]),
+    ...(fact.email === null ? [] : [makeEmailTie(fact.email)]),
+    ...(fact.userId === null ? [] : [makeUserTie(namespace, fact.userId)]),
   ];
   return ties.some(value => (people.tombstones.get(value) ?? -1) >= fact.at);
 }
@@ -29,9 +29,9 @@ export function tieIdentity(people: People, id: string, origin: Origin, fact: Fa
   const loose = own?.registers.loose;
   if (fact.deletion) return id;
   if (fact.email === null) return loose === undefined ? id : `${provider}:@${loose}`;
-  const died = own ? deathOf(own.registers) : null;
+  const died = own ? findDeath(own.registers) : null;
   if (died !== null && k >= died) return id;
-  const value = emailTie(fact.email);
+  const value = makeEmailTie(fact.email);
   if (people.ties.get(value)?.has(id)) return id;
   const tied = people.tiedBy(value, provider).filter(each => each.registers.personId !== null);
   if (tied.length < MAX_TIED) {
@@ -49,7 +49,7 @@ export function tieIdentity(people: People, id: string, origin: Origin, fact: Fa
     kind: 'person.untied',
     reason: `${MAX_TIED} persons of this provider show this address already; this one counts as the address alone`,
   });
-  const registers = { ...(own?.registers ?? emptyRegisters(origin.class, fact.personId)), loose: fact.email };
+  const registers = { ...(own?.registers ?? makeRegisters(origin.class, fact.personId)), loose: fact.email };
   people.putIdentity({ id, provider, contactId: null, registers });
   return `${provider}:@${fact.email}`;
 }
@@ -62,7 +62,7 @@ function untie(people: People, identity: Identity, email: string, provider: stri
   const r = identity.registers;
   const id = `${provider}:@${email}`;
   const here = people.identities.get(id);
-  let registers: Registers = here?.registers ?? emptyRegisters('address', null);
+  let registers: Registers = here?.registers ?? makeRegisters('address', null);
   for (const one of r.facts.filter(each => each.e === email)) {
     const { a: _, p: __, userId: ___, ...kept } = one;
     const facts = [...registers.facts.filter(each => each.k !== one.k), kept].sort((x, y) => (x.k < y.k ? -1 : 1));

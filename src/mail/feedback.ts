@@ -1,8 +1,8 @@
 import { desc, eq } from 'drizzle-orm';
-import { consentCall } from '../audience/apiCalls.ts';
-import { ofAddress } from '../audience/consent.ts';
-import { emailOf } from '../audience/emails.ts';
-import { callPeople, outcomeFrom } from '../audience/personCall.ts';
+import { buildConsentCall } from '../audience/apiCalls.ts';
+import { makeAddressSubject } from '../audience/consent.ts';
+import { parseEmail } from '../audience/emails.ts';
+import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import { type SuppressionReason, suppress } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
@@ -31,16 +31,16 @@ async function findLastSent(tx: Tx, email: string) {
  * changes nothing and is told to nobody. @throws AppError invalid for a bad address
  */
 export async function suppressAddress(ctx: Context, given: string, reason: FeedbackReason): Promise<void> {
-  const email = emailOf(given);
+  const email = parseEmail(given);
   const key = newId('fb', ctx.now());
-  const call = consentCall(email, false, reason, { key });
+  const call = buildConsentCall(email, false, reason, { key });
   let isNew = false;
   await callPeople(ctx.people, {
     ...call,
     apply(people, now) {
-      const last = people.consents.get(ofAddress(email))?.at(-1);
+      const last = people.consents.get(makeAddressSubject(email))?.at(-1);
       isNew = !(last?.subscribed === false && last.reason === reason);
-      return isNew ? call.apply(people, now) : outcomeFrom(null, null, { key, deliveryId: null });
+      return isNew ? call.apply(people, now) : makeOutcome(null, null, { key, deliveryId: null });
     },
     async after(tx, _done, now) {
       await suppress(tx, email, STORED[reason], now);

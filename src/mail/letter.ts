@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import { contactBy } from '../audience/contacts.ts';
+import { findContact } from '../audience/contacts.ts';
 import { isSuppressed } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
 import { contacts, mails, workflows } from '../db/schema.ts';
@@ -28,7 +28,7 @@ export function contactValues({ properties, ...fields }: typeof contacts.$inferS
 async function contactOf(tx: Tx, { id, recipient }: MailRow) {
   const [fresh] = await tx.select({ contactId: mails.contactId }).from(mails).where(eq(mails.id, id));
   const contactId = fresh?.contactId ?? null;
-  if (contactId !== null) return contactBy(tx, { id: contactId });
+  if (contactId !== null) return findContact(tx, { id: contactId });
   const [shown] = await tx.select().from(contacts).where(eq(contacts.email, recipient));
   return shown;
 }

@@ -1,5 +1,5 @@
-import { consentCall } from '../audience/apiCalls.ts';
-import { normalEmail } from '../audience/emails.ts';
+import { buildConsentCall } from '../audience/apiCalls.ts';
+import { normalizeEmail } from '../audience/emails.ts';
 import { callPeople } from '../audience/personCall.ts';
 import { suppress } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
@@ -227,7 +227,7 @@ export class Mailer {
         () => this.stopping,
       ));
     // An address that is no good gets nothing more, and its contact is unsubscribed.
-    const call = consentCall(normalEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
+    const call = buildConsentCall(normalizeEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
     await writeOutcome(
       () => callPeople(this.ctx.people, { ...call, after: settled }),
       () => this.stopping,

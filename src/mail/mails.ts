@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { normalEmail } from '../audience/emails.ts';
-import { idsOfContact } from '../audience/merges.ts';
+import { normalizeEmail } from '../audience/emails.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { Search } from '../db/scan.ts';
 import { type MailData, type MailState, mails } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -65,7 +65,7 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
         createdAt: sql.placeholder('now'),
       })
       .prepare(),
-  ).run({ ...rest, ...of, to: normalEmail(mail.to), id, now });
+  ).run({ ...rest, ...of, to: normalizeEmail(mail.to), id, now });
   return id;
 }
 
@@ -120,8 +120,8 @@ export async function searchMails(tx: Tx, { state, contactId, email }: MailFilte
   const ofState = state === undefined ? undefined : state === 'sent' ? eq(mails.state, state) : open;
   const where = and(
     ofState,
-    contactId === undefined ? undefined : inArray(mails.contactId, await idsOfContact(tx, contactId)),
-    email === undefined ? undefined : eq(mails.recipient, normalEmail(email)),
+    contactId === undefined ? undefined : inArray(mails.contactId, await loadMergedIdsOf(tx, contactId)),
+    email === undefined ? undefined : eq(mails.recipient, normalizeEmail(email)),
   );
   const indexed = contactId !== undefined || email !== undefined || (state !== undefined && state !== 'sent');
   return { where, narrow: indexed ? where : undefined };

@@ -1,7 +1,7 @@
-import { keysOfWrite, writingCall } from '../audience/apiCalls.ts';
-import { emailOf } from '../audience/emails.ts';
+import { buildWriteCall, collectWriteKeys } from '../audience/apiCalls.ts';
+import { parseEmail } from '../audience/emails.ts';
 import { findByEmail } from '../audience/findContact.ts';
-import { callPeople, outcomeFrom } from '../audience/personCall.ts';
+import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
@@ -25,7 +25,7 @@ const NAMED = 300; // characters
  */
 export async function sendTransactional(ctx: Context, send: Send, idempotencyKey: string | null): Promise<string> {
   const { transactionalId, dataVariables: data } = send;
-  const to = emailOf(send.email);
+  const to = parseEmail(send.email);
   const now = ctx.now();
   const key = newId('send', now);
   const message = await ctx.store.read(tx => publishedOf(tx, transactionalId)); // never changes
@@ -37,16 +37,16 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
     throw new AppError('invalid', `Missing required data variable(s): ${missing.join(', ').slice(0, NAMED)}`);
   const values = { contact: { email: to }, event: {}, data, unsubscribeUrl: '' };
   await renderMessage(ctx.templates, message, values); // refuses what can't be rendered
-  const write = writingCall('upsert', { email: to }, { key, source: 'API' });
+  const write = buildWriteCall('upsert', { email: to }, { key, source: 'API' });
   let id: string | null = null;
   await callPeople(ctx.people, {
-    keys: keysOfWrite({ email: to }),
+    keys: collectWriteKeys({ email: to }),
     idempotency: idempotencyKey === null ? undefined : { scope: 'transactional', key: idempotencyKey },
     apply(people, now) {
       const known = findByEmail(people, to);
       if (known?.shown || !send.addToAudience) {
         const contactId = known?.shown ? known.contact.id : null;
-        return outcomeFrom({ contactId }, null, { key, deliveryId: null });
+        return makeOutcome({ contactId }, null, { key, deliveryId: null });
       }
       const outcome = write.apply(people, now);
       return { ...outcome, result: { contactId: outcome.result.contactId } };

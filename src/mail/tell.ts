@@ -1,6 +1,6 @@
 import { eq, inArray, or } from 'drizzle-orm';
 import { viewList } from '../audience/lists.ts';
-import { idsOfContact } from '../audience/merges.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { Context } from '../context.ts';
 import { contacts, lists, runs, transactionals, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -44,7 +44,7 @@ export async function tellOfMail(ctx: Context, tx: Tx, told: Told, row: MailRow,
   if (!(await ctx.subscribed.wants(tx, name))) return;
   const source = await sourceOf(tx, row);
   if (!source) return;
-  const known = row.contactId === null ? [] : await idsOfContact(tx, row.contactId);
+  const known = row.contactId === null ? [] : await loadMergedIdsOf(tx, row.contactId);
   const by = or(inArray(contacts.id, known), eq(contacts.email, row.recipient));
   const found = await tx
     .select({ id: contacts.id, email: contacts.email, userId: contacts.userId })

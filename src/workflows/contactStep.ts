@@ -1,8 +1,8 @@
 import { inArray } from 'drizzle-orm';
-import { identityOfAddress } from '../audience/apiWrite.ts';
+import { makeAddressIdentity } from '../audience/apiWrite.ts';
 import { findContact } from '../audience/findContact.ts';
 import { applyNodeWrite, type NodeWritten } from '../audience/nodeWrite.ts';
-import { emailTie, type People } from '../audience/people.ts';
+import { makeEmailTie, type People } from '../audience/people.ts';
 import type { Outcome, PeopleWriter, WriteKind } from '../audience/peopleWriter.ts';
 import { runs, type Scalar, steps, workflows } from '../db/schema.ts';
 import { limitLocked } from '../db/sql.ts';
@@ -94,14 +94,14 @@ function describeStep(step: Step, { written, dropped, reason }: NodeWritten): St
 
 /** The write of a node, its step and the run's next place are one transaction: a crash leaves all of them or none. */
 const stepping: WriteKind<ContactStep, Context> = {
-  lane: ({ email }) => emailTie(email),
+  lane: ({ email }) => makeEmailTie(email),
   load: (tx, writes) =>
     loadRuns(
       tx,
       writes.map(each => each.run.id),
     ),
   keys: ({ contactId, email, lists }) => ({
-    ...{ contacts: [contactId], ids: [identityOfAddress(email)], ties: [emailTie(email)] },
+    ...{ contacts: [contactId], ids: [makeAddressIdentity(email)], ties: [makeEmailTie(email)] },
     lists,
   }),
   apply: takeStep,

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
-import { contactBy } from '../audience/contacts.ts';
+import { findContact } from '../audience/contacts.ts';
 import { findListsLeft } from '../audience/nodeWrite.ts';
-import { identityOfRow } from '../audience/workingSet.ts';
+import { decodeIdentity } from '../audience/workingSet.ts';
 import { identities, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
@@ -31,7 +31,7 @@ interface DryRun {
 async function personFor(tx: Tx, { contactId, email, eventProperties = {} }: DryRun): Promise<Person> {
   if (contactId === undefined && email === undefined) return { ...SAMPLE, eventProperties };
   if (contactId !== undefined && email !== undefined) throw invalid('Give contactId or email, not both.');
-  const row = await contactBy(tx, contactId === undefined ? { email: email ?? '' } : { id: contactId });
+  const row = await findContact(tx, contactId === undefined ? { email: email ?? '' } : { id: contactId });
   const person = row && (await personOf(tx, row.id, eventProperties));
   if (!person) throw notFound('Contact');
   return person;
@@ -56,7 +56,7 @@ function applyPending(
 /** Lists that a contact or the API left: no workflow joins them again. */
 async function readListsLeft(tx: Tx, contactId: string): Promise<Set<string>> {
   const rows = await tx.select().from(identities).where(eq(identities.contactId, contactId));
-  return findListsLeft(rows.map(identityOfRow));
+  return findListsLeft(rows.map(decodeIdentity));
 }
 
 /** The way a contact as it is now would take, timers passed over. Nothing is written or sent. @throws AppError notFound, invalid */

@@ -1,4 +1,4 @@
-import { contactBy } from '../audience/contacts.ts';
+import { findContact } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import type { Person } from './conditions.ts';
@@ -142,6 +142,6 @@ async function findPerson(tx: Tx, { contactId, eventId }: RunRow): Promise<Perso
   const eventProperties = await eventPropertiesOf(tx, eventId);
   const person = await personOf(tx, contactId, eventProperties);
   if (person) return person;
-  const survivor = await contactBy(tx, { id: contactId });
+  const survivor = await findContact(tx, { id: contactId });
   return survivor ? personOf(tx, survivor.id, eventProperties) : null;
 }

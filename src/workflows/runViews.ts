@@ -1,5 +1,5 @@
 import { and, asc, eq, inArray } from 'drizzle-orm';
-import { idsOfContact } from '../audience/merges.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -17,7 +17,7 @@ export async function searchRuns(tx: Tx, { workflowId, status, contactId }: RunF
   const where = and(
     eq(runs.workflowId, workflowId),
     status === undefined ? undefined : inStatus(status),
-    contactId === undefined ? undefined : inArray(runs.contactId, await idsOfContact(tx, contactId)),
+    contactId === undefined ? undefined : inArray(runs.contactId, await loadMergedIdsOf(tx, contactId)),
   );
   return { where, narrow: contactId === undefined ? undefined : where };
 }

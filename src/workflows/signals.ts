@@ -1,5 +1,5 @@
 import { and, desc, eq, gte, inArray, isNull } from 'drizzle-orm';
-import { idsOfContact } from '../audience/merges.ts';
+import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { ContactChange } from '../changes.ts';
 import { deliveries, events, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
@@ -33,7 +33,7 @@ export async function readSeen(tx: Tx, run: RunRow, { listens }: WorkflowRow): P
     .from(events)
     .where(
       and(
-        inArray(events.contactId, await idsOfContact(tx, run.contactId)),
+        inArray(events.contactId, await loadMergedIdsOf(tx, run.contactId)),
         inArray(events.eventName, listens),
         gte(events.id, idAt('evt', run.createdAt)),
       ),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { consentCall, deletingCall, writingCall } from '../../src/audience/apiCalls.ts';
+import { buildConsentCall, buildDeleteCall, buildWriteCall } from '../../src/audience/apiCalls.ts';
 import type { ContactWrite } from '../../src/audience/apiWrite.ts';
 import type { By } from '../../src/audience/findContact.ts';
 import { callPeople } from '../../src/audience/personCall.ts';
@@ -30,13 +30,13 @@ async function scene(open: () => Promise<Store>) {
     store,
     clock,
     api: async (write: ContactWrite, mode: Mode = 'upsert', more: { aliases?: string[]; source?: string } = {}) =>
-      callPeople(peopleOf(store, now), writingCall(mode, write, { ...origin(), ...more })).finally(clock),
+      callPeople(peopleOf(store, now), buildWriteCall(mode, write, { ...origin(), ...more })).finally(clock),
     hook: (provider: Told['provider'], parts: Told['fact'], more: Partial<Told> = {}) =>
       tell(store, { provider, id: `w${++writes}`, fact: { at: now, ...parts }, ...more }, now).finally(clock),
-    erase: async (by: By) => callPeople(peopleOf(store, now), deletingCall(by, origin())).finally(clock),
+    erase: async (by: By) => callPeople(peopleOf(store, now), buildDeleteCall(by, origin())).finally(clock),
     /** By the link in a mail. */
     subscribe: (email: string, on: boolean) =>
-      callPeople(peopleOf(store, now), consentCall(email, on, 'link', origin())).finally(clock),
+      callPeople(peopleOf(store, now), buildConsentCall(email, on, 'link', origin())).finally(clock),
     all: () => audience(store),
   };
 }
@@ -342,7 +342,7 @@ eachBackend('API writes', open => {
       heard.push({ kinds: changes.map(each => each.kind), key: cause.key });
       return [{ kind: 'workflow.started' }];
     });
-    const call = writingCall(
+    const call = buildWriteCall(
       'upsert',
       { email: 'a@x.co', mailingLists: { l1: true } },
       { key: 'req_told', source: 'API' },

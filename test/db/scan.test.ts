@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { and, desc, gte, lt, sql } from 'drizzle-orm';
-import { contactSearch } from '../../src/audience/search.ts';
+import { buildContactSearch } from '../../src/audience/search.ts';
 import { type Aged, COUNTED, counted, newest, type Search } from '../../src/db/scan.ts';
 import { contacts, deliveries, events } from '../../src/db/schema.ts';
 import { eventSearch } from '../../src/events.ts';
@@ -102,7 +102,7 @@ test.skipIf(onPostgres)(
       ];
       const fired = [{ name: 'n' }, { contactId: 'c' }, { name: 'n', contactId: 'c' }];
       const out: [Aged, Search][] = [];
-      for (const filter of people) out.push([contacts, await contactSearch(tx, filter)]);
+      for (const filter of people) out.push([contacts, await buildContactSearch(tx, filter)]);
       for (const filter of logged) out.push([deliveries, await searchOf(tx, filter)]);
       for (const filter of fired) out.push([events, await eventSearch(tx, filter)]);
       return out;

@@ -1,12 +1,12 @@
-import { applyApiWrite, keyAfter } from '../../src/audience/apiWrite.ts';
+import { applyApiWrite, makeKeyAfter } from '../../src/audience/apiWrite.ts';
 import { applyConsent } from '../../src/audience/applyConsent.ts';
 import { applyDeletion } from '../../src/audience/applyDeletion.ts';
 import type { PropertyType } from '../../src/audience/coerce.ts';
-import { findByEmail, keepersOf } from '../../src/audience/findContact.ts';
-import { emailTie, People, tiesOf } from '../../src/audience/people.ts';
-import { groupsOf, reconcile } from '../../src/audience/reconcile.ts';
-import { deathOf } from '../../src/audience/registers.ts';
-import { addressOf, type View } from '../../src/audience/views.ts';
+import { findByEmail, findKeepers } from '../../src/audience/findContact.ts';
+import { collectAllTies, makeEmailTie, People } from '../../src/audience/people.ts';
+import { findGroups, reconcile } from '../../src/audience/reconcile.ts';
+import { findDeath } from '../../src/audience/registers.ts';
+import { readAddress, type View } from '../../src/audience/views.ts';
 import { AppError, notFound } from '../../src/errors.ts';
 import { applyFact, identityOf, type Origin } from '../../src/inbound/ingest.ts';
 import { email as normalEmail } from '../../src/providers/pick.ts';
@@ -84,11 +84,11 @@ export class Core implements Audience {
    */
   private erase(email: string, at: number): void {
     const { people } = this;
-    const { all } = people.around([], [emailTie(email)]);
-    const { groups } = groupsOf(all);
+    const { all } = people.around([], [makeEmailTie(email)]);
+    const { groups } = findGroups(all);
     const names = (view: View) => view.identity.registers.facts.some(each => each.e === email);
     const found = findByEmail(people, email)?.contact ?? null;
-    const kept = keepersOf(people, email);
+    const kept = findKeepers(people, email);
     const group = found
       ? groups.find(each => each.views.some(view => view.identity.contactId === found.id))?.views
       : kept.length > 0
@@ -103,14 +103,14 @@ export class Core implements Audience {
     const gone = new Set([...(group ?? []), ...hidden].map(view => view.id));
     // What the API said of an address goes with whoever it was about.
     for (const { id, kind, identity } of groups.flatMap(each => each.views))
-      if (addressOf(id) === email && (kind === 'address' || identity.contactId === null)) gone.add(id);
+      if (readAddress(id) === email && (kind === 'address' || identity.contactId === null)) gone.add(id);
     if (gone.size === 0) throw notFound('Contact');
     const views = groups.flatMap(each => each.views);
     const emails = new Set([email, ...views.flatMap(v => (gone.has(v.id) ? v.runs.map(run => run.email) : []))]);
     const rows = new Set(views.flatMap(view => (gone.has(view.id) ? (view.identity.contactId ?? []) : [])));
-    const k = keyAfter(all, 'erase', at);
-    const ties = [...gone].flatMap(id => tiesOf(people.identities.get(id)!));
-    const near = groupsOf(people.around(gone, ties).all).groups.flatMap(each => each.views);
+    const k = makeKeyAfter(all, 'erase', at);
+    const ties = [...gone].flatMap(id => collectAllTies(people.identities.get(id)!));
+    const near = findGroups(people.around(gone, ties).all).groups.flatMap(each => each.views);
     for (const view of near)
       if (view.withheld && !gone.has(view.id) && view.identity.registers.facts.some(each => emails.has(each.e ?? '')))
         people.changeRegisters(view.id, { ...view.identity.registers, forgot: k });
@@ -118,7 +118,7 @@ export class Core implements Audience {
       for (const event of this.events.get(id) ?? []) this.erased.add(event);
       const identity = people.identities.get(id);
       // An address alone is nobody who could be dead.
-      if (addressOf(id) === null && identity && (deathOf(identity.registers) !== null || identity.registers.erased))
+      if (readAddress(id) === null && identity && (findDeath(identity.registers) !== null || identity.registers.erased))
         this.dead.add(id);
       people.removeIdentity(id);
     }

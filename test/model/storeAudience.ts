@@ -1,6 +1,6 @@
-import { consentCall, deletingCall, writingCall } from '../../src/audience/apiCalls.ts';
+import { buildConsentCall, buildDeleteCall, buildWriteCall } from '../../src/audience/apiCalls.ts';
 import type { PeopleWriter, WriteKind } from '../../src/audience/peopleWriter.ts';
-import { callPeople, outcomeFrom } from '../../src/audience/personCall.ts';
+import { callPeople, makeOutcome } from '../../src/audience/personCall.ts';
 import { lists, properties } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { AppError } from '../../src/errors.ts';
@@ -16,7 +16,7 @@ const telling: WriteKind<ReadyFact, null> = {
   keys: keysOf,
   apply(people, ready, _, now) {
     const applied = applyFact(people, ready.fact, ready.origin, now);
-    return { ...outcomeFrom(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
+    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
   },
   save: async () => {},
 };
@@ -50,15 +50,16 @@ export class StoreAudience implements Audience {
   private async apply(people: PeopleWriter, step: Step): Promise<void> {
     const key = `w${String(++this.writes).padStart(9, '0')}`;
     if (step.kind === 'fact') await people.write(telling, { fact: factOf(step), origin: originOf(step) });
-    else if (step.kind === 'link') await callPeople(people, consentCall(step.email, step.subscribed, 'link', { key }));
-    else if (step.kind === 'delete') await callPeople(people, deletingCall(step.by, { key }));
+    else if (step.kind === 'link')
+      await callPeople(people, buildConsentCall(step.email, step.subscribed, 'link', { key }));
+    else if (step.kind === 'delete') await callPeople(people, buildDeleteCall(step.by, { key }));
     else if (step.kind === 'write') {
       const { kind: _, how, lists: mailingLists, arrivedAt: __, subscribed, ...rest } = step;
       const imported = how === 'import';
       const write = { ...rest, mailingLists, ...(!(imported && subscribed) && { subscribed }) };
       const reason = imported ? ('import' as const) : ('api' as const);
       const options = { key, source: imported ? 'CSV import' : 'API', reason };
-      await callPeople(people, writingCall(how === 'create' ? 'create' : 'upsert', write, options));
+      await callPeople(people, buildWriteCall(how === 'create' ? 'create' : 'upsert', write, options));
     }
   }
 

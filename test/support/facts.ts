@@ -1,6 +1,6 @@
 import { asc } from 'drizzle-orm';
 import { PeopleWriter, type WriteKind } from '../../src/audience/peopleWriter.ts';
-import { outcomeFrom } from '../../src/audience/personCall.ts';
+import { makeOutcome } from '../../src/audience/personCall.ts';
 import { ignoreChanges, type Listener } from '../../src/changes.ts';
 import { contacts, memberships } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
@@ -77,7 +77,7 @@ const telling: WriteKind<ReadyFact, null> = {
   keys: ready => ({ ...keysOf(ready), effects: eventKeysOf(ready) }),
   apply(people, ready, _, now) {
     const applied = applyFact(people, ready.fact, ready.origin, now);
-    return { ...outcomeFrom(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
+    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
   },
   save: async () => {},
 };

@@ -5,37 +5,37 @@ type Consent = 'out' | 'in' | 'nothing' | null;
 
 const YES = new Set(['true', 'yes', 'y', '1', 't', 'on']);
 const NO = new Set(['false', 'no', 'n', '0', 'f', 'off']);
-const words = (text: string) => new Set(text.split(' '));
+const splitWords = (text: string) => new Set(text.split(' '));
 
 /** Words that are said of mail only, in lower case without spaces and signs. */
-const LEFT = words(
+const LEFT = splitWords(
   'unsubscribed unsubscribe unsub bounced bounce hardbounced hardbounce softbounced complained complaint spam spamcomplaint spamreport reportedspam junk cleaned blocklisted blacklisted suppressed optedout optout donotemail donotmail donotcontact neversubscribed notsubscribed nonsubscribed nonsubscriber',
 );
 /** Words that are said of orders and accounts, too. Who is not confirmed yet has not agreed either. */
-const LEFT_MAYBE = words(
+const LEFT_MAYBE = splitWords(
   'blocked banned cancelled canceled inactive deleted removed disabled archived out unconfirmed notconfirmed unactivated pending rejected declined denied revoked withdrawn invalid undeliverable',
 );
-const STAYED = words(
+const STAYED = splitWords(
   'active subscribed subscriber confirmed enabled optedin optin singleoptin doubleoptin confirmedoptin accepted granted regular email',
 );
-const BLANK = words('null na none nan undefined never');
+const BLANK = splitWords('null na none nan undefined never');
 
 /** What a database writes for nothing. `Null` is a surname. */
 export const saysNothing = (text: string): boolean =>
   text === '' || text === 'null' || text === 'NULL' || text === '\\N' || text.trim() === '';
 
-export const simplified = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
+export const simplifyText = (text: string): string => text.toLowerCase().replace(/[^a-z0-9]/g, '');
 
-export const isOptOutWord = (text: string): boolean => LEFT.has(simplified(text));
+export const isOptOutWord = (text: string): boolean => LEFT.has(simplifyText(text));
 export const isConsentWord = (text: string): boolean => {
-  const word = simplified(text);
+  const word = simplifyText(text);
   return LEFT.has(word) || LEFT_MAYBE.has(word) || STAYED.has(word);
 };
 
 /** What a cell says of consent. */
-export function consentOf(text: string, kind: ConsentKind): Consent {
+export function readConsent(text: string, kind: ConsentKind): Consent {
   if (saysNothing(text)) return 'nothing';
-  const word = simplified(text);
+  const word = simplifyText(text);
   if (kind === 'optOutTime')
     return NO.has(word) || BLANK.has(word) || /^0*$/.test(word) || STAYED.has(word) ? 'nothing' : 'out';
   if (LEFT.has(word) || LEFT_MAYBE.has(word)) return 'out';

@@ -5,10 +5,10 @@ import type { Store, Tx } from '../../db/store.ts';
 import { invalid, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
 import { enqueue } from '../../jobs/queue.ts';
-import { csvLine } from '../csv.ts';
+import { formatCsvLine } from '../csv.ts';
 import { createProperty } from '../properties.ts';
 import { type ImportOptions, planOf } from './plan.ts';
-import { planIn, storePlan, type Target, wordOfTarget } from './targets.ts';
+import { formatTarget, planIn, storePlan, type Target } from './targets.ts';
 
 export type ImportRow = typeof imports.$inferSelect;
 
@@ -17,8 +17,8 @@ export const JOB = 'contacts.import';
 const STALE_MS = 3_600_000; // an upload that got nowhere for so long was cut off
 
 /** Bytes as text that every database takes as it is. */
-const packed = (bytes: Buffer) => bytes.toString('latin1').replaceAll('\0', '\u0100');
-export const unpacked = (text: string): Buffer => Buffer.from(text.replaceAll('\u0100', '\0'), 'latin1');
+const packBytes = (bytes: Buffer) => bytes.toString('latin1').replaceAll('\0', '\u0100');
+export const unpackBytes = (text: string): Buffer => Buffer.from(text.replaceAll('\u0100', '\0'), 'latin1');
 
 /**
  * Stores a file durably, piece by piece, and queues it. `blocks`: pieces of CHUNK_BYTES, the last one shorter.
@@ -39,7 +39,7 @@ export async function storeImport(
       const begun = seq === 0 ? await begin(store, block, options) : null;
       if (begun) made = begun.made;
       const importId = id;
-      const chunk = { importId, seq: seq++, content: packed(block) };
+      const chunk = { importId, seq: seq++, content: packBytes(block) };
       await store.write(async tx => {
         if (begun) await tx.insert(imports).values({ ...NEW, id, plan: storePlan(begun.plan), createdAt: now });
         await tx.insert(importChunks).values(chunk);
@@ -83,11 +83,11 @@ async function queue(tx: Tx, id: string, bytes: number, made: Made[], now: numbe
   if (!row.plan.dryRun) for (const { key, type } of made) if (!there.has(key)) await createProperty(tx, key, type, now);
   const set = { state: 'queued' as const, bytes, bytesDone: row.plan.start };
   await tx.update(imports).set(set).where(eq(imports.id, id));
-  await enqueue(tx, JOB, { id }, now, jobKey(id));
+  await enqueue(tx, JOB, { id }, now, makeJobKey(id));
   return { ...row, ...set };
 }
 
-const jobKey = (id: string) => `import:${id}`;
+const makeJobKey = (id: string) => `import:${id}`;
 
 /** Uploads under way are nobody's business yet. */
 export const importSearch = (): Search => ({ where: ne(imports.state, 'uploading') });
@@ -101,7 +101,7 @@ export async function viewImports(tx: Tx, ids: string[]) {
 
 function viewImport(row: ImportRow) {
   const { plan } = row;
-  const meaning = plan.header.map((name, i) => [name, wordOfTarget(plan.targets[i] ?? null)]);
+  const meaning = plan.header.map((name, i) => [name, formatTarget(plan.targets[i] ?? null)]);
   return {
     id: row.id,
     state: row.state as 'queued' | 'running' | 'done' | 'failed',
@@ -203,7 +203,7 @@ export async function* reportOf(store: Store, id: string): AsyncGenerator<string
   const plan = await store.read(
     async tx => (await tx.select({ plan: imports.plan }).from(imports).where(eq(imports.id, id)))[0]?.plan,
   );
-  yield csvLine(['row', 'column', 'message', ...(plan?.header ?? [])]);
+  yield formatCsvLine(['row', 'column', 'message', ...(plan?.header ?? [])]);
   let after = 0;
   for (;;) {
     const rows = await store.read(tx =>
@@ -215,7 +215,7 @@ export async function* reportOf(store: Store, id: string): AsyncGenerator<string
         .limit(500),
     );
     if (!rows.length) return;
-    yield rows.map(row => csvLine([row.line, row.culprit, row.message, ...row.cells])).join('');
+    yield rows.map(row => formatCsvLine([row.line, row.culprit, row.message, ...row.cells])).join('');
     after = rows.at(-1)?.line ?? after;
   }
 }

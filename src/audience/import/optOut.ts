@@ -1,12 +1,12 @@
 import { invalid } from '../../errors.ts';
 import {
   type ConsentKind,
-  consentOf,
   isConsentWord,
   isOptOutWord,
   isTime,
+  readConsent,
   saysNothing,
-  simplified,
+  simplifyText,
 } from './consent.ts';
 
 /** What a column has to do with consent. `asked`: it may, and its values leave it open. `times`: when somebody subscribed. */
@@ -36,7 +36,7 @@ const AGREED_AT = new Set(['time', 'at', 'on', 'date', 'timestamp', 'since']);
 const COUNTS = /^(\d{1,9}|\d{1,3}\.\d{1,6}%?|\d{1,3}%)$/;
 
 /** `UNSUB_TIME`, `unsubTime` and `Unsub time` → unsub, time. */
-const partsOf = (header: string): string[] =>
+const splitHeader = (header: string): string[] =>
   header
     .replace(/([a-z0-9])([A-Z])/g, '$1 $2')
     .toLowerCase()
@@ -48,12 +48,12 @@ const partsOf = (header: string): string[] =>
  * already may be one of orders or accounts: only words said of mail count there.
  */
 export function judgeColumn(header: string, values: string[], isProperty = false): Judgement {
-  const parts = partsOf(header);
-  const simple = simplified(header);
+  const parts = splitHeader(header);
+  const simple = simplifyText(header);
   const given = values.filter(text => !saysNothing(text));
   if (NOT_CONSENT.has(simple) || parts.some(part => CHANNELS.has(part))) return 'ordinary';
   if (OUT.test(simple)) return judgeOut(parts, simple, given);
-  const readable = (kind: ConsentKind) => given.every(text => consentOf(text, kind) !== null);
+  const readable = (kind: ConsentKind) => given.every(text => readConsent(text, kind) !== null);
   const thing = parts.some(part => THINGS.has(part)) || (isProperty && /status|state/.test(simple));
   const address = parts.includes('state');
   const words = WORDS.test(simple) && !/(^|[^a-z])(e|inter)state|statement|stated/.test(header.toLowerCase());
@@ -75,7 +75,7 @@ function judgeOut(parts: string[], simple: string, given: string[]): Judgement {
   if (about && !parts.some(part => part === 'id')) return 'optOutTime';
   const thing = parts.some(part => THINGS.has(part));
   if (given.length && given.every(isTime)) return 'optOutTime';
-  const flags = given.every(text => consentOf(text, 'unsubscribed') !== null);
+  const flags = given.every(text => readConsent(text, 'unsubscribed') !== null);
   if (thing) return !given.some(isOptOutWord) ? 'ordinary' : flags ? 'unsubscribed' : 'asked';
   if (flags) return 'unsubscribed';
   return /s$|ed$/.test(parts.at(-1) ?? '') && parts.length > 1 && given.every(text => COUNTS.test(text))
@@ -84,7 +84,7 @@ function judgeOut(parts: string[], simple: string, given: string[]): Judgement {
 }
 
 const MAX_SHOWN = 5;
-const shown = (text: string, length: number): string => {
+const showText = (text: string, length: number): string => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
   const plain = text.replace(/[\u0000-\u001f\u007f-\u009f\p{Cf}]/gu, ' ').toWellFormed();
   return JSON.stringify(plain.length > length ? `${plain.slice(0, length)}…` : plain);
@@ -93,11 +93,11 @@ const shown = (text: string, length: number): string => {
 /** @throws AppError invalid that asks what the first of these columns means */
 export function askAbout(columns: { header: string; values: string[] }[]): never {
   const [{ header, values } = { header: '', values: [] }, ...others] = columns;
-  const name = shown(header, 60);
+  const name = showText(header, 60);
   const distinct = [...new Set(values.filter(text => !saysNothing(text)))].slice(0, MAX_SHOWN);
-  const more = others.slice(0, MAX_SHOWN).map(each => shown(each.header, 40));
+  const more = others.slice(0, MAX_SHOWN).map(each => showText(each.header, 40));
   throw invalid(
-    `columns.${name.slice(1, -1)}: does it say who opted out? It holds ${distinct.map(text => shown(text, 40)).join(', ')}. ` +
+    `columns.${name.slice(1, -1)}: does it say who opted out? It holds ${distinct.map(text => showText(text, 40)).join(', ')}. ` +
       `Say columns={${name}:"subscribed"} or "unsubscribed" or "optOutTime" (any value: opted out) or a property such as "stage", ` +
       `columns={${name}:null} to pass it over, or of the whole file ?subscribed=false (all have opted out) or ?subscribed=true (none has)` +
       `${more.length ? `. Unclear as well: ${more.join(', ')}` : ''}.`,

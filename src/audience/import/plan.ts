@@ -1,12 +1,12 @@
 import { invalid } from '../../errors.ts';
 import { allProviders, providerById } from '../../providers/index.ts';
 import { coerce, type PropertyType } from '../coerce.ts';
-import { BITE_BYTES, plain, readRows, textOf } from '../csv.ts';
+import { BITE_BYTES, decodeLatin1, readRows, unescapeCell } from '../csv.ts';
 import { PROPERTY_KEY, RESERVED_KEYS } from '../properties.ts';
 import { saysNothing } from './consent.ts';
 import { startOf } from './layout.ts';
 import { askAbout, isConsentKind, judgeColumn } from './optOut.ts';
-import { withoutBorder } from './signs.ts';
+import { trimInvisible } from './signs.ts';
 import { isConsent, type Plan, type Target } from './targets.ts';
 
 /** What a caller says about a file. `columns`: header → what it means, null passes it over. */
@@ -48,7 +48,7 @@ const PASSED_OVER = new Set([
   'softdeleteat',
 ]);
 
-const plainName = (header: string) => header.toLowerCase().replace(/[^a-z0-9]/g, '');
+const simplifyHeader = (header: string) => header.toLowerCase().replace(/[^a-z0-9]/g, '');
 const BY_NAME = new Map(
   [...FIELDS, 'mailingLists', 'providerIds', ...allProviders.map(each => each.id)].map(name => [
     name.toLowerCase(),
@@ -57,7 +57,7 @@ const BY_NAME = new Map(
 );
 
 /** What a mapping's word stands for. @throws AppError invalid */
-function targetOf(word: string, header: string): Target | { kind: 'property'; key: string; type: null } {
+function readTarget(word: string, header: string): Target | { kind: 'property'; key: string; type: null } {
   if ((FIELDS as readonly string[]).includes(word)) return { kind: 'field', field: word as (typeof FIELDS)[number] };
   const other = OTHERS.find(name => name === word);
   if (other) return { kind: other };
@@ -81,7 +81,7 @@ export function numberOf(text: string): number | undefined {
 }
 
 /** A new property holds numbers or booleans where all of the first rows do. */
-function typeOfCells(cells: string[]): PropertyType {
+function inferCellType(cells: string[]): PropertyType {
   const given = cells.filter(text => !saysNothing(text));
   if (given.length && given.every(text => numberOf(text) !== undefined)) return 'number';
   return given.length && given.every(text => text === 'true' || text === 'false') ? 'boolean' : 'string';
@@ -107,10 +107,10 @@ export async function planOf(head: Buffer, options: ImportOptions, known: Known)
   if (!first)
     throw invalid(`body: ${trouble ? `the header ${trouble}` : 'is empty. Send a CSV file with a header row.'}`);
   if (first.width > MAX_COLUMNS) throw invalid(`body: has ${first.width} columns; at most ${MAX_COLUMNS}.`);
-  const header = first.cells.map(each => withoutBorder(textOf(each) ?? invalidHeader()));
+  const header = first.cells.map(each => trimInvisible(decodeLatin1(each) ?? refuseHeader()));
   const complete = rows.filter(row => head.length < CHUNK_BYTES || row.end < text.length); // the last may be cut off
-  const sample = (i: number) => complete.slice(1).map(row => plain(textOf(row.cells[i] ?? '') ?? ''));
-  const targets = settled(header, options, known, sample);
+  const sample = (i: number) => complete.slice(1).map(row => unescapeCell(decodeLatin1(row.cells[i] ?? '') ?? ''));
+  const targets = chooseTargets(header, options, known, sample);
   const missing = options.mailingLists.find(id => !known.lists.has(id));
   if (missing !== undefined)
     throw invalid(`mailingLists: no list ${missing.slice(0, 60)}. GET /api/v1/lists shows the ids.`);
@@ -128,12 +128,12 @@ export async function planOf(head: Buffer, options: ImportOptions, known: Known)
   return { plan, made };
 }
 
-function invalidHeader(): never {
+function refuseHeader(): never {
   throw invalid('body: the header is not UTF-8. Save the file as CSV in UTF-8.');
 }
 
 /** A target for each column. @throws AppError invalid */
-function settled(
+function chooseTargets(
   header: string[],
   options: ImportOptions,
   known: Known,
@@ -146,16 +146,16 @@ function settled(
     );
   const asked: { header: string; values: string[] }[] = [];
   const targets = header.map((name, i) => {
-    const given = wordOf(name, options);
-    const word = given === undefined ? judged(name, sample(i), options, known) : given;
+    const given = findWord(name, options);
+    const word = given === undefined ? decideColumn(name, sample(i), options, known) : given;
     if (word === ASKED) asked.push({ header: name, values: sample(i) });
     if (word === null || word === ASKED) return null;
-    const target = targetOf(word, name);
+    const target = readTarget(word, name);
     if (target.kind !== 'property') return target;
     const type = known.properties.get(target.key);
     if (type && target.type && type !== target.type)
       throw invalid(`columns.${name.slice(0, 60)}: the property ${target.key} is a ${type}.`);
-    return { ...target, type: type ?? target.type ?? typeOfCells(sample(i)) };
+    return { ...target, type: type ?? target.type ?? inferCellType(sample(i)) };
   });
   requireOneEach(header, targets);
   if (!targets.some(each => each?.kind === 'field' && each.field === 'email'))
@@ -178,9 +178,9 @@ function requireOneEach(header: string[], targets: (Target | null)[]): void {
 }
 
 /** What a column means by the caller's mapping or its name alone: null passes it over, undefined leaves it open. */
-function wordOf(name: string, { columns }: ImportOptions): string | null | undefined {
+function findWord(name: string, { columns }: ImportOptions): string | null | undefined {
   if (Object.hasOwn(columns, name)) return columns[name] || null;
-  const simple = plainName(name);
+  const simple = simplifyHeader(name);
   if (PASSED_OVER.has(simple)) return null;
   return BY_NAME.get(simple) ?? (Object.hasOwn(ALSO, simple) ? ALSO[simple] : undefined);
 }
@@ -188,12 +188,17 @@ function wordOf(name: string, { columns }: ImportOptions): string | null | undef
 const ASKED = Symbol('asked');
 
 /** What a column means by its name and values: who opted out, or a property. */
-function judged(name: string, values: string[], options: ImportOptions, known: Known): string | null | typeof ASKED {
+function decideColumn(
+  name: string,
+  values: string[],
+  options: ImportOptions,
+  known: Known,
+): string | null | typeof ASKED {
   const exists = known.properties.has(name);
   const judgement = judgeColumn(name, values, exists);
   if (judgement === 'asked' && options.subscribed === null && !exists) return ASKED;
   if (isConsentKind(judgement)) return judgement;
-  if (plainName(name) === 'subscribed') return null; // when somebody subscribed
+  if (simplifyHeader(name) === 'subscribed') return null; // when somebody subscribed
   const may = exists || options.createProperties;
   return may && PROPERTY_KEY.test(name) && !RESERVED_KEYS.has(name) ? name : null;
 }

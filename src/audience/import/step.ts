@@ -5,15 +5,15 @@ import { importChunks, importFailures, imports, lists } from '../../db/schema.ts
 import type { Store, Tx } from '../../db/store.ts';
 import { AppError } from '../../errors.ts';
 import { yieldTurn } from '../../time.ts';
-import { keysOfWrite } from '../apiCalls.ts';
+import { collectWriteKeys } from '../apiCalls.ts';
 import { applyApiWrite } from '../apiWrite.ts';
-import { BITE_BYTES, type CsvRow, type ReadRows, readRows, textOf } from '../csv.ts';
-import { emailTie, type People } from '../people.ts';
-import { callPeople, outcomeFrom, type PersonCall } from '../personCall.ts';
-import { userTie } from '../ties.ts';
-import { type ImportRow, thinChunks, unpacked } from './imports.ts';
+import { BITE_BYTES, type CsvRow, decodeLatin1, type ReadRows, readRows } from '../csv.ts';
+import { makeEmailTie, type People } from '../people.ts';
+import { callPeople, makeOutcome, type PersonCall } from '../personCall.ts';
+import { makeUserTie } from '../ties.ts';
+import { type ImportRow, thinChunks, unpackBytes } from './imports.ts';
 import { CHUNK_BYTES } from './plan.ts';
-import { type Problem, type Wanted, wantedOf } from './rows.ts';
+import { type Problem, readRow, type Wanted } from './rows.ts';
 import { type Plan, planIn, storePlan } from './targets.ts';
 
 const ROWS = 200; // read per step
@@ -23,7 +23,7 @@ const MAX_KEPT = 500; // characters of a cell, and
 const MAX_CELLS = 8000; // of all cells, that the report keeps of a row
 
 /** The file from an offset on. */
-function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffer | null> {
+function readFileFrom(store: Store, id: string, offset: number): () => Promise<Buffer | null> {
   let at = offset;
   let held: { seq: number; bytes: Buffer } | null = null;
   return async () => {
@@ -32,7 +32,7 @@ function fileFrom(store: Store, id: string, offset: number): () => Promise<Buffe
       const mine = and(eq(importChunks.importId, id), eq(importChunks.seq, seq));
       const [row] = await store.read(tx => tx.select({ content: importChunks.content }).from(importChunks).where(mine));
       if (!row) return null;
-      held = { seq, bytes: unpacked(row.content) };
+      held = { seq, bytes: unpackBytes(row.content) };
     }
     const start = at - seq * CHUNK_BYTES;
     const bite = held.bytes.subarray(start, start + BITE_BYTES);
@@ -55,16 +55,16 @@ export async function importStep(ctx: Context, payload: unknown, now: number): P
   if (!row || !isOpen(row)) return async tx => ((await thinChunks(tx, id)) ? payload : null);
   const base = row.bytesDone;
   const plan = planIn(row);
-  const read = await readRows(fileFrom(store, id, base), plan.delimiter, ROWS, plan.header.length);
+  const read = await readRows(readFileFrom(store, id, base), plan.delimiter, ROWS, plan.header.length);
   const all = await store.read(tx => tx.select({ id: lists.id, name: lists.name }).from(lists));
   const byName = new Map(all.flatMap(({ id: listId, name }) => [[name, listId] as const, [listId, listId] as const]));
   for (let at = 0; row && isOpen(row) && (at < read.rows.length || at === 0); at += PER_WRITE) {
     const rows = read.rows.slice(at, at + PER_WRITE);
     const last = at + PER_WRITE >= read.rows.length;
     const after = last ? (read.trouble ?? (read.ended ? 'done' : null)) : null;
-    const wanted = rows.map(each => wantedOf(each, plan, byName));
+    const wanted = rows.map(each => readRow(each, plan, byName));
     const batch: Batch = { row, plan, base, read, rows, wanted, now, after };
-    if (!(await applied(ctx, batch))) break;
+    if (!(await applyBatch(ctx, batch))) break;
     await yieldTurn(); // webhooks first
     row = last ? undefined : await importOf(store, id);
   }
@@ -90,8 +90,8 @@ interface Batch {
 type RowOutcome = 'created' | 'updated' | 'unchanged' | Problem;
 
 /** False: the import was removed, or another instance took over. */
-async function applied(ctx: Context, batch: Batch): Promise<boolean> {
-  const call = rowsCall(batch);
+async function applyBatch(ctx: Context, batch: Batch): Promise<boolean> {
+  const call = buildRowsCall(batch);
   if (batch.plan.dryRun) {
     const outcomes = await ctx.people.preview(call);
     return ctx.store.write(tx => recordRows(tx, batch, outcomes));
@@ -113,8 +113,8 @@ async function applied(ctx: Context, batch: Batch): Promise<boolean> {
 /** Ends a transaction whose progress somebody else notes. */
 class TakenOver extends Error {}
 
-function rowsCall({ row, plan, rows, wanted }: Batch): PersonCall<RowOutcome[]> {
-  const keys = wanted.flatMap(want => ('message' in want ? [] : [keysOfWrite(want.write, want.aliases)]));
+function buildRowsCall({ row, plan, rows, wanted }: Batch): PersonCall<RowOutcome[]> {
+  const keys = wanted.flatMap(want => ('message' in want ? [] : [collectWriteKeys(want.write, want.aliases)]));
   return {
     keys: {
       ids: keys.flatMap(each => each.ids),
@@ -130,7 +130,7 @@ function rowsCall({ row, plan, rows, wanted }: Batch): PersonCall<RowOutcome[]> 
         const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
         return applyRow(people, want, { row, line, now, known, changes });
       });
-      return { ...outcomeFrom(outcomes, null, { key: row.id, deliveryId: null }), known, changes };
+      return { ...makeOutcome(outcomes, null, { key: row.id, deliveryId: null }), known, changes };
     },
   };
 }
@@ -150,7 +150,7 @@ function applyRow(
   { write, aliases }: Wanted,
   { row, line, now, known, changes }: Applying,
 ): RowOutcome {
-  const ties = [emailTie(write.email), ...(write.userId === undefined ? [] : [userTie('', write.userId)])];
+  const ties = [makeEmailTie(write.email), ...(write.userId === undefined ? [] : [makeUserTie('', write.userId)])];
   const erased = (value: string) => people.tombstones.get(value);
   if (aliases.some(each => erased(each) !== undefined) || ties.some(each => (erased(each) ?? -1) >= row.createdAt))
     return { column: null, message: 'This person was erased.' };
@@ -180,7 +180,7 @@ async function recordRows(tx: Tx, batch: Batch, outcomes: RowOutcome[]): Promise
     if (typeof outcome === 'string') counts[outcome]++;
     else if (row.failed + counts.failed++ < MAX_REPORTED) {
       const line = plan.firstLine + row.lines + i + (rows[i]?.empties ?? 0);
-      const failure = failureOf(row, line, outcome, rows[i]?.cells ?? []);
+      const failure = makeFailure(row, line, outcome, rows[i]?.cells ?? []);
       await tx.insert(importFailures).values(failure).onConflictDoNothing();
     }
   }
@@ -210,15 +210,18 @@ async function recordRows(tx: Tx, batch: Batch, outcomes: RowOutcome[]): Promise
   return true;
 }
 
-function failureOf(row: ImportRow, line: number, problem: Problem, cells: string[]) {
+function makeFailure(row: ImportRow, line: number, problem: Problem, cells: string[]) {
   let left = MAX_CELLS;
   const kept = cells.slice(0, row.plan.header.length + 1).map(each => {
-    const text = (textOf(each) ?? each).replaceAll('\0', '\ufffd').slice(0, Math.min(MAX_KEPT, left)).toWellFormed();
+    const text = (decodeLatin1(each) ?? each)
+      .replaceAll('\0', '\ufffd')
+      .slice(0, Math.min(MAX_KEPT, left))
+      .toWellFormed();
     left -= text.length;
     return text;
   });
-  return { importId: row.id, line, culprit: culpritOf(row.plan, problem), message: problem.message, cells: kept };
+  return { importId: row.id, line, culprit: findCulprit(row.plan, problem), message: problem.message, cells: kept };
 }
 
-const culpritOf = (plan: Pick<Plan, 'header'>, { column }: Problem): string | null =>
+const findCulprit = (plan: Pick<Plan, 'header'>, { column }: Problem): string | null =>
   column === null ? null : (plan.header[column] ?? `column ${column + 1}`);

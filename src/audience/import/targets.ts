@@ -25,7 +25,7 @@ export function planIn(row: { plan: ImportPlan }): Plan {
 export const storePlan = (plan: Plan): ImportPlan => plan as ImportPlan;
 
 /** How a target is written in `columns`. */
-export function wordOfTarget(target: Target | null): string | null {
+export function formatTarget(target: Target | null): string | null {
   if (target === null) return null;
   if (target.kind === 'field') return target.field;
   if (target.kind === 'provider') return target.provider;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { activity, countActivity } from '../../audience/activity.ts';
-import { deletingCall } from '../../audience/apiCalls.ts';
+import { countActivity, listActivity } from '../../audience/activity.ts';
+import { buildDeleteCall } from '../../audience/apiCalls.ts';
 import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
 import { callPeople } from '../../audience/personCall.ts';
-import { contactSearch } from '../../audience/search.ts';
+import { buildContactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { eventSearch, viewEvents } from '../../events.ts';
@@ -76,7 +76,7 @@ export const contactRoutes: Route[] = [
     filters,
     row: timed,
     example: example.contact,
-    search: contactSearch,
+    search: buildContactSearch,
     view: viewContacts,
   }),
   route('GET', `${PATH}/find`, {
@@ -108,7 +108,7 @@ export const contactRoutes: Route[] = [
       const id = params.id;
       const now = ctx.now();
       if (query.erase === 'true') await erasePerson(ctx, { id });
-      else await callPeople(ctx.people, deletingCall({ id }, { key: newId('req', now) }));
+      else await callPeople(ctx.people, buildDeleteCall({ id }, { key: newId('req', now) }));
       ctx.wake();
       return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
     },
@@ -145,7 +145,7 @@ export const contactRoutes: Route[] = [
     answer: example.pageWith(example.entry),
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
       const { id } = await ctx.store.read(tx => getContact(tx, params.id));
-      const rows = await ctx.store.read(tx => activity(tx, id, decodeCursor(cursor), perPage + 1));
+      const rows = await ctx.store.read(tx => listActivity(tx, id, decodeCursor(cursor), perPage + 1));
       const shown = rows.slice(0, perPage);
       const last = rows.length > perPage ? shown.at(-1) : undefined;
       const total = await countActivity(ctx.store, id);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { contactBy } from '../../audience/contacts.ts';
-import { emailOf } from '../../audience/emails.ts';
+import { findContact } from '../../audience/contacts.ts';
+import { parseEmail } from '../../audience/emails.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
@@ -36,7 +36,7 @@ async function valuesOf(tx: Tx, given: Sample, publicUrl: string): Promise<Value
   let contact: Record<string, unknown> = SAMPLE;
   if (given.contactId !== undefined || given.email !== undefined) {
     const { contactId, email = '' } = given;
-    const row = await contactBy(tx, contactId === undefined ? { email } : { id: contactId });
+    const row = await findContact(tx, contactId === undefined ? { email } : { id: contactId });
     if (!row) throw notFound('Contact');
     contact = contactValues(row);
   }
@@ -138,7 +138,7 @@ export const messageRoutes: Route[] = [
     handle: async ({ ctx, params, body: { emails, ...given } }) => {
       const now = ctx.now();
       const key = newId('test', now);
-      const to = [...new Set(emails.map(emailOf))];
+      const to = [...new Set(emails.map(parseEmail))];
       const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
       const { contact, event, data } = await ctx.store.read(tx => valuesOf(tx, given, ctx.config.publicUrl));
       await renderMessage(ctx.templates, message, { contact, event, data, unsubscribeUrl: '' });

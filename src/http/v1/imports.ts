@@ -9,7 +9,7 @@ import {
   storeImport,
   viewImports,
 } from '../../audience/import/imports.ts';
-import { contactSearch } from '../../audience/search.ts';
+import { buildContactSearch } from '../../audience/search.ts';
 import type { Context } from '../../context.ts';
 import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
@@ -104,7 +104,7 @@ export const importRoutes: Route[] = [
     response: z.string(),
     answer: example.csv,
     handle: async ({ ctx, query, request }) => {
-      const search = await ctx.store.read(tx => contactSearch(tx, query));
+      const search = await ctx.store.read(tx => buildContactSearch(tx, query));
       if (request.method === 'HEAD') return new Response(null, { headers: csvHeaders('contacts.csv') });
       return download(ctx, exportCsv(ctx.store, search), 'contacts.csv');
     },

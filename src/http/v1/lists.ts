@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { allLists, createList, deleteList, thinList, updateList, viewList } from '../../audience/lists.ts';
+import { createList, deleteList, loadAllLists, thinList, updateList, viewList } from '../../audience/lists.ts';
 import { createKey, type Key, listKeys, revokeKey } from '../../keys.ts';
 import { formatTime } from '../../time.ts';
 import { type Route, route } from '../route.ts';
@@ -17,7 +17,7 @@ export const listRoutes: Route[] = [
     tag: 'Lists',
     response: z.array(list),
     answer: [example.list],
-    handle: async ({ ctx }) => (await ctx.store.read(allLists)).map(viewList),
+    handle: async ({ ctx }) => (await ctx.store.read(loadAllLists)).map(viewList),
   }),
   route('POST', LISTS, {
     summary: 'Make a mailing list',

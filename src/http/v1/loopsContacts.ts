@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { deletingCall, writingCall } from '../../audience/apiCalls.ts';
+import { buildDeleteCall, buildWriteCall } from '../../audience/apiCalls.ts';
 import type { ContactWrite } from '../../audience/apiWrite.ts';
-import { exactlyOne } from '../../audience/contacts.ts';
+import { requireOne } from '../../audience/contacts.ts';
 import { callPeople } from '../../audience/personCall.ts';
 import { createProperty, listProperties } from '../../audience/properties.ts';
 import { retypeProperty } from '../../audience/retype.ts';
-import { suppressionOf, unsuppress } from '../../audience/suppressions.ts';
+import { unsuppress, viewSuppression } from '../../audience/suppressions.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
 import { newId } from '../../id.ts';
@@ -26,7 +26,7 @@ const PROPERTIES =
 
 async function write(ctx: Context, mode: 'create' | 'upsert', body: ContactWrite) {
   const options = { key: newId('req', ctx.now()), source: 'API' };
-  const { contactId } = await callPeople(ctx.people, writingCall(mode, body, options));
+  const { contactId } = await callPeople(ctx.people, buildWriteCall(mode, body, options));
   return { success: true, id: contactId };
 }
 
@@ -72,8 +72,8 @@ export const loopsContactRoutes: Route[] = [
     answer: { success: true, message: 'Contact deleted.' },
     handle: async ({ ctx, body }) => {
       requireShort(body);
-      const whom = exactlyOne({ email: body.email?.trim() || undefined, userId: body.userId?.trim() || undefined });
-      await callPeople(ctx.people, deletingCall(whom, { key: newId('req', ctx.now()) }));
+      const whom = requireOne({ email: body.email?.trim() || undefined, userId: body.userId?.trim() || undefined });
+      await callPeople(ctx.people, buildDeleteCall(whom, { key: newId('req', ctx.now()) }));
       return { success: true, message: 'Contact deleted.' };
     },
   }),
@@ -89,7 +89,7 @@ export const loopsContactRoutes: Route[] = [
       removalQuota: quota,
     }),
     answer: example.suppression,
-    handle: ({ ctx, query }) => ctx.store.read(async tx => suppressionOf(tx, exactlyOne(query), ctx.now())),
+    handle: ({ ctx, query }) => ctx.store.read(async tx => viewSuppression(tx, requireOne(query), ctx.now())),
   }),
   route('POST', `${PATH}/suppression`, {
     summary: 'Suppress an address that bounced or complained',
@@ -117,7 +117,7 @@ export const loopsContactRoutes: Route[] = [
       message: 'Email removed from suppression list.',
       removalQuota: { limit: 100, remaining: 99 },
     },
-    handle: ({ ctx, query }) => ctx.store.write(async tx => unsuppress(tx, exactlyOne(query), ctx.now())),
+    handle: ({ ctx, query }) => ctx.store.write(async tx => unsuppress(tx, requireOne(query), ctx.now())),
   }),
   route('GET', `${PATH}/properties`, {
     summary: 'What a contact can hold',
