@@ -32,7 +32,7 @@ const RANKS: [RegExp, number][] = [
     3,
   ],
   [/^(providers|net)\//, 2],
-  [/^db\//, 2],
+  [/^(db|queue)\//, 2],
   [/./, 1],
 ];
 const rank = (file: string) => RANKS.find(([pattern]) => pattern.test(file))![1];

@@ -75,12 +75,9 @@ export interface SetColumn {
   integer?: boolean;
 }
 
-/** The condition of `updateRows` that a lease is the one that was given: `fence` is among the columns, and in `only`. */
-export const SAME_FENCE = 't.fence = cast(v.fence as bigint)';
-
 /**
  * Updates rows by key, each with values of its own, in one statement. `key` is the first value of a row, `columns` the others; `rest`
- * adds settings common to all, `fence` a condition on `t` (the table) and `v` (the values). Gives the keys of the rows that it changed.
+ * adds settings common to all, `fence` a condition on `t` (the table) and `v` (the values, as `v_` and the column's name). Gives the keys of the rows that it changed.
  */
 export async function updateRows(
   tx: Tx,
@@ -97,9 +94,9 @@ export async function updateRows(
     let text = texts.get(name);
     if (!text) {
       const row = `(${['?', ...columns.map(() => '?')].join(', ')})`;
-      const value = (each: SetColumn) => (each.integer ? `cast(v.${each.name} as bigint)` : `v.${each.name}`);
+      const value = (each: SetColumn) => (each.integer ? `cast(v.v_${each.name} as bigint)` : `v.v_${each.name}`);
       const set = columns.filter(each => !only.includes(each.name)).map(each => `${each.name} = ${value(each)}`);
-      text = `with v (${['row_key', ...columns.map(each => each.name)].join(', ')}) as (values ${Array(size).fill(row).join(', ')}) update ${table} as t set ${[...set, ...(rest ? [rest] : [])].join(', ')} from v where t.${key} = v.row_key${fence && ` and ${fence}`} returning ${key}`;
+      text = `with v (${['row_key', ...columns.map(each => `v_${each.name}`)].join(', ')}) as (values ${Array(size).fill(row).join(', ')}) update ${table} as t set ${[...set, ...(rest ? [rest] : [])].join(', ')} from v where t.${key} = v.row_key${fence && ` and ${fence}`} returning ${key}`;
       texts.set(name, text);
     }
     const changed = await query(tx, text, rows.slice(at, at + size).flat());

@@ -1,19 +1,16 @@
 import type { WriteKind } from '../audience/peopleWriter.ts';
 import type { Context } from '../context.ts';
-import { changeAmong, SAME_FENCE, selectAmong, updateRows } from '../db/sets.ts';
+import { changeAmong, selectAmong } from '../db/sets.ts';
 import { isPostgres } from '../db/sql.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
 import { type Decision, decide, needsLookup } from './decide.ts';
 import { type Applied, applyFact, identityOf } from './ingest.ts';
-import { type Claimed, finish } from './leases.ts';
+import { type Claimed, deliveryQueue } from './leases.ts';
 import type { Live } from './live.ts';
 import { originOf, scopedProvider, seenOf } from './origin.ts';
 import { whenDue } from './pause.ts';
 import { keysOf, laneOf, outcomeOf, type ReadyFact } from './recordDelivery.ts';
-
-const MAX_FAILURES = 5;
-export const LONGEST_DELAY_MS = 600_000;
 
 interface Applying {
   row: Claimed;
@@ -65,7 +62,6 @@ export const applying: WriteKind<Applying, ApplyContext> = {
       status === 'processed' ? now : null,
     ]);
     const columns = [
-      { name: 'fence', integer: true },
       { name: 'status' },
       { name: 'message' },
       { name: 'effects' },
@@ -73,11 +69,7 @@ export const applying: WriteKind<Applying, ApplyContext> = {
       { name: 'identity_id' },
       { name: 'processed_at', integer: true },
     ];
-    const ended = await updateRows(tx, 'deliveries', 'id', columns, rows, {
-      rest: 'due_at = 0, leased = 0, error = null',
-      fence: `t.leased = 1 and ${SAME_FENCE}`,
-      only: ['fence'],
-    });
+    const ended = await deliveryQueue.settleAll(tx, columns, rows, 'due_at = 0, leased = 0, error = null');
     if (ended.length !== done.length) throw new Error('the lease of a delivery ran out while it was applied');
   },
 };
@@ -96,7 +88,7 @@ export async function applyDelivery(
       return await deadLetter(ctx, row, 'The payload was pruned; ask the provider to send it again.', now);
     if (live.paused) {
       await ctx.store.write(async tx =>
-        finish(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }),
+        deliveryQueue.complete(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }),
       );
       return 'done';
     }
@@ -121,7 +113,7 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
       : decide(live, body, seen);
   if (decided.status === 'ignored') {
     const { message } = decided;
-    await ctx.store.write(tx => finish(tx, row, { status: 'ignored', message, processedAt: now }));
+    await ctx.store.write(tx => deliveryQueue.complete(tx, row, { status: 'ignored', message, processedAt: now }));
     return;
   }
   const fact = await lookUp(ctx, live, row, body, decided.fact);
@@ -145,7 +137,7 @@ async function lookUp(ctx: Context, live: Live, row: Claimed, body: unknown, fac
   try {
     return (await provider.lookup(body, fact, settings, ctx.fetch)) ?? fact;
   } catch (error) {
-    if (row.attempts - row.crashes < MAX_FAILURES) throw error;
+    if (!deliveryQueue.isSpent(row.attempts - row.crashes)) throw error;
     ctx.log.warn(
       { err: error, deliveryId: row.id },
       'the look-up failed for good; waiting for a webhook that names the person',
@@ -164,27 +156,24 @@ const isKnown = (ctx: Context, id: string, payments: string[]): Promise<boolean>
   });
 
 async function deadLetter(ctx: Context, row: Claimed, error: string, now: number): Promise<'done'> {
-  await ctx.store.write(tx => finish(tx, row, { status: 'dead', message: error, error, processedAt: now }));
+  await ctx.store.write(tx =>
+    deliveryQueue.complete(tx, row, { status: 'dead', message: error, error, processedAt: now }),
+  );
   return 'done';
-}
-
-/** Seconds, doubling from 2 s up to 10 min, half of it random so that retries do not come in waves. */
-export function backoffMs(failures: number, random: number): number {
-  const full = Math.min(LONGEST_DELAY_MS, 2000 * 2 ** (failures - 1));
-  return Math.round(full / 2 + (full / 2) * random);
 }
 
 async function fail(ctx: Context, row: Claimed, cause: unknown, now: number): Promise<'done' | 'giveBack'> {
   const failures = row.attempts - row.crashes;
-  const dead = failures >= MAX_FAILURES;
+  const dead = deliveryQueue.isSpent(failures);
   ctx.log.error({ err: cause, deliveryId: row.id, failures, dead }, 'could not apply a delivery');
   const error = `Failed ${failures} time${failures === 1 ? '' : 's'}; the log has the cause under ${row.id}.`;
   const message = dead ? `${error} Replay it once the cause is mended.` : `${error} It will be tried again.`;
-  const set = dead
-    ? { status: 'dead' as const, processedAt: now, error, message }
-    : { status: 'failed' as const, dueAt: now + backoffMs(failures, Math.random()), error, message };
   try {
-    await ctx.store.write(tx => finish(tx, row, set));
+    await ctx.store.write(tx =>
+      dead
+        ? deliveryQueue.complete(tx, row, { status: 'dead', processedAt: now, error, message })
+        : deliveryQueue.retry(tx, row, failures, now, { status: 'failed', error, message }),
+    );
     return 'done';
   } catch {
     return 'giveBack';

@@ -7,8 +7,8 @@ import { AppError } from '../errors.ts';
 import { changeOfEvent } from '../events.ts';
 import { ApiTrouble } from '../providers/api.ts';
 import type { Backfill, ListPage } from '../providers/provider.ts';
+import { backoffMs } from '../queue/queue.ts';
 import { yieldTurn } from '../time.ts';
-import { backoffMs } from './applyDelivery.ts';
 import { applyListed, type Planned, planned } from './backfillItem.ts';
 import {
   anyBackfillDue,

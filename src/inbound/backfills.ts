@@ -121,7 +121,11 @@ export async function getBackfill(tx: Tx, id: string): Promise<BackfillRow> {
   return row;
 }
 
-/** `alone`: no other process works on this database, so that a lease found here is of one that died. */
+/**
+ * Back-fills are a queue of their own: one to an endpoint, cancelled while leased, and found by another rule when the clock was set back.
+ * A description of that would be longer than these two functions. `alone`: no other process works on this database, so that a lease found here
+ * is of one that died.
+ */
 const due = (now: number, alone: boolean) =>
   and(
     OPEN,

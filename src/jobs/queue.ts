@@ -1,13 +1,13 @@
-import { and, asc, eq, gt, gte, inArray, lt, lte, ne, sql } from 'drizzle-orm';
+import { and, asc, eq, gt, gte, inArray, lt, ne } from 'drizzle-orm';
 import { jobs } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
-import { prepare, type Tx } from '../db/store.ts';
+import type { Tx } from '../db/store.ts';
 import { idAt, newId } from '../id.ts';
+import { backoffMs, queue } from '../queue/queue.ts';
 
-export type Job = Pick<typeof jobs.$inferSelect, 'id' | 'kind' | 'payload' | 'attempts' | 'fence'>;
+export type Job = Pick<typeof jobs.$inferSelect, (typeof JOB)[number]>;
 
+const JOB = ['id', 'kind', 'payload', 'attempts', 'fence'] as const;
 export const MAX_JOB_STARTS = 5;
-const LEASE_MS = 60_000;
 const AFTER_CRASHES_MS = 5000; // from the second crash in a row on: 5 to 10 s
 
 /** Adds a job in the caller's own transaction. With a `uniqueKey` a second one is not added. */
@@ -33,85 +33,40 @@ export async function enqueue(
     .onConflictDoNothing();
 }
 
-/** True when a job is due. */
-export async function anyJobDue(tx: Tx, now: number): Promise<boolean> {
-  const due = await prepare(tx, 'jobDue', t =>
-    t
-      .select({ id: jobs.id })
-      .from(jobs)
-      .where(and(sql`${jobs.status} = 'queued'`, lte(jobs.dueAt, sql.placeholder('now'))))
-      .limit(1)
-      .prepare(),
-  ).all({ now });
-  return due.length > 0;
-}
+export const jobQueue = queue(jobs, {
+  due: [`status = 'queued'`],
+  held: `status = 'queued'`,
+  open: [`status = 'queued'`],
+  leaseMs: 60_000,
+  fence: 'fence',
+  retry: { most: MAX_JOB_STARTS, waitMs: backoffMs },
+  looks: JOB,
+  holds: JOB,
+});
 
-/**
- * Leases one due job; the start is counted and committed before the work. One that was started too often and never ended has killed
- * the process each time: it is handed to `bury` instead.
- */
+/** Leases one due job. One that was started too often and never ended has killed the process each time: it is handed to `bury` instead. */
 export async function claimJob(tx: Tx, now: number, bury: (tx: Tx, job: Job) => Promise<void> = buryJob) {
   for (;;) {
-    const [due] = await tx
-      .select(JOB)
-      .from(jobs)
-      .where(and(eq(jobs.status, 'queued'), lte(jobs.dueAt, now)))
-      .orderBy(asc(jobs.dueAt), asc(jobs.id))
-      .limit(leasing(tx, 1));
+    const [due] = await jobQueue.findDue(tx, now, 1);
     if (!due) return null;
-    if (due.attempts >= MAX_JOB_STARTS) {
-      await bury(tx, due);
-      continue;
-    }
-    const [job] = await tx
-      .update(jobs)
-      .set({ attempts: sql`${jobs.attempts} + 1`, fence: sql`${jobs.fence} + 1`, dueAt: now + LEASE_MS })
-      .where(eq(jobs.id, due.id))
-      .returning(JOB);
-    return job ?? null;
-  }
-}
-const JOB = { id: jobs.id, kind: jobs.kind, payload: jobs.payload, attempts: jobs.attempts, fence: jobs.fence };
-
-/** Somebody else has the job by now: nothing of the step may stay. */
-export class JobLost extends Error {
-  constructor(id: string) {
-    super(`the lease of job ${id} ran out`);
-    this.name = 'JobLost';
+    if (!jobQueue.isSpent(due.attempts)) return (await jobQueue.lease(tx, [due.id], now))[0] ?? null;
+    await bury(tx, due);
   }
 }
 
-/** @throws JobLost */
-async function settleJob(tx: Tx, job: Job, set: Partial<typeof jobs.$inferInsert>): Promise<void> {
-  const mine = and(eq(jobs.id, job.id), eq(jobs.status, 'queued'), eq(jobs.fence, job.fence));
-  const done = await tx.update(jobs).set(set).where(mine).returning({ id: jobs.id });
-  if (!done.length) throw new JobLost(job.id);
-}
-
-/** Ends a job, or has it go on later with another payload (bulk work goes in steps). @throws JobLost */
+/** Ends a job, or has it go on with another payload (bulk work goes in steps). @throws LeaseLost */
 export const finishJob = (tx: Tx, job: Job, next: { payload: unknown; dueAt: number } | null): Promise<void> =>
-  settleJob(tx, job, next ? { ...next, attempts: 0, error: null } : { status: 'done', error: null });
-
-/** Gives a job back as it was before its start: the database was away, which is no fault of the job. @throws JobLost */
-export const giveJobBack = (tx: Tx, job: Job, now: number): Promise<void> =>
-  settleJob(tx, job, { attempts: job.attempts - 1, dueAt: now });
+  jobQueue.complete(tx, job, next ? { ...next, attempts: 0, error: null } : { status: 'done', error: null });
 
 const FAILED = 'failed; the log has the cause';
 
-/** Has a job tried again at `dueAt`. @throws JobLost */
-export const retryJob = (tx: Tx, job: Job, dueAt: number): Promise<void> =>
-  settleJob(tx, job, { dueAt, error: FAILED });
+/** Has a job tried again after a while. @throws LeaseLost */
+export const retryJob = (tx: Tx, job: Job, now: number): Promise<void> =>
+  jobQueue.retry(tx, job, job.attempts, now, { error: FAILED });
 
-/** Gives a job up. @throws JobLost */
-export const buryJob = (tx: Tx, job: Job): Promise<void> => settleJob(tx, job, { status: 'dead', error: FAILED });
-
-/** The clock was set back by `ms`: due dates keep their distance from now. */
-export async function setBackJobs(tx: Tx, ms: number): Promise<void> {
-  await tx
-    .update(jobs)
-    .set({ dueAt: sql`${jobs.dueAt} - ${ms}` })
-    .where(eq(jobs.status, 'queued'));
-}
+/** Gives a job up. @throws LeaseLost */
+export const buryJob = (tx: Tx, job: Job): Promise<void> =>
+  jobQueue.complete(tx, job, { status: 'dead', error: FAILED });
 
 /**
  * After a restart no lease is held by anybody: what was under way is due again, after a moment if it was in more than one crash, so

@@ -2,26 +2,14 @@ import { failImport, JOB as IMPORT, pruneImports } from '../audience/import/impo
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { retain } from '../history/retention.ts';
-import { applyDelivery, backoffMs, LONGEST_DELAY_MS } from '../inbound/applyDelivery.ts';
-import { anyDue, bodiesOf, type Claimed, claim, giveBack, notLater, recover, setBack } from '../inbound/leases.ts';
+import { applyDelivery } from '../inbound/applyDelivery.ts';
+import { bodiesOf, type Claimed, claim, deliveryQueue, recover } from '../inbound/leases.ts';
 import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
+import { LeaseLost, LONGEST_DELAY_MS } from '../queue/queue.ts';
 import { retainRuns } from '../workflows/retention.ts';
 import { kinds } from './kinds.ts';
-import {
-  anyJobDue,
-  buryJob,
-  claimJob,
-  finishJob,
-  freeJobs,
-  giveJobBack,
-  type Job,
-  JobLost,
-  MAX_JOB_STARTS,
-  pruneJobs,
-  retryJob,
-  setBackJobs,
-} from './queue.ts';
+import { buryJob, claimJob, finishJob, freeJobs, type Job, jobQueue, pruneJobs, retryJob } from './queue.ts';
 import { reconcileAll } from './reconcile.ts';
 
 const LANES = 2; // one claims while the other's deliveries commit
@@ -35,7 +23,7 @@ const DAY_MS = 86_400_000;
 const MAX_PRUNED = 500; // jobs per minute
 
 const ignoreLost = (error: unknown) => {
-  if (!(error instanceof JobLost)) throw error;
+  if (!(error instanceof LeaseLost)) throw error;
 };
 
 /**
@@ -78,7 +66,7 @@ export class Worker {
     if (!this.alone) return;
     await this.ctx.store.write(async tx => {
       await recover(tx, null, this.now());
-      await notLater(tx, this.now() + LONGEST_DELAY_MS);
+      await deliveryQueue.capDueAt(tx, this.now() + LONGEST_DELAY_MS);
       await freeJobs(tx, this.now());
     });
   }
@@ -126,8 +114,8 @@ export class Worker {
     if (!this.alone) return;
     try {
       await this.ctx.store.write(async tx => {
-        await setBack(tx, back);
-        await setBackJobs(tx, back);
+        await deliveryQueue.shiftClock(tx, back);
+        await jobQueue.shiftClock(tx, back);
       });
     } catch (error) {
       this.newestNow += back;
@@ -177,10 +165,10 @@ export class Worker {
     await this.followClock();
     if (this.unfinished.length) {
       const some = this.unfinished.slice(0, 200);
-      await store.write(tx => giveBack(tx, some));
+      await store.write(tx => deliveryQueue.giveBack(tx, some, this.now()));
       this.unfinished = this.unfinished.filter(row => !some.includes(row));
     }
-    if (!(await store.read(tx => anyDue(tx, this.now())))) return 0; // an idle server commits nothing
+    if (!(await store.read(tx => deliveryQueue.anyDue(tx, this.now())))) return 0; // an idle server commits nothing
     const claimed = await store.write(tx => claim(tx, this.now(), PER_CLAIM));
     if (!claimed.length) return 0;
     const ids = claimed.map(row => row.id);
@@ -199,7 +187,7 @@ export class Worker {
   private async runJob(): Promise<boolean> {
     const { store } = this.ctx;
     await this.giveJobBack();
-    if (!(await store.read(tx => anyJobDue(tx, this.now())))) return false;
+    if (!(await store.read(tx => jobQueue.anyDue(tx, this.now())))) return false;
     const bury = (tx: Tx, given: Job) => this.bury(tx, given);
     const job = await store.write(tx => claimJob(tx, this.now(), bury));
     if (!job) return false;
@@ -221,17 +209,16 @@ export class Worker {
   private async giveJobBack(): Promise<void> {
     const job = this.unfinishedJob;
     if (!job) return;
-    await this.ctx.store.write(tx => giveJobBack(tx, job, this.now())).catch(ignoreLost);
+    await this.ctx.store.write(tx => jobQueue.giveBack(tx, [job], this.now()));
     this.unfinishedJob = null;
   }
 
   private async failJob(job: Job, error: unknown): Promise<void> {
-    if (error instanceof JobLost) return; // somebody else goes on with it
+    if (error instanceof LeaseLost) return; // somebody else goes on with it
     const { store, log } = this.ctx;
     log.error({ err: error, jobId: job.id, kind: job.kind, attempts: job.attempts }, 'a job failed');
-    const dueAt = this.now() + backoffMs(job.attempts, Math.random());
-    const isDead = job.attempts >= MAX_JOB_STARTS;
-    await store.write(tx => (isDead ? this.bury(tx, job) : retryJob(tx, job, dueAt))).catch(ignoreLost);
+    const isDead = jobQueue.isSpent(job.attempts);
+    await store.write(tx => (isDead ? this.bury(tx, job) : retryJob(tx, job, this.now()))).catch(ignoreLost);
   }
 
   /** Gives a job up, and whatever waits for it. */
@@ -258,7 +245,9 @@ export class Worker {
     const { ctx } = this;
     const before = this.now() - ctx.config.retentionDays * DAY_MS;
     await this.attempt(async () => {
-      if (!this.alone) await ctx.store.write(tx => notLater(tx, this.now() + LONGEST_DELAY_MS));
+      const latest = this.now() + LONGEST_DELAY_MS;
+      if (!this.alone) await ctx.store.write(tx => deliveryQueue.capDueAt(tx, latest));
+      if (!this.alone) await ctx.store.write(tx => jobQueue.capDueAt(tx, latest));
     });
     await this.attempt(() => reconcileAll(ctx.store, this.now()));
     for (const clean of [retain, retainCalls, retainRuns, retainMails]) await this.attempt(() => clean(ctx));

@@ -1,7 +1,8 @@
-import { and, count, eq, gt, gte, inArray, lt, lte, ne, notExists, type SQL, sql } from 'drizzle-orm';
+import { and, count, eq, getTableColumns, gt, gte, inArray, lt, lte, ne, notExists, sql } from 'drizzle-orm';
 import { mails, workflows } from '../db/schema.ts';
 import { leasing, takeTurn } from '../db/sql.ts';
-import { prepare, type Tx } from '../db/store.ts';
+import type { Tx } from '../db/store.ts';
+import { queue } from '../queue/queue.ts';
 import type { MailRow } from './mails.ts';
 
 export const LEASE_MS = 120_000; // renewed every ten seconds while a mail is under way
@@ -13,24 +14,30 @@ const MOST_DOUBLED = 6;
 const CLAIMED_BY_OTHERS = 1000; // mails, at this very moment: more than all instances together may
 const HELD_BY_HOUR = 'The limit of mails per hour is reached (maxPerHour). It goes out when there is room.';
 
-// Written out, so that a database uses the partial index: a bound value proves nothing to it.
-const QUEUED = sql`${mails.state} = 'queued'`;
 const SENDING = sql`${mails.state} = 'sending'`;
+const URGENT = 'transactional = 1';
 
-const URGENT = sql`${mails.transactional} = 1`;
+export const mailQueue = queue(mails, {
+  due: [`state = 'queued'`],
+  held: `state = 'sending'`,
+  open: [`state = 'queued'`, `state = 'sending'`],
+  lease: `state = 'sending'`,
+  free: `state = 'queued'`,
+  settled: 'crashes = 0',
+  leaseMs: LEASE_MS,
+  fence: 'attempts',
+  // What was being sent at several crashes in a row waits some seconds, so that a mail that kills the process leaves the others their turn.
+  crashes: {
+    waitMs: n => (n < SUSPECT ? 0 : SUSPECT_MS * (1 + Math.random()) * 2 ** Math.min(n - SUSPECT, MOST_DOUBLED)),
+    dead: Number.POSITIVE_INFINITY, // the mailer says so of it
+  },
+  looks: ['id', 'transactional', 'forced', 'crashes'],
+  holds: Object.keys(getTableColumns(mails)) as (keyof MailRow)[],
+});
 
 /** True when a mail is due, or an urgent one. An idle server does no more than this. */
-export async function anyMailDue(tx: Tx, now: number, urgentOnly = false): Promise<boolean> {
-  const due = await prepare(tx, urgentOnly ? 'urgentMailDue' : 'mailDue', t =>
-    t
-      .select({ id: mails.id })
-      .from(mails)
-      .where(and(QUEUED, urgentOnly ? URGENT : undefined, lte(mails.dueAt, sql.placeholder('now'))))
-      .limit(1)
-      .prepare(),
-  ).all({ now });
-  return due.length > 0;
-}
+export const anyMailDue = (tx: Tx, now: number, urgentOnly = false): Promise<boolean> =>
+  mailQueue.anyDue(tx, now, { text: urgentOnly ? URGENT : '' });
 
 /** How many more mails that are not transactional may go out now, if `most` do within an hour. */
 async function hourRoom(tx: Tx, most: number, now: number): Promise<number> {
@@ -57,17 +64,11 @@ interface Room {
 
 /** What may go out now: one mail that crashed the process again and again, or else the others, the urgent before the rest, each the longest due first. */
 async function chooseDue(tx: Tx, now: number, room: Room) {
-  const select = (limit: number, which: (SQL | undefined)[]) =>
-    tx
-      .select({ id: mails.id, transactional: mails.transactional, forced: mails.forced, crashes: mails.crashes })
-      .from(mails)
-      .where(and(QUEUED, lte(mails.dueAt, now), ...which))
-      .orderBy(mails.dueAt, mails.id)
-      .limit(leasing(tx, limit));
-  const oldest = async (which?: SQL) => {
-    const urgent = room.urgent > 0 ? await select(room.urgent, [URGENT, which]) : [];
+  const oldest = async (which = '') => {
+    const urgent = room.urgent > 0 ? await mailQueue.findDue(tx, now, room.urgent, { text: URGENT + which }) : [];
     const left = room.all - urgent.length;
-    return left > 0 ? [...urgent, ...(await select(left, [sql`${mails.transactional} = 0`, which]))] : urgent;
+    if (left <= 0) return urgent;
+    return [...urgent, ...(await mailQueue.findDue(tx, now, left, { text: `transactional = 0${which}` }))];
   };
   const due = await oldest();
   const suspect = due.find(row => row.crashes >= SUSPECT);
@@ -77,7 +78,7 @@ async function chooseDue(tx: Tx, now: number, room: Room) {
     .from(mails)
     .where(and(SENDING, gte(mails.crashes, SUSPECT)))
     .limit(1);
-  if (underWay) return oldest(lt(mails.crashes, SUSPECT));
+  if (underWay) return oldest(` and crashes < ${SUSPECT}`);
   await takeTurn(tx, 'suspect mail');
   return [suspect];
 }
@@ -106,42 +107,9 @@ export async function claimMails(
       .set({ state: 'held', heldFor: 'hourCap', error: HELD_BY_HOUR })
       .where(inArray(mails.id, over));
   if (!go.length) return { rows: [], held: over.length };
-  const rows = await tx
-    .update(mails)
-    .set({
-      state: 'sending',
-      attempts: sql`${mails.attempts} + 1`,
-      dueAt: now + LEASE_MS,
-      ...(domain !== null && {
-        messageId: sql`case when ${mails.messageId} like '%@%' then ${mails.messageId} else ${mails.messageId} || ${`@${domain}`} end`,
-      }),
-    })
-    .where(inArray(mails.id, go))
-    .returning();
+  const text = `message_id = case when message_id like '%@%' then message_id else message_id || ? end`;
+  const rows = await mailQueue.lease(tx, go, now, domain === null ? undefined : { text, params: [`@${domain}`] });
   return { rows, held: over.length };
-}
-
-/** Prolongs the leases of mails that are still under way here. */
-export async function renewMails(tx: Tx, ids: string[], now: number): Promise<void> {
-  await tx
-    .update(mails)
-    .set({ dueAt: now + LEASE_MS })
-    .where(and(inArray(mails.id, ids), SENDING))
-    .run();
-}
-
-/** Ends a lease. False when it ran out and somebody else has the mail now. */
-export async function settleMail(
-  tx: Tx,
-  { id, attempts }: MailRow,
-  set: Partial<typeof mails.$inferInsert>,
-): Promise<boolean> {
-  const rows = await tx
-    .update(mails)
-    .set({ ...set, crashes: 0 })
-    .where(and(eq(mails.id, id), SENDING, eq(mails.attempts, attempts)))
-    .returning({ id: mails.id });
-  return rows.length > 0;
 }
 
 /** True when somebody's lease ran out. */
@@ -152,43 +120,6 @@ export async function anyLapsed(tx: Tx, now: number): Promise<boolean> {
     .where(and(SENDING, lt(mails.dueAt, now)))
     .limit(1);
   return rows.length > 0;
-}
-
-/**
- * After a crash (`before` null: all leases are void, with one process per database) or for leases that ran out: due again. What was
- * being sent at several crashes in a row waits some seconds, so that a mail that kills the process leaves the others their turn.
- */
-export async function recoverMails(tx: Tx, before: number | null, now: number): Promise<void> {
-  const lost = await tx
-    .update(mails)
-    .set({ state: 'queued', dueAt: now, crashes: sql`${mails.crashes} + 1` })
-    .where(and(SENDING, before === null ? undefined : lt(mails.dueAt, before)))
-    .returning({ id: mails.id, crashes: mails.crashes });
-  for (const { id, crashes } of lost.filter(row => row.crashes >= SUSPECT)) {
-    const wait = SUSPECT_MS * (1 + Math.random()) * 2 ** Math.min(crashes - SUSPECT, MOST_DOUBLED);
-    await tx
-      .update(mails)
-      .set({ dueAt: now + Math.round(wait) })
-      .where(eq(mails.id, id))
-      .run();
-  }
-}
-
-/** The clock was set back by `ms`: due dates keep their distance from now. */
-export async function setBackMails(tx: Tx, ms: number): Promise<void> {
-  for (const state of [QUEUED, SENDING])
-    await tx
-      .update(mails)
-      .set({ dueAt: sql`${mails.dueAt} - ${ms}` })
-      .where(state);
-}
-
-/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
-export async function notLaterMails(tx: Tx, latest: number): Promise<void> {
-  await tx
-    .update(mails)
-    .set({ dueAt: latest })
-    .where(and(QUEUED, gt(mails.dueAt, latest)));
 }
 
 /** Queues up to `limit` mails that were held for a reason that is gone, oldest first. Gives how many. */
@@ -245,7 +176,7 @@ export async function releaseByHour(tx: Tx, maxPerHour: number | null, now: numb
   const [waiting] = await tx
     .select({ n: count() })
     .from(mails)
-    .where(and(QUEUED, sql`${mails.transactional} = 0`, lte(mails.dueAt, now)));
+    .where(and(sql`${mails.state} = 'queued'`, sql`${mails.transactional} = 0`, lte(mails.dueAt, now)));
   const room = maxPerHour === null ? limit : (await hourRoom(tx, maxPerHour, now)) - Number(waiting?.n ?? 0);
   return room > 0 ? releaseMails(tx, 'hourCap', now, Math.min(room, limit)) : 0;
 }

@@ -9,18 +9,7 @@ import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { Overdue, Templates } from '../templates/templates.ts';
 import { Batch, Breaker } from './breaker.ts';
-import {
-  anyHeldByHour,
-  anyLapsed,
-  anyMailDue,
-  claimMails,
-  recoverMails,
-  releaseByHour,
-  releaseMails,
-  renewMails,
-  setBackMails,
-  settleMail,
-} from './leases.ts';
+import { anyHeldByHour, anyLapsed, anyMailDue, claimMails, mailQueue, releaseByHour, releaseMails } from './leases.ts';
 import { type Prepared, prepare, type Update } from './letter.ts';
 import type { MailRow } from './mails.ts';
 import { nextTry } from './schedule.ts';
@@ -53,6 +42,7 @@ export class Mailer {
   private readonly smtp: Smtp | null;
   private readonly templates = new Templates(); // its own: what the API has looked through holds no mail up
   private readonly underWay = new Map<MailRow, Promise<void>>();
+  private unfinished: MailRow[] = []; // not begun when the database went away: to give back once it writes again
   private readonly breaker = new Breaker();
   /** What mails were held for that may be mended since the last start. */
   private readonly mended: ('smtp' | 'publicUrl')[];
@@ -72,6 +62,7 @@ export class Mailer {
   readonly duty = async (now: number): Promise<number> => {
     if (this.stopping) return 0;
     await this.followClock(now);
+    await this.giveBack(now);
     await this.recover(now);
     const started = await this.start(now);
     if (started || !this.underWay.size) return started;
@@ -95,8 +86,8 @@ export class Mailer {
     const { store } = this.ctx;
     const back = this.newestNow === null ? 0 : this.newestNow - now;
     if (store.kind === 'sqlite') {
-      if (this.newestNow === null) await store.write(tx => recoverMails(tx, null, now));
-      if (back >= STEP_MS) await store.write(tx => setBackMails(tx, back));
+      if (this.newestNow === null) await store.write(tx => mailQueue.rescue(tx, null, now));
+      if (back >= STEP_MS) await store.write(tx => mailQueue.shiftClock(tx, back));
     }
     if (this.newestNow === null || back < 0 || back >= STEP_MS) this.newestNow = now;
   }
@@ -111,11 +102,18 @@ export class Mailer {
     this.lastRecovery = at;
     const { maxPerHour, paused, pauseReason } = await store.read(mailSettings);
     if (paused && pauseReason !== null) this.ctx.health.mailTrouble = pauseReason;
-    const ids = [...this.underWay.keys()].map(row => row.id);
-    if (ids.length) await store.write(tx => renewMails(tx, ids, now));
-    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => recoverMails(tx, now, now));
+    const rows = [...this.underWay.keys()];
+    if (rows.length) await store.write(tx => mailQueue.renew(tx, rows, now));
+    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => mailQueue.rescue(tx, now, now));
     if (!(await store.read(anyHeldByHour))) return;
     await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));
+  }
+
+  private async giveBack(now: number): Promise<void> {
+    const rows = this.unfinished;
+    if (!rows.length) return;
+    await this.ctx.store.write(tx => mailQueue.giveBack(tx, rows, now));
+    this.unfinished = this.unfinished.filter(row => !rows.includes(row));
   }
 
   /** How many mails may be claimed now: as the connections, the breaker and `rate` of the mail server's URL allow; some are kept for the urgent. */
@@ -178,7 +176,8 @@ export class Mailer {
     answer ??= { instead: { state: 'queued', dueAt: this.ctx.now() } }; // stopping: it was not begun
     if ('instead' in answer) {
       const { instead } = answer;
-      return void (await store.write(tx => settleMail(tx, row, instead)));
+      const settle = () => store.write(tx => mailQueue.settle(tx, row, instead));
+      return void (await writeOutcome(settle, () => this.stopping));
     }
     await this.settle(row, answer, await this.judge(row, answer.outcome, batch));
   }
@@ -190,7 +189,8 @@ export class Mailer {
     try {
       ready = await this.compose(row);
     } catch (error) {
-      if (error instanceof StoreUnavailable) throw error; // its lease runs out
+      if (error instanceof StoreUnavailable) this.unfinished.push(row);
+      if (error instanceof StoreUnavailable) throw error;
       ctx.log.error({ err: error, mailId: row.id }, 'a mail could not be made');
       return { instead: withoutLetter(row, error, ctx.now()) };
     }
@@ -216,7 +216,7 @@ export class Mailer {
     const now = this.ctx.now();
     const settled = async (tx: Tx) => {
       const set = { ...shown, ...became(row, outcome, now) };
-      if (!(await settleMail(tx, row, set))) return;
+      if (!(await mailQueue.settle(tx, row, set))) return;
       if (outcome.kind === 'bounced') await suppress(tx, letter.to, 'bounced', now);
       const told = toldOf(outcome, set.state);
       if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);

@@ -3,7 +3,7 @@ import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
-import { notLaterMails, releaseOfWorkflows } from './leases.ts';
+import { mailQueue, releaseOfWorkflows } from './leases.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 
 const DAY_MS = 86_400_000;
@@ -16,7 +16,7 @@ const OPEN = ['queued', 'held', 'sending'] as const;
 export async function retainMails(ctx: Context): Promise<void> {
   const now = ctx.now();
   const { retentionDays } = ctx.config;
-  await ctx.store.write(tx => notLaterMails(tx, now + LONGEST_WAIT_MS));
+  await ctx.store.write(tx => mailQueue.capDueAt(tx, now + LONGEST_WAIT_MS));
   await inChunks(() => ctx.store.write(tx => releaseOfWorkflows(tx, now, CHUNK))); // a resume may have missed one
   await inChunks(() => ctx.store.write(tx => empty(tx, idAt('mail', now - retentionDays * DAY_MS))));
   const rowsBefore = idAt('mail', now - Math.max(LOG_DAYS, retentionDays) * DAY_MS);

@@ -1,17 +1,17 @@
-import { and, asc, eq, gt, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
 import { type Search, unindexed } from '../db/scan.ts';
 import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { idAt } from '../id.ts';
+import { queue } from '../queue/queue.ts';
 import type { Subscription } from './subscriptions.ts';
 
 type CallRow = typeof webhookCalls.$inferSelect;
-export type Claimed = Pick<CallRow, 'id' | 'subscriptionId' | 'body' | 'attempts' | 'failures' | 'crashes' | 'history'>;
+const CALL = ['id', 'subscriptionId', 'body', 'attempts', 'failures', 'crashes', 'history'] as const;
+export type Claimed = Pick<CallRow, (typeof CALL)[number]>;
 export const STATES = ['queued', 'delivered', 'failed'] as const;
 
-const LEASE_MS = 60_000; // a call takes 15 s at most
 const QUICK_CRASHES = 3;
 const KEPT_ATTEMPTS = 20; // shown per call
 
@@ -32,34 +32,28 @@ export function dueSubscriptions(tx: Tx, busy: string[], now: number): Promise<S
     .where(and(eq(webhookSubscriptions.state, 'active'), free, due));
 }
 
+const ANY_SUBSCRIPTION = 'subscription_id in (select id from webhook_subscriptions)'; // the index begins with it
+
+export const callQueue = queue(webhookCalls, {
+  due: [`state = 'queued'`],
+  held: 'leased = 1',
+  open: [`state = 'queued' and ${ANY_SUBSCRIPTION}`],
+  lease: 'leased = 1, crashes = crashes + leased', // nobody noted how the attempt before ended
+  settled: 'leased = 0, crashes = 0',
+  leaseMs: 60_000, // a call takes 15 s at most
+  fence: 'attempts',
+  looks: ['id'],
+  holds: CALL,
+});
+
 /** Leases up to `limit` due calls of a subscription; the attempt is counted and committed before it is made. */
 export async function claimCalls(tx: Tx, subscriptionId: string, limit: number, now: number): Promise<Claimed[]> {
-  const due = await tx
-    .select({ id: webhookCalls.id })
-    .from(webhookCalls)
-    .where(and(eq(webhookCalls.subscriptionId, subscriptionId), QUEUED, lte(webhookCalls.dueAt, now)))
-    .orderBy(asc(webhookCalls.dueAt), asc(webhookCalls.id))
-    .limit(leasing(tx, limit));
-  if (!due.length) return [];
-  const ids = due.map(row => row.id);
-  return tx
-    .update(webhookCalls)
-    .set({
-      leased: true,
-      attempts: sql`${webhookCalls.attempts} + 1`,
-      crashes: sql`${webhookCalls.crashes} + ${webhookCalls.leased}`, // nobody noted how the attempt before ended
-      dueAt: now + LEASE_MS,
-    })
-    .where(inArray(webhookCalls.id, ids))
-    .returning({
-      id: webhookCalls.id,
-      subscriptionId: webhookCalls.subscriptionId,
-      body: webhookCalls.body,
-      attempts: webhookCalls.attempts,
-      failures: webhookCalls.failures,
-      crashes: webhookCalls.crashes,
-      history: webhookCalls.history,
-    });
+  const due = await callQueue.findDue(tx, now, limit, { text: 'subscription_id = ?', params: [subscriptionId] });
+  return callQueue.lease(
+    tx,
+    due.map(row => row.id),
+    now,
+  );
 }
 
 /** What is to come of a call that goes on: when, and how many attempts have failed by now. */
@@ -79,12 +73,7 @@ export async function recordAttempt(
   const done = attempt.error === null ? 'delivered' : 'failed';
   const set = next ?? ({ state: done, finishedAt: now } as const);
   const history = [...call.history, attempt].slice(-KEPT_ATTEMPTS);
-  const rows = await tx
-    .update(webhookCalls)
-    .set({ ...set, leased: false, crashes: 0, history })
-    .where(and(eq(webhookCalls.id, call.id), eq(webhookCalls.attempts, call.attempts), eq(webhookCalls.leased, true)))
-    .returning({ id: webhookCalls.id });
-  return rows.length > 0;
+  return callQueue.settle(tx, call, { ...set, history });
 }
 
 /**
@@ -96,23 +85,6 @@ export async function freeCalls(tx: Tx, now: number): Promise<void> {
     .update(webhookCalls)
     .set({ dueAt: now })
     .where(and(sql`${webhookCalls.leased} = 1`, lt(webhookCalls.crashes, QUICK_CRASHES)));
-}
-
-/** The clock was set back by `ms`: due dates keep their distance from now. */
-export async function setBackCalls(tx: Tx, ms: number): Promise<void> {
-  await tx
-    .update(webhookCalls)
-    .set({ dueAt: sql`${webhookCalls.dueAt} - ${ms}` })
-    .where(QUEUED);
-}
-
-/** Nothing is to be tried again later than `latest`: it would be, if the clock was far ahead when that was noted. */
-export async function notLaterCalls(tx: Tx, latest: number): Promise<void> {
-  const anySubscription = tx.select({ id: webhookSubscriptions.id }).from(webhookSubscriptions);
-  await tx
-    .update(webhookCalls)
-    .set({ dueAt: latest })
-    .where(and(inArray(webhookCalls.subscriptionId, anySubscription), QUEUED, gt(webhookCalls.dueAt, latest)));
 }
 
 /** @throws AppError notFound */

@@ -5,15 +5,7 @@ import type { Context } from '../context.ts';
 import { writeOutcome } from '../db/outcome.ts';
 import { webhookSubscriptions } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
-import {
-  type Claimed,
-  claimCalls,
-  dueSubscriptions,
-  freeCalls,
-  type Next,
-  recordAttempt,
-  setBackCalls,
-} from './calls.ts';
+import { type Claimed, callQueue, claimCalls, dueSubscriptions, freeCalls, type Next, recordAttempt } from './calls.ts';
 import { type Outcome, send } from './post.ts';
 import { FAILING_MS, nextAttempt } from './schedule.ts';
 import type { Subscription } from './subscriptions.ts';
@@ -60,7 +52,7 @@ export class Outgoing {
     const back = this.newestNow === null ? 0 : this.newestNow - now;
     if (store.kind === 'sqlite') {
       if (this.newestNow === null) await store.write(tx => freeCalls(tx, now));
-      if (back >= STEP_MS) await store.write(tx => setBackCalls(tx, back));
+      if (back >= STEP_MS) await store.write(tx => callQueue.shiftClock(tx, back));
     }
     if (this.newestNow === null || back < 0 || back >= STEP_MS) this.newestNow = now;
   }

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts';
-import { notLaterCalls, pruneCalls } from './calls.ts';
+import { callQueue, pruneCalls } from './calls.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 
 const DAY_MS = 86_400_000;
@@ -13,7 +13,7 @@ export async function retainCalls(ctx: Context): Promise<void> {
   const { retentionDays } = ctx.config;
   const before = now - retentionDays * DAY_MS;
   const unsentBefore = now - Math.max(UNSENT_DAYS, retentionDays) * DAY_MS;
-  await ctx.store.write(tx => notLaterCalls(tx, now + LONGEST_WAIT_MS));
+  await ctx.store.write(tx => callQueue.capDueAt(tx, now + LONGEST_WAIT_MS));
   for (let i = 0; i < MAX_CHUNKS; i++) {
     const gone = await ctx.store.write(tx => pruneCalls(tx, before, unsentBefore, CHUNK));
     if (gone < CHUNK) return;

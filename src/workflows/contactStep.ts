@@ -7,8 +7,9 @@ import type { Outcome, PeopleWriter, WriteKind } from '../audience/peopleWriter.
 import { runs, type Scalar, steps, workflows } from '../db/schema.ts';
 import { limitLocked } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
+import { LeaseLost } from '../queue/queue.ts';
 import { composePerson, eventPropertiesOf } from './record.ts';
-import { addStep, LeaseLost, type RunRow, settleRun } from './runs.ts';
+import { addStep, type RunRow, runQueue } from './runs.ts';
 import { type Step, walk } from './walk.ts';
 import type { WorkflowRow } from './workflows.ts';
 
@@ -28,7 +29,7 @@ interface Context {
   events: Map<string, Record<string, Scalar>>;
   /** `run node` of steps that were taken before. */
   taken: Set<string>;
-  done: { run: RunRow; moved: RunRow; step: Step }[];
+  done: { run: RunRow; moved: Partial<RunRow>; step: Step }[];
 }
 
 async function loadRuns(tx: Tx, ids: string[]): Promise<Context> {
@@ -66,7 +67,7 @@ const SKIPPED_MOVED = 'it was done before the graph was changed';
 
 function takeStep(people: People, { run: leased, email }: ContactStep, context: Context, now: number): Outcome {
   const run = context.runs.get(leased.id);
-  if (run?.status !== 'active' || run.fence !== leased.fence) throw new LeaseLost(leased.id);
+  if (run?.status !== 'active' || run.fence !== leased.fence) throw new LeaseLost('runs', leased.id);
   const workflow = context.workflows.get(run.workflowId);
   const contact = findContact(people, { id: run.contactId });
   if (workflow?.state !== 'running' || (contact && contact.email !== email)) return { ...ASIDE, effects: [] };
@@ -79,10 +80,17 @@ function takeStep(people: People, { run: leased, email }: ContactStep, context: 
     ? { written: null, dropped: {}, reason: SKIPPED_MOVED }
     : applyNodeWrite(people, contact, pending.write, key, now);
   // The lease goes on: it counts as the one start of the next step.
-  const moved = { ...run, nodeId: pending.next, visits: run.visits + 1, waiting: false, since: now, attempts: 1 };
+  const moved = { nodeId: pending.next, visits: run.visits + 1, waiting: false, since: now, attempts: 1 };
   context.done.push({ run, moved, step: describeStep(pending.step, told) });
   const { changes = [], known = [], effects = [] } = told.written ?? {};
-  return { result: moved, changes, cause: { key, deliveryId: null }, events: [], known, effects: [...effects] };
+  return {
+    result: { ...run, ...moved },
+    changes,
+    cause: { key, deliveryId: null },
+    events: [],
+    known,
+    effects: [...effects],
+  };
 }
 
 /** Names and reasons only: values are personal. */
@@ -107,7 +115,7 @@ const stepping: WriteKind<ContactStep, Context> = {
   apply: takeStep,
   async save(tx, { done }, now) {
     for (const { run, moved, step } of done) {
-      await settleRun(tx, run, moved);
+      await runQueue.complete(tx, run, moved);
       await addStep(tx, { ...step, runId: run.id, workflowId: run.workflowId, at: now, doneAt: now });
     }
   },

@@ -1,31 +1,19 @@
 import { findContact } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
+import { LeaseLost } from '../queue/queue.ts';
 import type { Person } from './conditions.ts';
 import { type ContactStep, writeContact } from './contactStep.ts';
 import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
-import {
-  claimRuns,
-  endWait,
-  followClock,
-  freeRuns,
-  giveRunsBack,
-  LeaseLost,
-  lockRun,
-  nextRunDue,
-  type RunRow,
-  settleRun,
-} from './runs.ts';
+import { claimRuns, endWait, followClock, freeRuns, lockRun, nextRunDue, type RunRow, runQueue } from './runs.ts';
 import { readSeen } from './signals.ts';
 import { walk } from './walk.ts';
 import { REMOVED, STOPPED } from './workflows.ts';
 
 const BATCH = 64;
-const MAX_STARTS = 5;
 const MAX_AGAIN = 5; // looks at a run whose contact or workflow changed between two of its transactions
 const SOON_MS = 1000;
 const STEP_MS = 1000; // a clock set back by less is waited out
-const BACK_OFF_MS = 10_000; // doubled with each failure
 
 /** Moves runs on from node to node. A step, what it queues and where the run stands then are one transaction. */
 export class Engine {
@@ -72,7 +60,7 @@ export class Engine {
   private async giveBack(now: number): Promise<void> {
     const rows = this.unfinished;
     if (!rows.length) return;
-    await this.ctx.store.write(tx => giveRunsBack(tx, rows, now));
+    await this.ctx.store.write(tx => runQueue.giveBack(tx, rows, now));
     this.unfinished = this.unfinished.filter(row => !rows.includes(row));
   }
 
@@ -80,7 +68,7 @@ export class Engine {
     const { store, people, log } = this.ctx;
     let run = claimed; // as its newest transaction left it
     try {
-      if (run.attempts > MAX_STARTS) throw new Error('started too often without coming to an end');
+      if (runQueue.isSpent(run.attempts - 1)) throw new Error('started too often without coming to an end');
       for (let again = 0; again <= MAX_AGAIN; ) {
         const step = await store.write(tx => this.step(tx, run, now));
         if (!step) return;
@@ -94,13 +82,14 @@ export class Engine {
       if (error instanceof StoreUnavailable) this.unfinished.push(run);
       if (error instanceof StoreUnavailable || error instanceof LeaseLost) return;
       log.error({ err: error, runId: run.id, attempts: run.attempts }, 'a run failed');
-      const dead = run.attempts >= MAX_STARTS;
       const reason = `Failed ${run.attempts} times; the log has the cause under the id of this run.`;
-      const set: Partial<RunRow> = dead
-        ? { status: 'failed', reason, endedAt: now }
-        : { dueAt: now + BACK_OFF_MS * 2 ** (run.attempts - 1) };
+      const end = runQueue.isSpent(run.attempts);
       await store
-        .write(tx => settleRun(tx, run, set))
+        .write(tx =>
+          end
+            ? runQueue.complete(tx, run, { status: 'failed', reason, endedAt: now })
+            : runQueue.retry(tx, run, run.attempts, now, {}),
+        )
         .catch(cause => log.warn({ err: cause, runId: run.id }, 'a run is tried again when its lease ends'));
     }
   }
@@ -110,13 +99,13 @@ export class Engine {
     const run = { ...leased, contactId: await lockRun(tx, leased) };
     const workflow = await workflowOf(tx, run.workflowId);
     const exit = async (reason: string) => {
-      await settleRun(tx, run, { status: 'exited', reason, endedAt: now });
+      await runQueue.complete(tx, run, { status: 'exited', reason, endedAt: now });
       return null;
     };
     if (!workflow) return exit(REMOVED);
     if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') {
-      await settleRun(tx, run, { status: 'held', dueAt: now, attempts: 0 });
+      await runQueue.complete(tx, run, { status: 'held', dueAt: now, attempts: 0 });
       return null;
     }
     const person = await findPerson(tx, run);
@@ -127,10 +116,10 @@ export class Engine {
     const contactId = person?.id ?? run.contactId;
     await recordWalk(tx, { ...run, contactId }, workflow.epoch, walked, person, now);
     if (!walked.pending || !person) {
-      await settleRun(tx, run, { ...restOf(walked, now), attempts: 0 });
+      await runQueue.complete(tx, run, { ...restOf(walked, now), attempts: 0 });
       return null;
     }
-    await settleRun(tx, run, { ...walked.position, since: now }); // a start that kills the process goes on being counted
+    await runQueue.complete(tx, run, { ...walked.position, since: now }); // a start that kills the process goes on being counted
     const { join, leave } = walked.pending.write;
     const lists = [join, leave].filter(id => id !== undefined);
     return { run: { ...run, ...walked.position }, contactId, email: person.email, lists };

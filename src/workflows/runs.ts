@@ -1,13 +1,14 @@
-import { and, asc, count, eq, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
+import { and, asc, count, eq, getTableColumns, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
-import { SAME_FENCE, updateRows } from '../db/sets.ts';
-import { leasing, limitLocked } from '../db/sql.ts';
+import { limitLocked } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { releaseOfWorkflows } from '../mail/leases.ts';
+import { LeaseLost, queue } from '../queue/queue.ts';
 
 export type RunRow = typeof runs.$inferSelect;
 
 const LEASE_MS = 60_000;
+const BACK_OFF_MS = 10_000; // doubled with each failure
 const CHUNK = 500; // rows of one step of bulk work
 const COUNTED_RUNS = 100_000;
 
@@ -24,24 +25,25 @@ export async function nextRunDue(tx: Tx): Promise<number | null> {
   return row?.dueAt ?? null;
 }
 
+export const runQueue = queue(runs, {
+  due: [`status = 'active'`],
+  held: `status = 'active'`,
+  open: [], // a wait may last a year: `followClock` goes by when it began
+  leaseMs: LEASE_MS,
+  fence: 'fence',
+  retry: { most: 5, waitMs: failures => BACK_OFF_MS * 2 ** (failures - 1) },
+  looks: ['id'],
+  holds: Object.keys(getTableColumns(runs)) as (keyof RunRow)[],
+});
+
 /** Leases due runs, the longest due first; the start is counted and committed before the work. */
 export async function claimRuns(tx: Tx, now: number, limit: number): Promise<RunRow[]> {
-  const found = await tx
-    .select({ id: runs.id })
-    .from(runs)
-    .where(and(due(), lte(runs.dueAt, now)))
-    .orderBy(asc(runs.dueAt), asc(runs.id))
-    .limit(leasing(tx, limit));
+  const found = await runQueue.findDue(tx, now, limit);
   const ids = found.map(row => row.id);
-  if (!ids.length) return [];
-  return tx
-    .update(runs)
-    .set({ attempts: sql`${runs.attempts} + 1`, fence: sql`${runs.fence} + 1`, dueAt: now + LEASE_MS })
-    .where(inArray(runs.id, ids))
-    .returning();
+  return runQueue.lease(tx, ids, now, { text: 'since = ?', params: [now] });
 }
 
-/** The contact of a leased run as it is now: a merge may have moved it since the claim. @throws LeaseLost as `settleRun` */
+/** The contact of a leased run as it is now: a merge may have moved it since the claim. @throws LeaseLost */
 export async function lockRun(tx: Tx, run: RunRow): Promise<string> {
   const found = await prepare(tx, 'runLocked', t =>
     t
@@ -51,38 +53,8 @@ export async function lockRun(tx: Tx, run: RunRow): Promise<string> {
       .limit(limitLocked(tx, 1))
       .prepare(),
   ).get({ id: run.id });
-  if (found?.status !== 'active' || Number(found.fence) !== run.fence) throw new LeaseLost(run.id);
+  if (found?.status !== 'active' || Number(found.fence) !== run.fence) throw new LeaseLost('runs', run.id);
   return found.contactId;
-}
-
-/** Writes what became of a leased run. @throws LeaseLost when it is somebody else's by now: nothing of it may stay */
-export async function settleRun(tx: Tx, run: RunRow, set: Partial<RunRow>): Promise<void> {
-  const found = await prepare(tx, 'runLease', t =>
-    t
-      .select({ status: runs.status, fence: runs.fence })
-      .from(runs)
-      .where(eq(runs.id, sql.placeholder('id')))
-      .prepare(),
-  ).get({ id: run.id });
-  if (found?.status !== 'active' || Number(found.fence) !== run.fence) throw new LeaseLost(run.id);
-  await prepare(tx, 'run=', t =>
-    t
-      .update(runs)
-      .set({
-        status: sql.placeholder('status') as never, // drizzle's types know placeholders in `values` only
-        nodeId: sql.placeholder('nodeId') as never,
-        waiting: sql.placeholder('waiting') as never,
-        visits: sql.placeholder('visits') as never,
-        guards: sql.placeholder('guards') as never,
-        dueAt: sql.placeholder('dueAt') as never,
-        since: sql.placeholder('since') as never,
-        attempts: sql.placeholder('attempts') as never,
-        reason: sql.placeholder('reason') as never,
-        endedAt: sql.placeholder('endedAt') as never,
-      })
-      .where(eq(runs.id, sql.placeholder('id')))
-      .prepare(),
-  ).run({ ...run, ...set });
 }
 
 /** Writes one step. */
@@ -116,14 +88,6 @@ export async function endWait(tx: Tx, runId: string, visit: number, now: number)
   ).run({ runId, visit, now });
 }
 
-/** Somebody else goes on with the run, or ended it. */
-export class LeaseLost extends Error {
-  constructor(id: string) {
-    super(`the lease of run ${id} is gone`);
-    this.name = 'LeaseLost';
-  }
-}
-
 /**
  * After a restart nobody holds a lease. A start that a kill cut off does not count: a step is short and bounded, and whoever is first
  * in line would be given up after some restarts in a row. One process per database only.
@@ -133,16 +97,6 @@ export async function freeRuns(tx: Tx, now: number): Promise<void> {
     .update(runs)
     .set({ dueAt: now, attempts: sql`${runs.attempts} - 1` })
     .where(and(due(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
-}
-
-/** Gives leases back as they were before the start: the database was away, which is no fault of the runs. */
-export async function giveRunsBack(tx: Tx, rows: RunRow[], now: number): Promise<void> {
-  const held = rows.map(({ id, fence }) => [id, fence]);
-  await updateRows(tx, 'runs', 'id', [{ name: 'fence', integer: true }], held, {
-    rest: `attempts = t.attempts - 1, due_at = ${now}`,
-    fence: `t.status = 'active' and ${SAME_FENCE}`,
-    only: ['fence'],
-  });
 }
 
 /** The clock was set back: waits that began in what is the future now keep their length. True when there may be more. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { query } from '../../src/db/sets.ts';
 import { applyDelivery, applying } from '../../src/inbound/applyDelivery.ts';
 import { decide } from '../../src/inbound/decide.ts';
-import { claim, finish } from '../../src/inbound/leases.ts';
+import { claim, deliveryQueue } from '../../src/inbound/leases.ts';
 import { originOf, seenOf } from '../../src/inbound/origin.ts';
 import { NEVER } from '../../src/inbound/pause.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
@@ -44,8 +44,8 @@ test('a delivery whose lease another worker took over is left alone, and its nei
   expect(await Promise.all(bodies.map(apply))).toEqual([undefined, 'done']);
   expect((await app.contacts()).map(each => each.email)).toEqual(['held@x.co']);
   const lost = rows.find(each => each.externalId === bodies[0]!.id)!;
-  const end = ctx.store.write(tx => finish(tx, lost, { status: 'dead' }));
-  await expect(end).rejects.toThrow('ran out while it was applied');
+  const end = ctx.store.write(tx => deliveryQueue.complete(tx, lost, { status: 'dead' }));
+  await expect(end).rejects.toThrow('is gone');
 });
 
 test('what arrives at a paused endpoint is taken by no worker; one leased before the pause is put back', async () => {

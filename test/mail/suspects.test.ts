@@ -2,7 +2,7 @@ import { expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { mails } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { claimMails, LEASE_MS, recoverMails, renewMails, settleMail } from '../../src/mail/leases.ts';
+import { claimMails, LEASE_MS, mailQueue } from '../../src/mail/leases.ts';
 import { queueMail } from '../../src/mail/mails.ts';
 import { eachBackend } from '../support/backends.ts';
 
@@ -19,7 +19,7 @@ const rowOf = async (store: Store, id: string) => {
   const [row] = await store.read(tx => tx.select().from(mails).where(eq(mails.id, id)));
   return row!;
 };
-const crash = (store: Store, now: number) => store.write(tx => recoverMails(tx, null, now));
+const crash = (store: Store, now: number) => store.write(tx => mailQueue.rescue(tx, null, now));
 
 eachBackend('mails under way at crashes', open => {
   test('two crashes: due again at once; the third: after seconds, one at a time, and others go before', async () => {
@@ -44,7 +44,7 @@ eachBackend('mails under way at crashes', open => {
     expect(ids).toContain(first!.id);
     expect((await claim(store, then)).map(row => row.id)).toEqual([fresh]); // no suspect beside a suspect
     expect(await claim(store, then)).toEqual([]);
-    expect(await store.write(tx => settleMail(tx, first!, { state: 'sent', sentAt: then }))).toBe(true);
+    expect(await store.write(tx => mailQueue.settle(tx, first!, { state: 'sent', sentAt: then }))).toBe(true);
     const second = await claim(store, then);
     expect(second.map(row => row.id)).toEqual(ids.filter(id => id !== first!.id));
     expect(await rowOf(store, first!.id)).toMatchObject({ state: 'sent', crashes: 0 });
@@ -59,10 +59,10 @@ eachBackend('mails under way at crashes', open => {
       if (n % 2) await crash(store, now);
       else {
         now += LEASE_MS;
-        await store.write(tx => recoverMails(tx, now, now));
+        await store.write(tx => mailQueue.rescue(tx, now, now));
         expect((await rowOf(store, id)).state).toBe('sending'); // not before its end
         now++;
-        await store.write(tx => recoverMails(tx, now, now));
+        await store.write(tx => mailQueue.rescue(tx, now, now));
       }
       const { crashes, dueAt } = await rowOf(store, id);
       expect(crashes).toBe(n);
@@ -96,22 +96,22 @@ eachBackend('mails under way at crashes', open => {
     const store = await open();
     await queue(store, 'a');
     const [first] = await claim(store, NOW);
-    await store.write(tx => recoverMails(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
+    await store.write(tx => mailQueue.rescue(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
     const [second] = await claim(store, NOW + LEASE_MS + 1);
-    expect(await store.write(tx => settleMail(tx, first!, { state: 'failed' }))).toBe(false);
+    expect(await store.write(tx => mailQueue.settle(tx, first!, { state: 'failed' }))).toBe(false);
     expect((await rowOf(store, first!.id)).state).toBe('sending');
-    expect(await store.write(tx => settleMail(tx, second!, { state: 'sent' }))).toBe(true);
+    expect(await store.write(tx => mailQueue.settle(tx, second!, { state: 'sent' }))).toBe(true);
   });
 
   test('a lease that is renewed does not run out; one that is over is not renewed', async () => {
     const store = await open();
     const id = await queue(store, 'slow');
     const [held] = await claim(store, NOW);
-    await store.write(tx => renewMails(tx, [id], NOW + LEASE_MS));
-    await store.write(tx => recoverMails(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
+    await store.write(tx => mailQueue.renew(tx, [held!], NOW + LEASE_MS));
+    await store.write(tx => mailQueue.rescue(tx, NOW + LEASE_MS + 1, NOW + LEASE_MS + 1));
     expect(await rowOf(store, id)).toMatchObject({ state: 'sending', dueAt: NOW + 2 * LEASE_MS });
-    expect(await store.write(tx => settleMail(tx, held!, { state: 'sent', sentAt: NOW }))).toBe(true);
-    await store.write(tx => renewMails(tx, [id], NOW + 3 * LEASE_MS));
+    expect(await store.write(tx => mailQueue.settle(tx, held!, { state: 'sent', sentAt: NOW }))).toBe(true);
+    await store.write(tx => mailQueue.renew(tx, [held!], NOW + 3 * LEASE_MS));
     expect((await rowOf(store, id)).dueAt).not.toBe(NOW + 4 * LEASE_MS);
   });
 });

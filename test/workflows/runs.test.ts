@@ -5,6 +5,7 @@ import type { Context } from '../../src/context.ts';
 import { runs, steps } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { idAt, newId } from '../../src/id.ts';
+import { LeaseLost } from '../../src/queue/queue.ts';
 import { countsOf } from '../../src/workflows/counts.ts';
 import { Engine } from '../../src/workflows/engine.ts';
 import { pruneRuns } from '../../src/workflows/retention.ts';
@@ -13,13 +14,12 @@ import {
   endSome,
   followClock,
   freeRuns,
-  LeaseLost,
   lockRun,
   mergeRuns,
   nextRunDue,
   openRuns,
   releaseSome,
-  settleRun,
+  runQueue,
 } from '../../src/workflows/runs.ts';
 import { MAX_AN_HOUR, startRun } from '../../src/workflows/start.ts';
 import { eachBackend } from '../support/backends.ts';
@@ -118,12 +118,12 @@ eachBackend('runs', open => {
     expect(await store.write(tx => lockRun(tx, first!))).toBe('con_to');
     const [second] = await store.write(tx => claimRuns(tx, now + HOUR, 10)); // the lease of the first ran out
     expect(second?.id).toBe(first!.id);
-    const late = store.write(tx => settleRun(tx, first!, { status: 'completed', endedAt: now }));
+    const late = store.write(tx => runQueue.complete(tx, first!, { status: 'completed', endedAt: now }));
     expect(late).rejects.toBeInstanceOf(LeaseLost);
     expect(store.write(tx => lockRun(tx, first!))).rejects.toBeInstanceOf(LeaseLost);
     const end = { workflowId: 'wf', nodeIds: null, reason: 'the workflow was stopped', at: now };
     await store.write(tx => endSome(tx, { ...end, upTo: newId('run', now + 1000) }));
-    const stopped = store.write(tx => settleRun(tx, second!, { status: 'completed', endedAt: now }));
+    const stopped = store.write(tx => runQueue.complete(tx, second!, { status: 'completed', endedAt: now }));
     expect(stopped).rejects.toBeInstanceOf(LeaseLost);
     expect((await all(store))[0]).toMatchObject({ status: 'exited', contactId: 'con_to' });
   });
