@@ -81,6 +81,25 @@ export const COMMANDS: Command[] = [
     run: async i => (await import('./backfill.ts')).backfill(i),
   },
   {
+    name: 'recipes list',
+    summary: 'list workflows that can be made at once: welcome, trial ending, dunning, receipt',
+    args: [],
+    options: json,
+    run: async i => (await import('./recipes.ts')).list(i),
+  },
+  {
+    name: 'recipes add',
+    summary: 'make the messages and the workflow of a recipe, as a draft',
+    args: ['ID'],
+    options: {
+      name: { value: 'NAME', help: 'what to call the workflow; a name that is taken is refused' },
+      endpoint: { value: 'ENDPOINT_ID', help: 'switch on the triggers that it needs there' },
+      ...json,
+    },
+    details: 'Nothing is sent before you start it: POST /api/v1/workflows/ID/start.',
+    run: async i => (await import('./recipes.ts')).add(i),
+  },
+  {
     name: 'login',
     summary: 'print a link that signs in on the page, once and within 15 minutes',
     args: [],

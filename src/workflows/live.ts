@@ -1,7 +1,7 @@
 import type { Cause, ContactChange } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { findEntry } from './nodes/index.ts';
+import { findEntry, isExclusive } from './nodes/index.ts';
 import { mergeRuns } from './runs.ts';
 import { tellRuns } from './signals.ts';
 import { startRun } from './start.ts';
@@ -46,7 +46,8 @@ export class Automation {
         const { id: workflowId, rootNodeId } = workflow;
         const event =
           happening.kind === 'event' ? { id: happening.eventId, properties: happening.eventProperties } : null;
-        const start = { workflowId, rootNodeId, contact: happening.contact, entry, event };
+        const once = { entry, isExclusive: isExclusive(workflow.trigger) };
+        const start = { workflowId, rootNodeId, contact: happening.contact, ...once, event };
         const effect = await startRun(tx, start, cause, now);
         if (effect) effects.push(effect);
       }

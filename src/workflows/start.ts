@@ -1,4 +1,4 @@
-import { and, eq, sql } from 'drizzle-orm';
+import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { Cause, Who } from '../changes.ts';
 import { type Effect, runs, type Scalar } from '../db/schema.ts';
 import { isPostgres } from '../db/sql.ts';
@@ -19,6 +19,8 @@ interface Start {
   contact: Who;
   /** '' where a contact enters once for ever, else what started it. */
   entry: string;
+  /** Nothing starts while a run of the contact is under way. */
+  isExclusive: boolean;
   event: { id: string; properties: Record<string, Scalar> } | null;
 }
 
@@ -49,6 +51,13 @@ const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
       .prepare(),
   ).get({ workflowId, contactId: contact.id, entry });
 
+/** Whether a run of the contact is under way: who starts one holds the contact, so that no other starts meanwhile. */
+const isUnderWay = async (tx: Tx, { workflowId, contact }: Start) => {
+  const of = and(eq(runs.workflowId, workflowId), eq(runs.contactId, contact.id), isNull(runs.endedAt));
+  const [open] = await tx.select({ id: runs.id }).from(runs).where(of).limit(1);
+  return open !== undefined;
+};
+
 /**
  * The way to the first timer or the end, to be taken in the transaction that starts the run. Null: the worker takes it, because the
  * workflow does not run just now, something is wrong with it (what starts a run must not fail by it), or it is on PostgreSQL, where
@@ -78,6 +87,7 @@ async function firstWalk(
 export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
   const { workflowId, contact, entry, event } = start;
   if (await entered(tx, start)) return null;
+  if (start.isExclusive && (await isUnderWay(tx, start))) return null;
   const hour = Math.floor(now / HOUR_MS);
   const isOfProvider = cause.deliveryId !== null; // which sends thirty receipts on a day of billing, and no workflow causes
   const run = { id: newId('run', now), workflowId, contactId: contact.id, entry, hour: isOfProvider ? -1 : hour, now };

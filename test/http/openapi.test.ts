@@ -40,6 +40,7 @@ beforeAll(async () => {
   ids.lists = (await app.api('POST', '/lists', { name: 'l' })).body.id;
   ids.keys = (await app.api('POST', '/keys', { name: 'k' })).body.id;
   ids.sessions = (await app.api('POST', '/session', { key: API_KEY })).body.id;
+  ids.recipes = 'welcome';
   const subscription = (await app.api('POST', '/webhook-subscriptions', { url: 'https://example.com/' })).body;
   ids['webhook-subscriptions'] = subscription.id;
   ids['webhook-calls'] = (await app.api('POST', `/webhook-subscriptions/${subscription.id}/test`)).body.id;

@@ -31,7 +31,7 @@ const HELD_MS = 50;
 
 const start = (store: Store, contactId: string, entry: string, now: number, workflowId = 'wf') => {
   const contact = { id: contactId, email: `${contactId}@x.co`, userId: null };
-  const what = { workflowId, rootNodeId: 't', contact, entry, event: null };
+  const what = { workflowId, rootNodeId: 't', contact, entry, isExclusive: false, event: null };
   return store.write(tx => startRun(tx, what, { key: entry, deliveryId: null }, now));
 };
 const all = (store: Store) => store.read(tx => tx.select().from(runs).orderBy(runs.id));

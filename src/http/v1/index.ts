@@ -14,6 +14,7 @@ import { keyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes } from './mails.ts';
+import { recipeRoutes } from './recipes.ts';
 import { runRoutes } from './runs.ts';
 import { makeSessionRoutes } from './sessions.ts';
 import { transactionalRoutes } from './transactional.ts';
@@ -38,6 +39,7 @@ export const apiRoutes = (
   ...transactionalRoutes,
   ...mailRoutes,
   ...workflowRoutes,
+  ...recipeRoutes,
   ...runRoutes,
   ...keyRoutes(forget),
   ...makeSessionRoutes(forget),

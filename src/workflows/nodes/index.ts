@@ -70,6 +70,10 @@ export function findEntry(trigger: Trigger, change: ContactChange, cause: Cause)
   return BY_NAME.get(trigger.typeName)?.findEntry?.(trigger, change, cause) ?? null;
 }
 
+/** Whether a trigger starts nothing while a run of the contact is under way. */
+export const isExclusive = (trigger: Trigger): boolean =>
+  BY_NAME.get(trigger.typeName)?.isExclusive?.(trigger) ?? false;
+
 /** The event that a node waits for, if it waits for one. */
 export function findExpected(node: Node): Expected | undefined {
   return BY_NAME.get(node.typeName)?.findExpected?.(node);

@@ -81,6 +81,8 @@ export interface NodeType<N extends string = string, F extends z.ZodType = z.Zod
   resume?(node: z.output<F>, visit: Visit): Move;
   /** Whether who is there may go on; only filters ask. */
   lets?(node: z.output<F>, person: Person): boolean;
+  /** Only triggers: nobody enters while a run of theirs is under way. */
+  isExclusive?(node: z.output<F>): boolean;
   /** Only triggers: why who entered by it leaves before the next node, or null. */
   findLeave?(node: z.output<F>, person: Person): string | null;
   /** The event that it waits for. */
