@@ -22,8 +22,8 @@ const ENTRY_POINTS = ['src/main.ts', ...THREADS];
 
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
-/** The page's files keep their names: `http/dashboard.ts` finds them by these. */
-const NAMES = '--asset-naming=[name].[ext]';
+/** The page's files keep their names: `http/dashboard.ts` finds them by these. The thread is found by its place below src/. */
+const NAMES = ['--asset-naming=[name].[ext]', '--root=src'];
 
 /** Bundles the page into files of its own, to be embedded. */
 async function buildPage(): Promise<string[]> {
@@ -38,7 +38,7 @@ async function buildPage(): Promise<string[]> {
 /** One executable with everything in it. It takes the old one's place only when complete, also while that one runs. */
 function compile(outfile: string, target: string | null, page: string[]): boolean {
   const part = `${outfile}.${process.pid}.part`;
-  const args = ['build', ...FLAGS, NAMES, ...(target ? [`--target=${target}`] : []), ...ENTRY_POINTS, ...page];
+  const args = ['build', ...FLAGS, ...NAMES, ...(target ? [`--target=${target}`] : []), ...ENTRY_POINTS, ...page];
   const { exitCode } = Bun.spawnSync([process.execPath, ...args, '--outfile', part], {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -1,10 +1,14 @@
 import type { z } from 'zod';
+import type { mail, wholeMail } from '../http/v1/mailShapes.ts';
 import type { contactView, deliveryDetail, deliveryView, endpointView } from '../http/v1/shapes.ts';
 
 export type Endpoint = Omit<z.infer<typeof endpointView>, 'events'> & { events: Record<string, EventSettings> };
 export type Delivery = z.infer<typeof deliveryView>;
 export type DeliveryDetail = z.infer<typeof deliveryDetail>;
 export type Contact = z.infer<typeof contactView> & { createdAt: string; updatedAt: string };
+
+export type Mail = z.infer<typeof mail>;
+export type WholeMail = z.infer<typeof wholeMail>;
 
 export interface Person extends Contact {
   emails: string[];
@@ -78,7 +82,7 @@ export class ApiError extends Error {
   }
 }
 
-type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 let onSignedOut = () => {};
 
 /** What to do when the server says that the session has ended. */
@@ -99,7 +103,7 @@ export async function callApi<T>(method: Method, path: string, body?: unknown): 
   const response = await fetch(`../api/v1${path}`, init).catch(() => {
     throw new ApiError(0, 'Inlet does not answer. Check that the server runs and that you are online, then try again.');
   });
-  const answer = await response.json().catch(() => null);
+  const answer = await response.json().catch(() => null); // a 204 has no body
   if (response.ok) return answer;
   if (response.status === 401) onSignedOut();
   throw new ApiError(

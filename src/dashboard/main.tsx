@@ -1,33 +1,13 @@
 import { render } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { ContactDetail } from './contacts/detail.tsx';
-import { ContactList } from './contacts/list.tsx';
-import { DeliveryDetailScreen } from './deliveries/detail.tsx';
-import { DeliveryList } from './deliveries/list.tsx';
-import { AddEndpoint } from './endpoints/add.tsx';
-import { EndpointDetail } from './endpoints/detail.tsx';
-import { EndpointList } from './endpoints/list.tsx';
-import { linkTo, place } from './router.ts';
+import { place } from './router.ts';
+import { CurrentScreen } from './screens.tsx';
 import { loadSelf, self, trouble } from './session.ts';
 import { Shell } from './shell/shell.tsx';
 import { SignIn } from './signIn/signIn.tsx';
-import { Failure, Screen } from './ui.tsx';
+import { Failure } from './ui.tsx';
 import './style.css';
-
-function Screens() {
-  const [screen = 'endpoints', id] = place.value.path;
-  if (screen === 'endpoints' && id === 'add') return <AddEndpoint />;
-  if (screen === 'endpoints') return id ? <EndpointDetail key={id} id={id} /> : <EndpointList />;
-  if (screen === 'deliveries') return id ? <DeliveryDetailScreen key={id} id={id} /> : <DeliveryList />;
-  if (screen === 'contacts') return id ? <ContactDetail key={id} id={id} /> : <ContactList />;
-  return (
-    <Screen title="No such page">
-      <p>
-        There is nothing at this address. <a href={linkTo(['endpoints'])}>Go to the endpoints</a>.
-      </p>
-    </Screen>
-  );
-}
+import './workflows.css';
 
 function App() {
   const isLink = place.value.path[0] === 'login';
@@ -51,7 +31,7 @@ function App() {
     );
   return (
     <Shell>
-      <Screens />
+      <CurrentScreen />
     </Shell>
   );
 }

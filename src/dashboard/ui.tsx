@@ -115,8 +115,8 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <div class="empty">{children}</div>;
 }
 
-const GOOD = ['live', 'processed', 'delivered', 'sent'];
-const BAD = ['failing', 'dead', 'rejected', 'failed'];
+const GOOD = ['live', 'processed', 'delivered', 'sent', 'running', 'active', 'completed', 'done', 'gets mail'];
+const BAD = ['failing', 'dead', 'rejected', 'failed', 'bounced', 'suppressed', 'cut', 'disabled'];
 const TEXTS: Record<string, string> = { needsSecret: 'needs a secret', waitingForFirst: 'waiting for the first' };
 
 export function Chip({ state }: { state: string }) {

@@ -7,9 +7,21 @@ const CSP = [
   "style-src 'self'",
   "img-src 'self' data:",
   "connect-src 'self'",
+  "frame-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
+].join('; ');
+/** Of the frame that shows a mail. It has no origin, and what it shows has no script: `dashboard/frame.ts` is all that runs in it. */
+const FRAME_CSP = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'unsafe-inline'",
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'self'",
+  'sandbox allow-scripts',
 ].join('; ');
 const TYPES: Record<string, string> = { js: 'text/javascript; charset=utf-8', css: 'text/css; charset=utf-8' };
 
@@ -27,13 +39,28 @@ ${names
   .map(name => `<link rel="stylesheet" href="${name}">`)
   .join('')}
 ${names
-  .filter(name => name.endsWith('.js'))
+  .filter(name => name.startsWith('dashboard-') && name.endsWith('.js'))
   .map(name => `<script type="module" src="${name}"></script>`)
   .join('')}
 </head>
 <body>
 <div id="app"><noscript>This page needs JavaScript. The API does not: see /swagger.</noscript></div>
 </body>
+</html>
+`;
+
+const makeFrame = (names: string[]) => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>A mail</title>
+<style>html, body, iframe { height: 100%; width: 100%; margin: 0; border: 0; display: block; background: #fff; }</style>
+${names
+  .filter(name => name.startsWith('frame-'))
+  .map(name => `<script src="${name}" defer></script>`)
+  .join('')}
+</head>
+<body></body>
 </html>
 `;
 
@@ -56,8 +83,12 @@ export async function answerDashboard(config: Config, request: Request, path: st
   if (!path.startsWith('/_/')) return null;
   loading ??= loadFiles();
   const files = await loading;
+  const names = [...files.keys()].map(name => name.slice(0, -'.gz'.length));
+  if (path === '/_/frame') {
+    const headers = { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': FRAME_CSP };
+    return new Response(makeFrame(names), { headers });
+  }
   if (path === '/_/') {
-    const names = [...files.keys()].map(name => name.slice(0, -'.gz'.length));
     // "no-referrer" would make browsers say "Origin: null" of what the page changes
     const headers = { 'content-type': 'text/html; charset=utf-8', 'referrer-policy': 'same-origin' };
     return new Response(makePage(names), { headers: { ...headers, 'content-security-policy': CSP } });

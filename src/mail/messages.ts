@@ -1,4 +1,4 @@
-import { and, eq } from 'drizzle-orm';
+import { and, eq, inArray } from 'drizzle-orm';
 import { emailMessages, type MailContent } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
@@ -127,4 +127,18 @@ export function viewMessage({ id, content, revisionId, transactionalId, createdA
     createdAt: new Date(createdAt).toISOString(),
     updatedAt: new Date(updatedAt).toISOString(),
   };
+}
+
+/** In short, in the order of `ids`. */
+export async function viewShortMessages(tx: Tx, ids: string[]) {
+  const rows = ids.length ? await tx.select().from(emailMessages).where(inArray(emailMessages.id, ids)) : [];
+  return ids.flatMap(id =>
+    rows
+      .filter(row => row.id === id)
+      .map(({ content: { subject }, transactionalId, createdAt, updatedAt }) => ({
+        ...{ id, subject, transactionalId },
+        createdAt: new Date(createdAt).toISOString(),
+        updatedAt: new Date(updatedAt).toISOString(),
+      })),
+  );
 }

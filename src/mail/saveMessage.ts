@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts';
 import type { MailContent } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
+import { newId } from '../id.ts';
 import {
   type Checked,
   type ContentChange,
@@ -48,4 +49,10 @@ export async function saveChange(
     });
     if (saved) return saved; // else it was changed while its templates were looked through
   }
+}
+
+/** The message as it would be with a change, saved nowhere. @throws AppError invalid, as saving it would */
+export async function changeUnsaved(parts: Parts, message: MessageRow, change: ContentChange): Promise<MessageRow> {
+  const checked = await checkContent(parts, mergeContent(message.content, change));
+  return { ...message, ...checked, revisionId: newId('rev', parts.now()) }; // what is cached of the saved one stays
 }

@@ -1,24 +1,43 @@
-import { and, asc, eq, inArray } from 'drizzle-orm';
+import { and, asc, eq, exists, inArray, sql } from 'drizzle-orm';
 import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { notFound } from '../errors.ts';
+import { invalid, notFound } from '../errors.ts';
 import { inStatus, type RunRow } from './runs.ts';
 
 interface RunFilter {
   workflowId: string;
   status?: RunRow['status'] | undefined;
   contactId?: string | undefined;
+  /** Who came to this node, and there to this outcome. */
+  nodeId?: string | undefined;
+  outcome?: string | undefined;
+}
+
+/** Runs that came to an outcome at a node, by the index that the counts are made of. */
+function findAtNode(tx: Tx, workflowId: string, nodeId: string, outcome: string) {
+  const there = and(eq(steps.workflowId, workflowId), eq(steps.nodeId, nodeId), eq(steps.outcome, outcome));
+  const step = tx
+    .select({ one: sql`1` })
+    .from(steps)
+    .where(and(eq(steps.runId, runs.id), there));
+  return { where: exists(step), index: { from: steps, id: steps.runId, where: there, ordered: true } };
 }
 
 /** The filter as a search. The id of a contact finds the runs of all that are one with it. */
-export async function searchRuns(tx: Tx, { workflowId, status, contactId }: RunFilter): Promise<Search> {
+export async function searchRuns(tx: Tx, filter: RunFilter): Promise<Search> {
+  const { workflowId, status, contactId, nodeId, outcome } = filter;
+  if ((nodeId === undefined) !== (outcome === undefined))
+    throw invalid('nodeId: give nodeId and outcome together: who came to which node, and to what there.');
+  const at = nodeId === undefined || outcome === undefined ? null : findAtNode(tx, workflowId, nodeId, outcome);
   const where = and(
     eq(runs.workflowId, workflowId),
     status === undefined ? undefined : inStatus(status),
     contactId === undefined ? undefined : inArray(runs.contactId, await loadMergedIdsOf(tx, contactId)),
+    at?.where,
   );
+  if (at) return { where, indexes: [at.index] };
   return { where, narrow: contactId === undefined ? undefined : where };
 }
 

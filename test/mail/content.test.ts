@@ -58,3 +58,21 @@ describe('hostile content', () => {
     expect(unknown.body.message).toContain('subject: {{ user }}');
   });
 });
+
+test('a change is shown as it would be and saved nowhere; the list names messages in short', async () => {
+  const app = await open(null);
+  const { body } = await app.api('POST', '/email-messages', { subject: 'Old', html: '<p>old</p>' });
+  const path = `/email-messages/${body.id}`;
+  const message = { subject: 'New {{ contact.firstName }}', html: '<p>new</p>' };
+  const shown = await app.api('POST', `${path}/render`, { message });
+  expect(shown.body).toMatchObject({ subject: 'New Ada', html: '<p>new</p>' });
+  expect((await app.api('POST', `${path}/render`, {})).body.subject).toBe('Old');
+  expect((await app.api('GET', path)).body.contentRevisionId).toBe(body.contentRevisionId);
+  const wrong = await app.api('POST', `${path}/render`, { message: { html: '<p>\n<a href={{ contact.x }}>' } });
+  expect(wrong.status).toBe(400);
+  expect(wrong.body.message).toContain('html: line 2, column 9');
+  const listed = (await app.api('GET', '/email-messages')).body;
+  expect(listed.data).toEqual([
+    { id: body.id, subject: 'Old', transactionalId: null, createdAt: body.createdAt, updatedAt: body.updatedAt },
+  ]);
+});

@@ -1,118 +1,48 @@
-import { useEffect, useState } from 'preact/hooks';
-import { appendQuery, callApi, type Delivery, type Endpoint, type Page } from '../api.ts';
-import { linkTo, place, visit } from '../router.ts';
-import { Pager, readFilters } from '../shell/pager.tsx';
-import { Chip, Empty, Screen, SelectField, Show, TextField, Time, useLoaded } from '../ui.tsx';
+import { callApi, type Delivery, type Endpoint, type Page } from '../api.ts';
+import { linkTo } from '../router.ts';
+import { type Column, ListScreen } from '../shell/list.tsx';
+import { Chip, Time, useLoaded } from '../ui.tsx';
 
-const FILTERS = ['endpointId', 'status', 'type', 'email', 'contactId', 'cursor'];
 const STATUSES = ['queued', 'processed', 'ignored', 'waiting', 'failed', 'dead', 'rejected'];
 
-/** The webhook log, newest first; what is looked for stands in the address. */
+const COLUMNS: Column<Delivery>[] = [
+  { title: 'Received', show: each => <Time at={each.receivedAt} /> },
+  { title: 'Status', show: each => <Chip state={each.status} /> },
+  { title: 'Type', show: each => <a href={linkTo(['deliveries', each.id])}>{each.type || 'unknown'}</a> },
+  { title: 'What it did', show: each => each.message },
+];
+
+/** The webhook log, newest first. */
 export function DeliveryList() {
-  const filters = readFilters(place.value.query, FILTERS);
-  const path = appendQuery('/deliveries', { ...filters, perPage: '25' });
-  const page = useLoaded(path, () => callApi<Page<Delivery>>('GET', path));
-  const isNarrowed = Object.entries(filters).some(([name, value]) => value && name !== 'cursor');
+  const endpoints = useLoaded('endpoints', () => callApi<Page<Endpoint>>('GET', '/endpoints?perPage=100'));
+  const names = (endpoints.data?.data ?? []).map(({ id, name, provider }): [string, string] => [id, name || provider]);
   return (
-    <Screen
+    <ListScreen
       title="Deliveries"
-      actions={
-        <button type="button" onClick={() => void page.reload()}>
-          Look again
-        </button>
+      at={['deliveries']}
+      api="/deliveries"
+      filters={[
+        { name: 'endpointId', label: 'Endpoint', options: names },
+        { name: 'status', label: 'Status', options: STATUSES.map(each => [each, each]) },
+        { name: 'type', label: 'Type' },
+        { name: 'email', label: 'Address' },
+      ]}
+      hidden={['contactId']}
+      columns={COLUMNS}
+      empty={
+        <>
+          No webhook came yet. <a href={linkTo(['endpoints'])}>Set up an endpoint</a>, then its webhooks show here, with
+          what each did and why.
+        </>
       }
     >
-      <Filters filters={filters} />
-      <Show of={page}>
-        {shown =>
-          shown.data.length ? (
-            <>
-              <Rows rows={shown.data} />
-              <Pager screen="deliveries" filters={filters} page={shown} />
-            </>
-          ) : isNarrowed ? (
-            <Empty>
-              Nothing matches. <a href={linkTo(['deliveries'])}>Show all deliveries</a>.
-            </Empty>
-          ) : (
-            <Empty>
-              No webhook came yet. <a href={linkTo(['endpoints'])}>Set up an endpoint</a>, then its webhooks show here,
-              with what each did and why.
-            </Empty>
-          )
-        }
-      </Show>
-    </Screen>
-  );
-}
-
-function Filters({ filters }: { filters: Record<string, string> }) {
-  const endpoints = useLoaded('endpoints', () => callApi<Page<Endpoint>>('GET', '/endpoints?perPage=100'));
-  const { type = '', email = '' } = filters;
-  const [texts, setTexts] = useState({ type, email });
-  useEffect(() => setTexts({ type, email }), [type, email]);
-  const narrow = (part: Record<string, string>) =>
-    visit(linkTo(['deliveries'], { ...filters, ...texts, ...part, cursor: null }));
-  return (
-    <form
-      class="filters"
-      aria-label="Filters"
-      onSubmit={event => {
-        event.preventDefault();
-        narrow({});
-      }}
-    >
-      <SelectField
-        label="Endpoint"
-        value={filters.endpointId ?? ''}
-        onChange={endpointId => narrow({ endpointId })}
-        options={[
-          ['', 'all'],
-          ...(endpoints.data?.data ?? []).map(({ id, name, provider }): [string, string] => [id, name || provider]),
-        ]}
-      />
-      <SelectField
-        label="Status"
-        value={filters.status ?? ''}
-        onChange={status => narrow({ status })}
-        options={[['', 'all'], ...STATUSES.map((each): [string, string] => [each, each])]}
-      />
-      <TextField label="Type" value={texts.type} onInput={text => setTexts({ ...texts, type: text })} />
-      <TextField label="Address" value={texts.email} onInput={text => setTexts({ ...texts, email: text })} />
-      <button type="submit">Filter</button>
-    </form>
-  );
-}
-
-function Rows({ rows }: { rows: Delivery[] }) {
-  return (
-    <div class="wide">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Received</th>
-            <th scope="col">Status</th>
-            <th scope="col">Type</th>
-            <th scope="col">What it did</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(each => (
-            <tr key={each.id}>
-              <td>
-                <Time at={each.receivedAt} />
-              </td>
-              <td>
-                <Chip state={each.status} />
-              </td>
-              <td>
-                <a href={linkTo(['deliveries', each.id])}>{each.type || 'unknown'}</a>
-              </td>
-              <td>{each.message}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+      {({ reload }) => (
+        <p>
+          <button type="button" onClick={() => void reload()}>
+            Look again
+          </button>
+        </p>
+      )}
+    </ListScreen>
   );
 }

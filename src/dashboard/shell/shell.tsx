@@ -3,10 +3,14 @@ import { linkTo, place } from '../router.ts';
 import { mayWrite, signOut } from '../session.ts';
 import { Failure, useAction } from '../ui.tsx';
 
-const SCREENS: [path: string, name: string][] = [
-  ['endpoints', 'Endpoints'],
-  ['deliveries', 'Deliveries'],
-  ['contacts', 'Contacts'],
+/** Screens by name; the first path is where a link leads, the others belong to it. */
+const SCREENS: [name: string, paths: string[]][] = [
+  ['Endpoints', ['endpoints']],
+  ['Deliveries', ['deliveries']],
+  ['Contacts', ['contacts']],
+  ['Mails', ['mails', 'messages', 'transactional', 'suppressions']],
+  ['Workflows', ['workflows', 'runs']],
+  ['Settings', ['settings']],
 ];
 
 /** The frame of every screen: where one can go, and who one is. */
@@ -23,8 +27,8 @@ export function Shell({ children }: { children: ComponentChildren }) {
           Inlet
         </a>
         <nav aria-label="Screens">
-          {SCREENS.map(([path, name]) => (
-            <a key={path} href={linkTo([path])} aria-current={here === path ? 'page' : undefined}>
+          {SCREENS.map(([name, paths]) => (
+            <a key={name} href={linkTo(paths.slice(0, 1))} aria-current={paths.includes(here) ? 'page' : undefined}>
               {name}
             </a>
           ))}
@@ -40,6 +44,20 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <Failure message={error} />
       {children}
     </div>
+  );
+}
+
+/** Screens that belong together, one beside the other. */
+export function Tabs({ label, tabs }: { label: string; tabs: [name: string, path: string[]][] }) {
+  const here = place.value.path.join('/');
+  return (
+    <nav class="tabs" aria-label={label}>
+      {tabs.map(([name, path]) => (
+        <a key={name} href={linkTo(path)} aria-current={here === path.join('/') ? 'page' : undefined}>
+          {name}
+        </a>
+      ))}
+    </nav>
   );
 }
 

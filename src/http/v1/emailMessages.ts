@@ -1,18 +1,21 @@
 import { z } from 'zod';
 import { findContact } from '../../audience/contacts.ts';
 import { parseEmail } from '../../audience/emails.ts';
+import { emailMessages } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
 import { findForeignTags } from '../../mail/foreignTags.ts';
 import { contactValues } from '../../mail/letter.ts';
 import { queueMail } from '../../mail/mails.ts';
-import { getMessage, type MessageRow, viewMessage } from '../../mail/messages.ts';
+import { getMessage, type MessageRow, viewMessage, viewShortMessages } from '../../mail/messages.ts';
 import { renderMessage } from '../../mail/renderMessage.ts';
-import { saveChange, saveMessage } from '../../mail/saveMessage.ts';
+import { changeUnsaved, saveChange, saveMessage } from '../../mail/saveMessage.ts';
 import type { Values } from '../../templates/templates.ts';
+import { page, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { example, message, messageFields, rendered } from './mailShapes.ts';
+import { pageWith } from './examples.ts';
+import { example, message, messageFields, rendered, shortMessage } from './mailShapes.ts';
 
 const PATH = '/api/v1/email-messages';
 const tag = 'Email messages';
@@ -68,6 +71,18 @@ function viewSaved(row: MessageRow) {
 }
 
 export const messageRoutes: Route[] = [
+  route('GET', PATH, {
+    summary: 'Email messages, newest first, in short',
+    description: 'Versions of transactional emails among them, with their `transactionalId`.',
+    tag,
+    query: z.strictObject(pageQuery),
+    response: pageOf(shortMessage),
+    answer: pageWith(example.shortMessage),
+    handle: ({ ctx, query: { perPage, cursor } }) => {
+      const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
+      return page(ctx.store, emailMessages, {}, request, ids => ctx.store.read(tx => viewShortMessages(tx, ids)));
+    },
+  }),
   route('POST', PATH, {
     summary: 'Write an email message',
     description:
@@ -108,19 +123,22 @@ export const messageRoutes: Route[] = [
   }),
   route('POST', `${PATH}/:id/render`, {
     summary: 'What a contact would get',
-    description: 'For a contact (`contactId` or `email`) or a made-up one, with the given properties on top.',
+    description:
+      'For a contact (`contactId` or `email`) or a made-up one, with the given properties on top. `message`: as it would be with these fields changed; nothing is saved.',
     tag,
     errors: [404],
     body: z.strictObject({
       contactId: z.string().max(64).optional(),
       email: z.string().max(254).optional(),
+      message: z.strictObject(messageFields).optional(),
       ...variables,
     }),
     example: { contactProperties: { firstName: 'Grace' } },
     response: rendered,
     answer: example.rendered,
     handle: async ({ ctx, params, body }) => {
-      const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const saved = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const message = body.message === undefined ? saved : await changeUnsaved(ctx, saved, body.message);
       const given = await ctx.store.read(tx => valuesOf(tx, body, ctx.config.publicUrl));
       const { subject, html, text } = await renderMessage(ctx.templates, message, given);
       return { subject, html, text };

@@ -60,6 +60,14 @@ export const message = z.object({
   updatedAt: time,
 });
 
+export const shortMessage = z.object({
+  id: z.string(),
+  subject: z.string(),
+  transactionalId: z.string().nullable(),
+  createdAt: time,
+  updatedAt: time,
+});
+
 export const rendered = z.object({ subject: z.string(), html: z.string(), text: z.string() });
 
 export const transactional = z.object({
@@ -110,6 +118,13 @@ export const example = {
     text: '',
     lmx: '',
     contentRevisionId: 'rev_0mwt0c8w00008a1b2c3d4e5f',
+    createdAt: at,
+    updatedAt: at,
+  },
+  shortMessage: {
+    id: id.message,
+    subject: 'Welcome, {{ contact.firstName }}',
+    transactionalId: null,
     createdAt: at,
     updatedAt: at,
   },

@@ -20,6 +20,8 @@ export const runRoutes: Route[] = [
       ...pageQuery,
       status: z.enum(RUN_STATUSES).optional(),
       contactId: z.string().max(64).optional(),
+      nodeId: z.string().max(64).optional().describe('With outcome: who came to this node, and there to that'),
+      outcome: z.string().max(20).optional(),
     }),
     response: pageOf(run),
     answer: pageWith(example.run),
