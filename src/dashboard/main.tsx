@@ -8,6 +8,7 @@ import { SignIn } from './signIn/signIn.tsx';
 import { Failure } from './ui.tsx';
 import './style.css';
 import './workflows.css';
+import './messages.css';
 
 function App() {
   const isLink = place.value.path[0] === 'login';

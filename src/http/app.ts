@@ -130,9 +130,8 @@ export function createHttp(ctx: Context): Http {
     }
     const file = swaggerFile(url.pathname);
     if (file) return file;
-    const authorization = request.headers.get('authorization');
     if (url.pathname === healthRoute.path)
-      return elysia.handle(inner(request, url, requestId, { keyId: await auth.identify(authorization, peer) }));
+      return elysia.handle(inner(request, url, requestId, { keyId: await auth.identify(request, peer) }));
     if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
     if (isOpen(request.method, url.pathname)) {
       const opened = await elysia.handle(inner(request, url, requestId));

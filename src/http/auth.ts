@@ -87,11 +87,15 @@ export class Auth {
   }
 
   /**
-   * Who may read the details of `/health`: the id of an API key, or of the key that seals secrets, which `inlet doctor` has; '' for
-   * a stranger, who shows none. @throws AppError as `check` does
+   * Who may read the details of `/health`: the id of an API key, of a session, or of the key that seals secrets, which `inlet doctor`
+   * has; '' for a stranger, who shows none. @throws AppError as `check` does
    */
-  async identify(header: string | null, peer: string | null): Promise<string> {
-    if (header === null) return '';
+  async identify({ headers }: Request, peer: string | null): Promise<string> {
+    const header = headers.get('authorization');
+    if (header === null) {
+      const token = readCookie(headers, this.ctx.config.publicUrl);
+      return (token === null ? null : await this.callerOfSession(hashKey(token)))?.keyId ?? '';
+    }
     if (isSealedBy(this.ctx.sealer, header)) return 'INLET_SECRET_KEY';
     return (await this.check(header, peer)).keyId;
   }

@@ -12,7 +12,11 @@ afterAll(async () => {
 });
 
 test('what the API says of a template is placed by part, line and column', () => {
-  expect(readFault('html: line 2, column 9: a value without quotes.')).toMatchObject({ part: 'html', line: 2, column: 9 });
+  expect(readFault('html: line 2, column 9: a value without quotes.')).toMatchObject({
+    part: 'html',
+    line: 2,
+    column: 9,
+  });
   expect(readFault('subject: unknown tag "x", line:1, col:4.')).toMatchObject({ part: 'subject', line: 1, column: 4 });
   expect(readFault('Not here.')).toMatchObject({ part: null, line: null });
   expect(findOffset('ab\ncd', 2, 2)).toBe(4);
@@ -49,7 +53,7 @@ eachDatabase('messages', kind => {
       await html.fill('<p>Hi {{ contact.firstName }}</p>\n<a href={{ contact.x }}>go</a>');
       await page.getByRole('button', { name: 'Save the message' }).click();
       await page.locator('.code .wrong', { hasText: '2' }).waitFor();
-      expect(await html.evaluate(area => Reflect.get(area, 'selectionStart'))).toBe(43);
+      expect(await html.evaluate(area => Reflect.get(area, 'selectionStart'))).toBe(42);
       dropFailures(400);
       await html.fill('<p>Hi {{ contact.firstName }}, {{ event.plan }} {firstName}</p>');
       await page.getByLabel('As this contact').fill('eve@example.com');

@@ -45,7 +45,11 @@ eachDatabase('settings', kind => {
       await page.getByRole('cell', { name: 'retype' }).waitFor();
       expect(await findBarriers(page)).toEqual([]);
 
-      await api('POST', '/events/send', { email: 'ada@example.com', eventName: '<i>paid</i>', eventProperties: { a: 1 } });
+      await api('POST', '/events/send', {
+        email: 'ada@example.com',
+        eventName: '<i>paid</i>',
+        eventProperties: { a: 1 },
+      });
       await visit('/settings/events');
       await page.getByRole('cell', { name: '<i>paid</i>' }).waitFor();
       await page.getByLabel('Event').fill('other');

@@ -249,3 +249,11 @@ describe('what may only read', () => {
     expect((await app.api('GET', call, undefined, read.key)).body.payload).toBeNull();
   });
 });
+
+test('a session sees what /health says to keys, until it ends', async () => {
+  const cookie = cookieOf(await signIn({ key: API_KEY }));
+  const ask = () => app.fetch('/health', { headers: { cookie } });
+  expect((await ask()).body).toMatchObject({ status: 'ok', version: expect.any(String) });
+  await withCookie(cookie, 'DELETE', '/session', PAGE);
+  expect((await ask()).body).toEqual({ status: 'ok' });
+});

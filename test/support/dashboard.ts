@@ -68,12 +68,13 @@ export async function openDashboard(kind: Kind, env: Record<string, string> = {}
   return told;
 }
 
-/** Ends what stories of this file have opened. */
-export function closeAfterwards(): void {
-  afterAll(async () => {
-    for (const end of ends.splice(0)) await end();
-  });
+/** Ends every server and browser that was opened here. */
+export async function closeAll(): Promise<void> {
+  for (const end of ends.splice(0)) await end();
 }
+
+/** Ends what stories of this file have opened. */
+export const closeAfterwards = (): void => afterAll(closeAll);
 
 /** Signs in on the page, whoever was there before. */
 export async function signIn(

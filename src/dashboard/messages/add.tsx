@@ -3,7 +3,8 @@ import { callApi } from '../api.ts';
 import { linkTo, replacePlace } from '../router.ts';
 import { Failure, Screen, TextField, useAction } from '../ui.tsx';
 
-const FIRST = '<p>Hello {{ contact.firstName }},</p>\n\n<p>…</p>\n\n<p><a href="{{ unsubscribeUrl }}">Unsubscribe</a></p>\n';
+const FIRST =
+  '<p>Hello {{ contact.firstName }},</p>\n\n<p>…</p>\n\n<p><a href="{{ unsubscribeUrl }}">Unsubscribe</a></p>\n';
 
 export function AddMessage() {
   const [subject, setSubject] = useState('');

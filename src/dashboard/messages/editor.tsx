@@ -86,10 +86,24 @@ export function MessageEditor({ message, show, reload }: Props) {
             {fault.text}
           </p>
         )}
-        <CodeField label="HTML" value={now.html} fault={faultOf('html')} goThere={goThere} readOnly={isReadOnly} onInput={html => put({ html })} />
+        <CodeField
+          label="HTML"
+          value={now.html}
+          fault={faultOf('html')}
+          goThere={goThere}
+          readOnly={isReadOnly}
+          onInput={html => put({ html })}
+        />
         <details class="plain" open={message.text !== ''}>
           <summary>Plain text, in place of the one made from the HTML</summary>
-          <CodeField label="Plain text" value={now.text} fault={faultOf('text')} goThere={goThere} readOnly={isReadOnly} onInput={text => put({ text })} />
+          <CodeField
+            label="Plain text"
+            value={now.text}
+            fault={faultOf('text')}
+            goThere={goThere}
+            readOnly={isReadOnly}
+            onInput={text => put({ text })}
+          />
         </details>
         {message.warnings?.map(each => (
           <p class="note" key={each.message}>

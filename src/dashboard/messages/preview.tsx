@@ -1,9 +1,9 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, callApi } from '../api.ts';
 import { MailFrame } from '../shared/mailFrame.tsx';
+import { readValues } from '../shared/readValues.ts';
 import { TextField } from '../ui.tsx';
 import { type Fault, readFault } from './message.ts';
-import { readValues } from '../shared/readValues.ts';
 
 interface Rendered {
   subject: string;

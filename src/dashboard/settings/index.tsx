@@ -5,8 +5,8 @@ import { Events } from './events.tsx';
 import { Jobs } from './jobs.tsx';
 import { Keys } from './keys.tsx';
 import { Lists } from './lists.tsx';
-import { WebhookDetail } from './outgoingDetail.tsx';
 import { Webhooks } from './outgoing.tsx';
+import { WebhookDetail } from './outgoingDetail.tsx';
 import { Properties } from './properties.tsx';
 import { Server } from './server.tsx';
 

@@ -65,7 +65,9 @@ export function WebhookDetail({ id }: { id: string }) {
         at={['settings', 'webhooks', id]}
         api={`${path}/calls`}
         kept={['call']}
-        filters={[{ name: 'state', label: 'State', options: ['queued', 'delivered', 'failed'].map(each => [each, each]) }]}
+        filters={[
+          { name: 'state', label: 'State', options: ['queued', 'delivered', 'failed'].map(each => [each, each]) },
+        ]}
         columns={columns}
         empty="No call was made yet. Send a test to see one."
       />

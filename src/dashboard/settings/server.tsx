@@ -23,7 +23,7 @@ interface MailStatus {
   held: number;
 }
 
-/** `/health` lies beside the API, and answers 503 with its report while it is not well. It says all of it to keys alone. */
+/** `/health` lies beside the API, and answers 503 with its report while it is not well. */
 async function loadHealth(): Promise<Health> {
   const answer = await fetch('../health', { credentials: 'same-origin' }).catch(() => null);
   if (!answer) throw new ApiError(0, 'Inlet does not answer. Check that the server runs, then try again.');
@@ -44,7 +44,9 @@ export function Server() {
             {found.trouble && <p class="note">{found.trouble}</p>}
             <dl class="facts">
               <dt>Mail server</dt>
-              <dd>{found.smtp ? 'set (INLET_SMTP_URL)' : 'none: start Inlet with INLET_SMTP_URL and INLET_MAIL_FROM'}</dd>
+              <dd>
+                {found.smtp ? 'set (INLET_SMTP_URL)' : 'none: start Inlet with INLET_SMTP_URL and INLET_MAIL_FROM'}
+              </dd>
               <dt>Waiting</dt>
               <dd>
                 <a href={linkTo(['mails'], { state: 'queued' })}>{found.queued}</a>
