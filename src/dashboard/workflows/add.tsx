@@ -89,8 +89,8 @@ function Card(props: { recipe: Recipe; endpoints: Endpoint[]; show(made: Made): 
       </p>
       {provider !== null && fitting.length === 0 && (
         <p class="note">
-          It needs webhooks of {provider}: <a href={linkTo(['endpoints', 'add'])}>add an endpoint</a> first, or make it now
-          and connect it later.
+          It needs webhooks of {provider}: <a href={linkTo(['endpoints', 'add'])}>add an endpoint</a> first, or make it
+          now and connect it later.
         </p>
       )}
       {fitting.length > 0 && (
