@@ -20,7 +20,7 @@ const SCREENS: Record<string, () => Promise<ScreenModule>> = {
   runs: () => import('./workflows/index.tsx'),
   settings: () => import('./settings/index.tsx'),
 };
-export const START = 'endpoints';
+const START = 'endpoints';
 
 const loaded = new Map<string, ScreenModule>();
 

@@ -3,7 +3,7 @@ import type { message } from '../../http/v1/mailShapes.ts';
 
 export type Message = z.infer<typeof message>;
 /** What the editor changes. */
-export const PARTS = ['subject', 'previewText', 'fromName', 'fromEmail', 'replyToEmail', 'html', 'text'] as const;
+const PARTS = ['subject', 'previewText', 'fromName', 'fromEmail', 'replyToEmail', 'html', 'text'] as const;
 export type Part = (typeof PARTS)[number];
 
 /** Where in which part something is wrong, by the API's words; line and column are null where it does not say. */

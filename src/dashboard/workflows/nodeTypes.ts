@@ -20,7 +20,7 @@ export interface Names {
   messages: Map<string, string>;
 }
 
-export interface NodeType {
+interface NodeType {
   title: string;
   what: string;
   fields: Field[];
