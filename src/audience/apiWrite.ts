@@ -219,7 +219,7 @@ function joinSpeaker(people: People, id: string, one: ApiContribution, views: Vi
 function joinAlias(people: People, speaker: string, alias: string): void {
   const [, provider = '', personId = ''] = /^([a-z]+):(.{1,255})$/.exec(alias) ?? [];
   const of = providerById(provider)?.class;
-  if (!of) throw invalid(`${alias.slice(0, 60)}: not a provider's id such as stripe:cus_123.`);
+  if (!of || of === 'mail') throw invalid(`${alias.slice(0, 60)}: not a provider's id such as stripe:cus_123.`);
   const tie = `id:${alias}`;
   const had = people.identities.get(alias);
   const r = had?.registers ?? makeRegisters(of, personId);

@@ -14,6 +14,7 @@ export interface Person extends Contact {
   emails: string[];
   userIds: string[];
   sharedAddress?: true;
+  softBounces?: number;
   identities: { provider: string; namespace: string; personId: string | null; deleted: boolean; firstSeenAt: string }[];
 }
 
@@ -33,6 +34,8 @@ export interface List {
 export interface Provider {
   id: string;
   name: string;
+  /** `mail`: its events have `enabled` and nothing else to set. */
+  about: 'people' | 'mail';
   eventTypes: { type: string; description: string; deletion: boolean }[];
   settings: { properties?: Record<string, SettingSchema> };
   setup: string[];

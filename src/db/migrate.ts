@@ -17,6 +17,7 @@ import mailPromises from '../../migrations/0013_mail_promises.sql' with { type: 
 import messagesWorkflows from '../../migrations/0014_messages_workflows.sql' with { type: 'text' };
 import sessions from '../../migrations/0015_sessions.sql' with { type: 'text' };
 import scopeAll from '../../migrations/0016_scope_all.sql' with { type: 'text' };
+import mailReports from '../../migrations/0017_mail_reports.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -38,6 +39,7 @@ export const MIGRATIONS: string[] = [
   messagesWorkflows,
   sessions,
   scopeAll,
+  mailReports,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

@@ -4,6 +4,7 @@ import { changeAmong, selectAmong } from '../db/sets.ts';
 import { isPostgres } from '../db/sql.ts';
 import { StoreUnavailable } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
+import { applyReport } from './applyReport.ts';
 import { type Decision, decide, needsLookup } from './decide.ts';
 import { type Applied, applyFact, identityOf } from './ingest.ts';
 import { type Claimed, deliveryQueue } from './leases.ts';
@@ -116,6 +117,7 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
     await ctx.store.write(tx => deliveryQueue.complete(tx, row, { status: 'ignored', message, processedAt: now }));
     return;
   }
+  if (decided.status === 'reported') return applyReport(ctx, row, decided.report, seen.at, now);
   const fact = await lookUp(ctx, live, row, body, decided.fact);
   const ready = { fact, origin: originOf(live, row, body, decided.fact) };
   await ctx.people.write(applying, { row, ready });

@@ -27,7 +27,7 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
   if (id === null) return { id, skip: 'It has no id.' };
   const body = live.provider.redact(item.body);
   const decided = decide(live, body, { type, at, externalId: id });
-  if (decided.status === 'ignored') return { id, skip: decided.message };
+  if (decided.status !== 'queued') return { id, skip: decided.message };
   const fact: Fact = { ...decided.fact, rank: 1 };
   const source = { id: row.id, type, externalId: id, occurredAt: at, receivedAt: at, replays: 0 };
   const origin = originOf(live, source, body, fact);

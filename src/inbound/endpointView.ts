@@ -37,6 +37,12 @@ function nextStep(row: EndpointRow, provider: Provider, state: State, url: strin
   }
 }
 
+/** What a mail event does can't be set but for whether it is applied. */
+function viewEvents(provider: Provider, events: Record<string, EventSettings>): Record<string, Partial<EventSettings>> {
+  if (provider.class !== 'mail') return events;
+  return Object.fromEntries(Object.entries(events).map(([type, { enabled }]) => [type, { enabled }]));
+}
+
 /** The endpoint as the API shows it; never a secret. */
 export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: EndpointRow) {
   const provider = providerOf(row.provider);
@@ -48,7 +54,7 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
   const url = `${deps.publicUrl}/webhooks/${row.id}`;
   const state = stateOf(row, own, await refusedLately(tx, row), deps.now);
   const signUps = await judgeSignUps(tx, row, WINDOW);
-  const events: Record<string, EventSettings> = resolveEvents(provider, row.events);
+  const events = viewEvents(provider, resolveEvents(provider, row.events));
   return {
     id: row.id,
     provider: row.provider,

@@ -98,6 +98,9 @@ async function patchEvents(
       const issue = parsed.error.issues[0];
       throw invalid(`events.${type}.${fieldOf(issue)}: ${whyOf(issue)}`);
     }
+    const foreign = provider.class === 'mail' && Object.keys(given).find(each => each !== 'enabled');
+    if (foreign)
+      throw invalid(`events.${type}.${foreign}: is for events about people. A mail's can only be enabled or not.`);
     if (parsed.data.onDelete !== undefined && !known.deletion)
       throw invalid(`events.${type}.onDelete: is for deletion types only.`);
     await requireLists(tx, type, parsed.data.mailingLists ?? []);

@@ -104,7 +104,7 @@ interface Read {
 function readAgain(live: Live | null, row: Row, body: string | null): Read | null {
   if (!live || body === null || row.status === 'rejected') return null;
   const decided = decide(live, JSON.parse(body) as unknown, seenOf(row));
-  if (decided.status === 'ignored') return null;
+  if (decided.status !== 'queued') return null;
   return { fact: decided.fact, identityId: identityOf(null, scopedProvider(live), decided.fact) };
 }
 

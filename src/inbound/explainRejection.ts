@@ -16,10 +16,12 @@ export async function explainRejection(
 ): Promise<string> {
   if (error.reason === 'noSecret') return `${error.message}: add the one ${live.provider.name} shows for this URL`;
   if (error.reason === 'missingHeader') {
-    const other = allProviders.find(
-      p => p.id !== live.provider.id && p.signatureHeaders.some(h => Object.hasOwn(raw.headers, h)),
-    );
-    return other ? `${error.message}, but headers of ${other.name}: is this endpoint's provider right?` : error.message;
+    const [other, ...alike] = allProviders
+      .filter(p => p.id !== live.provider.id && p.signatureHeaders.some(h => Object.hasOwn(raw.headers, h)))
+      .map(p => p.name);
+    if (other === undefined) return error.message;
+    const more = alike.length ? ` Those of ${alike.join(' and ')} look the same.` : '';
+    return `${error.message}, but headers of ${other}: is this endpoint's provider right?${more}`;
   }
   if (error.reason !== 'badSignature' || raw.body.length > MAX_SEARCHED) return error.message;
   return error.lookCloser?.() ?? (await findSigner(ctx, live, raw, now)) ?? error.message;

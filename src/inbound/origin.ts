@@ -1,7 +1,7 @@
 import type { Effect, Scalar } from '../db/schema.ts';
 import { isCut, MAX_TEXT, pick } from '../providers/pick.ts';
 import type { Fact } from '../providers/provider.ts';
-import { isIgnored } from './decide.ts';
+import { isFact } from './decide.ts';
 import type { Origin } from './ingest.ts';
 import type { Live } from './live.ts';
 
@@ -29,6 +29,7 @@ export const scopedProvider = ({ provider, settings }: Live): string =>
 /** Where a fact of a redacted body comes from, and what today's settings make of it. */
 export function originOf(live: Live, row: Source, body: unknown, fact: Fact): Origin {
   const { provider } = live;
+  if (provider.class === 'mail') throw new Error('an event of a mail provider is about no person');
   const settings = live.events[fact.settingsType ?? row.type]!;
   const update = provider.types.find(type => type.silentWhenUnchanged)?.type;
   const watching = fact.authority === 'person' && update ? live.events[update] : undefined;
@@ -126,7 +127,7 @@ function silenceOf(
   const isUpdate = provider.types.some(type => type.type === row.type && type.silentWhenUnchanged);
   if (!isUpdate || !mapped) return null;
   const read = before === null ? null : provider.read(before, settings, seenOf(row));
-  const former = read && !isIgnored(read) ? mappedOf(before, read, paths) : undefined;
+  const former = read && isFact(read) ? mappedOf(before, read, paths) : undefined;
   return seen => {
     const was = before === null ? seen : former;
     if (!was) return false;

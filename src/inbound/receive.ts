@@ -92,12 +92,10 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
   const decided = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
   // Nothing is kept of a type that is not applied: it may hold whatever the provider knows, one-time codes included.
   if (decided.status === 'ignored' && decided.final) return ignored(decided.message, externalId);
-  const { status, message } = live.paused
-    ? {
-        status: 'queued' as const,
-        message: 'Stored. The endpoint is paused; it is decided and applied when the endpoint is resumed',
-      }
-    : decided;
+  const status = decided.status === 'ignored' && !live.paused ? ('ignored' as const) : ('queued' as const);
+  const message = live.paused
+    ? 'Stored. The endpoint is paused; it is decided and applied when the endpoint is resumed'
+    : decided.message;
   const delivery = {
     ...base,
     status,

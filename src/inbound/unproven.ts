@@ -1,6 +1,7 @@
 import { query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
+import { isFact } from './decide.ts';
 import { type EndpointRow, providerOf } from './endpoints.ts';
 
 const MAX_BODIES = 20;
@@ -51,7 +52,7 @@ async function countUnproven(
   for (const [, type, text] of rows as [string, string, string][]) {
     const body: unknown = JSON.parse(text);
     const fact = provider.read(body, settings, { type, at: 0, externalId: null });
-    if ('ignored' in fact || fact.personId === null || people.has(fact.personId)) continue;
+    if (!isFact(fact) || fact.personId === null || people.has(fact.personId)) continue;
     const lacks = provider.unproven?.lacksProof(body) ?? null;
     if (lacks === false) return 0;
     if (lacks) people.add(fact.personId);

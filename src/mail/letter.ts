@@ -1,9 +1,10 @@
-import { eq } from 'drizzle-orm';
+import { eq, inArray } from 'drizzle-orm';
 import { findContact } from '../audience/contacts.ts';
 import { isSuppressed } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
-import { contacts, mails, workflows } from '../db/schema.ts';
+import { contacts, endpoints, mails, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
+import { allProviders } from '../providers/index.ts';
 import type { Templates, Values } from '../templates/templates.ts';
 import { mailsOfDay } from './leases.ts';
 import { requireLinkSealer, unsubscribeUrl } from './links.ts';
@@ -48,6 +49,19 @@ async function objectionOf(tx: Tx, row: MailRow): Promise<Update | null> {
   return null;
 }
 
+const marking = allProviders.flatMap(({ id, markMail }) => (markMail ? [{ id, markMail }] : []));
+const markingIds = marking.map(each => each.id);
+
+/** Headers by which the events of mail providers, as far as they have an endpoint, will name a mail again. */
+async function findMarks(tx: Tx, mailId: string): Promise<Record<string, string>> {
+  const used = await tx
+    .selectDistinct({ provider: endpoints.provider })
+    .from(endpoints)
+    .where(inArray(endpoints.provider, markingIds));
+  const marks = marking.filter(each => used.some(({ provider }) => provider === each.id));
+  return Object.assign({}, ...marks.map(each => each.markMail(mailId)));
+}
+
 async function lookUp(tx: Tx, row: MailRow, now: number) {
   const contact = await contactOf(tx, row);
   const to = row.transactional ? row.recipient : (contact?.email ?? row.recipient); // where the person is now
@@ -58,6 +72,7 @@ async function lookUp(tx: Tx, row: MailRow, now: number) {
     to,
     objection: await objectionOf(tx, row),
     message: await getMessage(tx, row.emailMessageId),
+    marks: await findMarks(tx, row.id),
     suppressed: await isSuppressed(tx, to),
     most,
     today: most === null ? 0 : await mailsOfDay(tx, row, now),
@@ -67,7 +82,9 @@ async function lookUp(tx: Tx, row: MailRow, now: number) {
 /** Fills a mail in for its recipient, as everything is now. @throws AppError when the message is gone or can't be rendered; Overdue */
 export async function prepare(ctx: Context, templates: Templates, row: MailRow, now: number): Promise<Prepared> {
   const { config } = ctx;
-  const { contact, to, objection, message, suppressed, most, today } = await ctx.store.read(tx => lookUp(tx, row, now));
+  const { contact, to, objection, message, marks, suppressed, most, today } = await ctx.store.read(tx =>
+    lookUp(tx, row, now),
+  );
   if (suppressed) return refused('The address is suppressed: mail to it bounced, or the person complained.');
   if (!row.transactional && !contact) return refused('The contact is gone.');
   if (!row.transactional && !contact?.subscribed) return refused('The contact is unsubscribed.');
@@ -106,6 +123,7 @@ export async function prepare(ctx: Context, templates: Templates, row: MailRow, 
     html: message.content.emailFormat === 'plain' || !html ? null : html,
     text,
     unsubscribeUrl: row.transactional ? null : link,
+    marks,
   };
   return { letter, shown: { recipient: to, subject, html: letter.html, plain: text } };
 }

@@ -216,9 +216,11 @@ export class Mailer {
     const now = this.ctx.now();
     const settled = async (tx: Tx) => {
       const set = { ...shown, ...became(row, outcome, now) };
+      const told = toldOf(outcome, set.state);
+      if (told === 'email.hardBounced') set.hardBouncedAt = now;
+      if (told === 'email.softBounced') set.softBouncedAt = now;
       if (!(await mailQueue.settle(tx, row, set))) return;
       if (outcome.kind === 'bounced') await suppress(tx, letter.to, 'bounced', now);
-      const told = toldOf(outcome, set.state);
       if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
     };
     if (outcome.kind !== 'bounced')

@@ -81,7 +81,8 @@ export async function retryMail(tx: Tx, id: string, now: number): Promise<void> 
       'conflict',
       'What this mail was filled in with is past its retention (INLET_RETENTION_DAYS) and gone.',
     );
-  const fresh = { heldFor: null, error: null, failures: 0, crashes: 0 };
+  // What is reported of it from now on counts anew; that it was complained of stays.
+  const fresh = { heldFor: null, error: null, failures: 0, crashes: 0, hardBouncedAt: null, softBouncedAt: null };
   await tx
     .update(mails)
     .set({ ...fresh, state: 'queued', forced: true, dueAt: now })
@@ -156,6 +157,9 @@ export const viewMail = (row: MailRow) => ({
   nextAttemptAt: row.state === 'queued' ? iso(row.dueAt) : null,
   createdAt: iso(row.createdAt) ?? '',
   sentAt: iso(row.sentAt),
+  hardBouncedAt: iso(row.hardBouncedAt),
+  softBouncedAt: iso(row.softBouncedAt),
+  complainedAt: iso(row.complainedAt),
 });
 
 /** Mails in the order of `ids`. */

@@ -15,6 +15,8 @@ export interface Letter {
   text: string;
   /** RFC 8058; null: transactional. */
   unsubscribeUrl: string | null;
+  /** Further headers, by which a mail provider's events name it. */
+  marks?: Record<string, string>;
 }
 
 /** How long a server may take, in ms: to set a session up, to say something, and for one message in all. */
@@ -50,7 +52,7 @@ async function composed(letter: Letter): Promise<Message> {
     subject: letter.subject,
     text: letter.text,
     ...(letter.html === null ? {} : { html: letter.html }),
-    ...(unsubscribe && { headers: unsubscribe }),
+    headers: { ...letter.marks, ...unsubscribe },
     disableFileAccess: true,
     disableUrlAccess: true,
   }).compile();

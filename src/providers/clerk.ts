@@ -7,7 +7,7 @@ import { at, email, id, msOfNumber, nameText, readOwn, text } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
 import { problemOfSvix } from './secrets.ts';
-import { findSigner, fromBase64, hmacSha256, parseBody, signStandard, standardHeaders } from './signatures.ts';
+import { findSvixSigner, fromBase64, parseBody, signStandard } from './signatures.ts';
 
 const settings = z.object({
   verifiedOnly: z.boolean().default(false).describe('Ignore a sign-up until Clerk has verified its address'),
@@ -52,14 +52,9 @@ const setup = [
   "Optional: set the instance's secret key (Configure → API keys) as settings.apiKey, so that a back-fill can read the users you have already.",
 ];
 
-/** Svix: HMAC-SHA256 over `id.timestamp.body`, the key is what follows `whsec_`, base64-decoded (docs.svix.com/receiving). */
+/** Signed by Svix (docs.svix.com/receiving). */
 function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: number): Seen {
-  const { id: messageId, sentAt, signatures } = standardHeaders(req, ['svix', 'webhook']);
-  const expected = (secret: string, body: Uint8Array) => {
-    const key = fromBase64(secret.replace(/^whsec_/, ''));
-    return key ? [hmacSha256(key, `${messageId}.${sentAt}.`, body)] : [];
-  };
-  const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
+  const { id: messageId, sentAt, signer } = findSvixSigner(req, secrets, now);
   const parsed = parseBody(req.body);
   const { json } = parsed;
   const time = msOfNumber(readOwn(json, 'timestamp')) ?? sentAt * 1000;

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { clerk } from './clerk.ts';
 import { polar } from './polar.ts';
+import { postmark } from './postmark.ts';
 import type { Provider } from './provider.ts';
+import { resend } from './resend.ts';
 import { stripe } from './stripe.ts';
 import { supabase } from './supabase.ts';
 
@@ -19,8 +21,8 @@ const NAMESPACE_STEP =
 function registered<Shape extends z.ZodRawShape>(
   provider: Omit<Provider<z.infer<z.ZodObject<Shape>>>, 'settings'> & { settings: z.ZodObject<Shape> },
 ): Provider {
-  const settings = provider.settings.extend({ namespace, maxBodyBytes }).strict();
-  const setup = [...provider.setup, NAMESPACE_STEP];
+  const settings = provider.settings.extend({ namespace, maxBodyBytes, ...provider.settings.shape }).strict();
+  const setup = provider.class === 'mail' ? provider.setup : [...provider.setup, NAMESPACE_STEP];
   return { ...provider, settings, setup } as Provider; // live.ts parses an endpoint's settings by this schema before any call
 }
 
@@ -30,7 +32,12 @@ export const allProviders: Provider[] = [
   registered(clerk),
   registered(supabase),
   registered(polar),
+  registered(resend),
+  registered(postmark),
 ];
+
+/** Those who tell of people: imports and links name people by their ids. */
+export const peopleProviders: Provider[] = allProviders.filter(each => each.class !== 'mail');
 
 /** Where providers' APIs are; `*.` stands for one label. */
 export const providerHosts: string[] = allProviders.flatMap(provider => provider.apiHosts);

@@ -12,7 +12,6 @@ export interface Secret {
   value: string;
 }
 
-/** What a verified request says about itself. `json` is the parsed body, undefined when it is not acceptable JSON. */
 /** A body as it was read. */
 export interface Parsed {
   /** Bounded in depth and tokens. Undefined: not JSON we can read; `problem` says why. */
@@ -22,6 +21,7 @@ export interface Parsed {
   problem?: string;
 }
 
+/** What a verified request says about itself. */
 export interface Seen extends Parsed {
   /** The secret that matched. */
   secretId: string;
@@ -99,6 +99,26 @@ export interface Ignored {
   ignored: string;
 }
 
+/**
+ * What became of a mail after the provider had taken it. One event is about one mail. `hardBounce`: nobody has this address;
+ * `softBounce`: it did not arrive this time; `complaint`: its recipient marked it as spam.
+ */
+export interface MailReport {
+  report: 'hardBounce' | 'softBounce' | 'complaint';
+  /** What may name the mail: Message-IDs (RFC 5322) without their angle brackets, and what the mailer had written on it. */
+  mailIds: string[];
+  /** Addresses it was for, in their normal form. */
+  recipients: string[];
+  /** The sender's address; null: the event does not say. */
+  from: string | null;
+  /** `hashMailSubject` of its subject; null: the event does not say. */
+  subject: string | null;
+  /** What the recipient's server answered, in its own words; null: the event does not say. */
+  words: string | null;
+  /** The provider's reason, for people. */
+  detail: string;
+}
+
 export interface EventType {
   type: string;
   description: string;
@@ -156,8 +176,8 @@ interface Unproven<S = unknown> {
 export interface Provider<S = unknown> {
   id: string;
   name: string;
-  /** `auth` (Clerk, Supabase) outranks `payment` (Stripe, Polar) in the contact rules. */
-  class: 'auth' | 'payment';
+  /** `auth` (Clerk, Supabase) outranks `payment` (Stripe, Polar) in the contact rules. `mail`: it tells of mails, not of people. */
+  class: 'auth' | 'payment' | 'mail';
   /** What can be set per endpoint; every key has a default. What all have in common (`namespace`, `maxBodyBytes`) the registry adds. */
   settings: z.ZodType<S>;
   /** All that is applied. The body of a verified event of any other type is not stored. */
@@ -185,8 +205,15 @@ export interface Provider<S = unknown> {
   redact(body: unknown): unknown;
   /** Whether a mapping path (`record.raw_user_meta_data.access_token`) leads to something that `redact` takes away. */
   withholds?(path: string): boolean;
-  /** Facts of one redacted body. Pure and total: never throws, whatever the shape. `seen` holds the logged type, time and id. */
-  read(body: unknown, settings: S, seen: { type: string; at: number; externalId: string | null }): Fact | Ignored;
+  /**
+   * What one redacted body says: of a person, or of a mail. Pure and total: never throws, whatever the shape. `seen` holds the logged
+   * type, time and id.
+   */
+  read(
+    body: unknown,
+    settings: S,
+    seen: { type: string; at: number; externalId: string | null },
+  ): Fact | MailReport | Ignored;
   /** The same document as it was before an update, where the event itself says so (previous_attributes, old_record). Else null. */
   previous(body: unknown): unknown;
   /**
@@ -202,6 +229,8 @@ export interface Provider<S = unknown> {
   unproven?: Unproven<S>;
   /** Reads everybody there is already. */
   backfill?: Backfill<S>;
+  /** Of mail providers: headers by which their events will name a mail again. They are set while there is an endpoint of this provider. */
+  markMail?(mailId: string): Record<string, string>;
   /** A real-shaped body of this type for `send-test`, with this address, a fresh id and `now` in ms. */
   sample(type: string, email: string, now: number): unknown;
   /** Signs a sample as the provider would: the headers to send beside `body`. `now` in ms. */

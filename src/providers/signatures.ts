@@ -161,6 +161,16 @@ export function standardHeaders(req: RawRequest, prefixes: string[]): StandardHe
   return { id, sentAt, signatures };
 }
 
+/** Who signed by the rules of Svix: HMAC-SHA256 over `id.timestamp.body`, the key is what follows `whsec_`, base64-decoded. `now` in ms. @throws Unverified */
+export function findSvixSigner(req: RawRequest, secrets: Secret[], now: number) {
+  const { id, sentAt, signatures } = standardHeaders(req, ['svix', 'webhook']);
+  const expected = (secret: string, body: Uint8Array) => {
+    const key = fromBase64(secret.replace(/^whsec_/, ''));
+    return key ? [hmacSha256(key, `${id}.${sentAt}.`, body)] : [];
+  };
+  return { id, sentAt, signer: findSigner({ body: req.body, secrets, sentAt, now, signatures, expected }) };
+}
+
 /** Signs with the provider's own package; `prefix` is `svix` or `webhook`, `now` in ms. */
 export function signStandard(
   prefix: string,

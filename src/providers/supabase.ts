@@ -2,24 +2,12 @@ import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
 import { at, id, msOfText, readOwn, text, timeOfText } from './pick.ts';
-import {
-  type EventType,
-  type Fact,
-  type Ignored,
-  type Provider,
-  type RawRequest,
-  type Secret,
-  type Seen,
-  Unverified,
-} from './provider.ts';
+import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
+import { findGivenSecret, headerName, readSecretHeader, SECRET_HEADER } from './secretHeader.ts';
 import { problemOfSecret } from './secrets.ts';
-import { parseBody, sameText, usable } from './signatures.ts';
+import { parseBody } from './signatures.ts';
 import { backfill } from './supabaseApi.ts';
 import { lacksProof, redactRow, shownBy, withholds } from './supabaseRow.ts';
-
-const HEADER = 'x-inlet-secret';
-const TAKEN =
-  /^(authorization|cookie|host|user-agent|connection|keep-alive|upgrade|trailer|expect|date|via|forwarded|origin|referer|(content|accept|proxy|transfer|sec|if|cf|svix|webhook)(-.*)?|x-(forwarded|real|request).*)$/;
 
 const settings = z.object({
   confirmedOnly: z
@@ -30,15 +18,7 @@ const settings = z.object({
     .boolean()
     .default(false)
     .describe('Take addresses for proven that the project confirms by itself ("Confirm email" off)'),
-  headerName: z
-    .string()
-    .regex(/^[a-z][a-z0-9-]{2,63}$/, 'must be a lower-case header name such as x-inlet-secret')
-    .refine(
-      name => !TAKEN.test(name), // the log shows some of these, and proxies change others
-      'is taken; use a name of its own, such as x-inlet-secret',
-    )
-    .default(HEADER)
-    .describe('Header that carries the secret'),
+  headerName,
   projectUrl: apiUrl.describe('https://….supabase.co, for back-fills'),
   apiKey: apiKey('Secret key (sb_secret_…) or service_role key of the project, for back-fills'),
 });
@@ -72,13 +52,7 @@ const setup = [
 
 /** Supabase signs nothing: the only proof is a header with a secret of ours (supabase.com/docs/guides/database/webhooks). */
 function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number): Seen {
-  const given = Object.hasOwn(req.headers, set.headerName) ? req.headers[set.headerName] : undefined;
-  if (!given) throw new Unverified('missingHeader', `no ${set.headerName} header`);
-  if (given.includes(', ')) throw new Unverified('doubledHeader', `the ${set.headerName} header came more than once`);
-  let signer: Secret | undefined;
-  for (const secret of usable(secrets)) if (sameText(secret.value, given)) signer ??= secret;
-  if (!signer)
-    throw new Unverified('badSignature', `the ${set.headerName} header does not hold a secret of this endpoint`);
+  const signer = findGivenSecret(secrets, readSecretHeader(req, set.headerName), set.headerName);
   const parsed = parseBody(req.body);
   const { json } = parsed;
   const type = text(readOwn(json, 'type')) ?? '';
@@ -195,7 +169,7 @@ export const supabase = {
   setup,
   secretMadeBy: 'inlet' as const,
   logHeaders: [],
-  signatureHeaders: [HEADER],
+  signatureHeaders: [SECRET_HEADER],
   apiHosts: ['*.supabase.co'],
   movesWith: ['projectUrl'],
   secretProblem: (secret: string) =>

@@ -15,14 +15,15 @@ afterAll(() => app.stop());
 function proof(provider: string, body: Uint8Array): Record<string, string> {
   const seconds = String(Math.floor(Date.now() / 1000));
   const secret = SECRETS[provider] ?? '';
-  if (provider === 'supabase') return { 'x-inlet-secret': secret };
+  if (provider === 'supabase' || provider === 'postmark') return { 'x-inlet-secret': secret };
   if (provider === 'stripe')
     return {
       'stripe-signature': `t=${seconds},v1=${Buffer.from(hmacSha256(secret, `${seconds}.`, body)).toString('hex')}`,
     };
   const id = crypto.randomUUID();
-  const key = provider === 'clerk' ? Buffer.from(secret.slice(6), 'base64') : secret;
-  const prefix = provider === 'clerk' ? 'svix' : 'webhook';
+  const isSvix = provider === 'clerk' || provider === 'resend';
+  const key = isSvix ? Buffer.from(secret.slice(6), 'base64') : secret;
+  const prefix = isSvix ? 'svix' : 'webhook';
   const signature = Buffer.from(hmacSha256(key, `${id}.${seconds}.`, body)).toString('base64');
   return { [`${prefix}-id`]: id, [`${prefix}-timestamp`]: seconds, [`${prefix}-signature`]: `v1,${signature}` };
 }

@@ -2,7 +2,14 @@ import { describe, expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { allProviders } from '../../src/providers/index.ts';
-import { type Fact, type Ignored, type RawRequest, type Secret, Unverified } from '../../src/providers/provider.ts';
+import {
+  type Fact,
+  type Ignored,
+  type MailReport,
+  type RawRequest,
+  type Secret,
+  Unverified,
+} from '../../src/providers/provider.ts';
 import { SECRETS, signed } from '../support/signed.ts';
 
 const FIXTURES = join(import.meta.dir, '../fixtures');
@@ -10,7 +17,7 @@ const NOW = Date.parse('2026-11-01T10:00:00Z');
 interface Fixture {
   settings?: Record<string, unknown>;
   body: Record<string, unknown>;
-  expect: Partial<Fact> | Ignored;
+  expect: Partial<Fact> | MailReport | Ignored;
 }
 const fixturesOf = (id: string) =>
   readdirSync(join(FIXTURES, id)).map(name => ({
@@ -29,12 +36,14 @@ async function refusal(run: () => unknown): Promise<Unverified> {
   throw new Error('it was accepted');
 }
 
-test('37 event types: Stripe 19, Clerk 5, Supabase 3, Polar 10, each with a fixture', () => {
+test('43 event types: Stripe 19, Clerk 5, Supabase 3, Polar 10, Resend 4, Postmark 2, each with a fixture', () => {
   expect(allProviders.map(p => [p.id, p.types.length])).toEqual([
     ['stripe', 19],
     ['clerk', 5],
     ['supabase', 3],
     ['polar', 10],
+    ['resend', 4],
+    ['postmark', 2],
   ]);
   for (const { id, types } of allProviders) {
     const names = fixturesOf(id).map(each => each.name);
@@ -43,7 +52,7 @@ test('37 event types: Stripe 19, Clerk 5, Supabase 3, Polar 10, each with a fixt
 });
 
 for (const provider of allProviders) {
-  const signs = provider.id !== 'supabase';
+  const signs = !['supabase', 'postmark'].includes(provider.id);
   const secret = SECRETS[provider.id] ?? '';
   for (const { name, fixture } of fixturesOf(provider.id)) {
     describe(`${provider.id} ${name}`, () => {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'bun:test';
 import { providerById } from '../../src/providers/index.ts';
-import type { Fact, Ignored } from '../../src/providers/provider.ts';
+import type { Fact, Ignored, MailReport } from '../../src/providers/provider.ts';
 import { SECRETS } from '../support/signed.ts';
 
 const NOW = Date.parse('2026-11-01T10:00:00Z');
 type Json = Record<string, unknown>;
 
 /** What a body is read as, through signing, verifying and redacting. */
-async function read(provider: string, body: unknown, given: Json = {}): Promise<Fact | Ignored> {
+async function read(provider: string, body: unknown, given: Json = {}): Promise<Fact | MailReport | Ignored> {
   const known = providerById(provider);
   if (!known) throw new Error(provider);
   const settings = known.settings.parse(given);

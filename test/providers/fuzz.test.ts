@@ -13,13 +13,14 @@ const NOW = Date.parse('2026-11-01T10:00:00Z');
 function proof(provider: string, body: Uint8Array): Record<string, string> {
   const seconds = String(NOW / 1000);
   const secret = SECRETS[provider] ?? '';
-  if (provider === 'supabase') return { 'x-inlet-secret': secret };
+  if (provider === 'supabase' || provider === 'postmark') return { 'x-inlet-secret': secret };
   if (provider === 'stripe')
     return {
       'stripe-signature': `t=${seconds},v1=${Buffer.from(hmacSha256(secret, `${seconds}.`, body)).toString('hex')}`,
     };
-  const key = provider === 'clerk' ? Buffer.from(secret.slice(6), 'base64') : secret;
-  const prefix = provider === 'clerk' ? 'svix' : 'webhook';
+  const isSvix = provider === 'clerk' || provider === 'resend';
+  const key = isSvix ? Buffer.from(secret.slice(6), 'base64') : secret;
+  const prefix = isSvix ? 'svix' : 'webhook';
   return {
     [`${prefix}-id`]: 'msg_1',
     [`${prefix}-timestamp`]: seconds,
@@ -103,7 +104,13 @@ for (const provider of allProviders) {
           const redacted = provider.redact(seen.json);
           const stored: unknown = JSON.parse(JSON.stringify(redacted ?? null));
           const read = provider.read(stored, settings, seen);
-          if (!('ignored' in read)) {
+          if ('report' in read) {
+            facts++;
+            for (const address of read.recipients) expect(address).toMatch(/^[^\s@]+@[^\s@]+$/);
+            for (const given of read.mailIds) expect(given).toMatch(/^[\x21-\x7e]{1,300}$/);
+            for (const said of [read.words, read.detail])
+              expect(!said?.includes('\0') && (said?.length ?? 0) <= 500).toBe(true);
+          } else if (!('ignored' in read)) {
             facts++;
             expect(read.email === null || /^[^\s@]+@[^\s@]+$/.test(read.email)).toBe(true);
             expect(Number.isSafeInteger(read.at) && read.at >= 0).toBe(true);

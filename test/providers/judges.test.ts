@@ -42,6 +42,13 @@ const judges: Judge[] = [
     official: raw => new SvixWebhook(SECRETS.clerk ?? '').verify(text(raw), raw.headers),
   },
   {
+    name: 'svix, of Resend',
+    provider: 'resend',
+    secret: SECRETS.resend ?? '',
+    prefix: 'svix',
+    official: raw => new SvixWebhook(SECRETS.resend ?? '').verify(text(raw), raw.headers),
+  },
+  {
     name: 'standardwebhooks, decoded key',
     provider: 'polar',
     secret: SECRETS.polar ?? '',

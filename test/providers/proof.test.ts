@@ -23,6 +23,7 @@ function read(record: unknown, settings: Json = {}, more: Json = {}): Fact {
   const seen = { type: body.type, at: 0, externalId: null };
   const fact = supabase.read(supabase.redact(body), supabase.settings.parse(settings), seen);
   if ('ignored' in fact) throw new Error(fact.ignored);
+  if ('report' in fact) throw new Error(fact.report);
   return fact;
 }
 const oauth = (...providers: string[]) => ({ raw_app_meta_data: { provider: providers[0], providers } });

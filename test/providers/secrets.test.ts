@@ -10,6 +10,8 @@ const GOOD: [string, string][] = [
   ['clerk', `whsec_${base64('a-key-that-is-32-bytes-long-0123')}`],
   ['supabase', SECRETS.supabase ?? ''],
   ['supabase', 'any-text-of-24-characters'],
+  ['resend', SECRETS.resend ?? ''],
+  ['postmark', 'any-text-of-24-characters'],
   ['polar', SECRETS.polar ?? ''],
   ['polar', OLD_POLAR],
   ['polar', 'a-secret-that-the-merchant-chose'],
@@ -43,6 +45,8 @@ const BAD: [string, string, RegExp][] = [
   ['supabase', 'AAAAAAAAAAAAAAAAAAAAAAAA', /different characters/],
   ['supabase', 'sb_secret_abcdefghijklmnopqrstuvwx', /API key of Supabase/],
   ['supabase', 'short', /24 characters/],
+  ['resend', 're_abcdefghijklmnopqrstuvwxyz', /whsec_.*Resend/],
+  ['postmark', 'short', /24 characters/],
 ];
 
 describe('which kind of secret is wanted', () => {

@@ -13,6 +13,8 @@ export const SECRETS: Record<string, string> = {
   clerk: `whsec_${Buffer.from('clerk-key-of-24-bytes-ok').toString('base64')}`,
   supabase: 'supabase-header-secret-0123456789',
   polar: 'polar_whs_0123456789abcdef0123456789',
+  resend: `whsec_${Buffer.from('resend-key-of-32-bytes-or-so-ok!').toString('base64')}`,
+  postmark: 'postmark-header-secret-0123456789',
 };
 
 export interface Answer {

@@ -37,6 +37,7 @@ export async function signed(
         },
       };
     case 'clerk':
+    case 'resend':
       return {
         body: bytes,
         headers: {

@@ -1,5 +1,5 @@
 import { invalid } from '../../errors.ts';
-import { allProviders, providerById } from '../../providers/index.ts';
+import { peopleProviders } from '../../providers/index.ts';
 import { coerce, type PropertyType } from '../coerce.ts';
 import { BITE_BYTES, decodeLatin1, readRows, unescapeCell } from '../csv.ts';
 import { PROPERTY_KEY, RESERVED_KEYS } from '../properties.ts';
@@ -50,7 +50,7 @@ const PASSED_OVER = new Set([
 
 const simplifyHeader = (header: string) => header.toLowerCase().replace(/[^a-z0-9]/g, '');
 const BY_NAME = new Map(
-  [...FIELDS, 'mailingLists', 'providerIds', ...allProviders.map(each => each.id)].map(name => [
+  [...FIELDS, 'mailingLists', 'providerIds', ...peopleProviders.map(each => each.id)].map(name => [
     name.toLowerCase(),
     name as string,
   ]),
@@ -62,12 +62,12 @@ function readTarget(word: string, header: string): Target | { kind: 'property'; 
   const other = OTHERS.find(name => name === word);
   if (other) return { kind: other };
   const provider = word.replace(/:personId$/, '');
-  if (providerById(provider)) return { kind: 'provider', provider };
+  if (peopleProviders.some(each => each.id === provider)) return { kind: 'provider', provider };
   const [key = '', type = null] = word.split(':', 2);
   const known = type === null ? null : TYPES.find(each => each === type);
   if (known === undefined || !PROPERTY_KEY.test(key) || RESERVED_KEYS.has(key)) {
     throw invalid(
-      `columns.${header.slice(0, 60)}: means nothing here. Use ${[...FIELDS, ...OTHERS].join(', ')}, ${allProviders.map(each => each.id).join(', ')}, or the name of a property such as planName or seats:number.`,
+      `columns.${header.slice(0, 60)}: means nothing here. Use ${[...FIELDS, ...OTHERS].join(', ')}, ${peopleProviders.map(each => each.id).join(', ')}, or the name of a property such as planName or seats:number.`,
     );
   }
   return known === null ? { kind: 'property', key, type: null } : { kind: 'property', key, type: known };

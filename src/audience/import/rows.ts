@@ -1,5 +1,5 @@
 import type { ImportTarget, Scalar } from '../../db/schema.ts';
-import { allProviders, providerById } from '../../providers/index.ts';
+import { peopleProviders } from '../../providers/index.ts';
 import { email as plausible } from '../../providers/pick.ts';
 import type { ContactWrite } from '../apiWrite.ts';
 import { coerce } from '../coerce.ts';
@@ -51,8 +51,8 @@ const readBoolean = (text: string): boolean =>
   YES.test(text.trim()) ? true : NO.test(text.trim()) ? false : refuseRow('is neither true nor false.');
 
 function makeAlias(provider: string, personId: string): string {
-  if (!providerById(provider))
-    refuseRow(`names no provider. Use ${allProviders.map(each => `${each.id}:…`).join(', ')}.`);
+  if (!peopleProviders.some(each => each.id === provider))
+    refuseRow(`names no provider. Use ${peopleProviders.map(each => `${each.id}:…`).join(', ')}.`);
   return /^[\x21-\x7e]{1,200}$/.test(personId) ? `${provider}:${personId}` : refuseRow('is no id of a provider.');
 }
 

@@ -6,7 +6,7 @@ import { Chip, Empty, Failure, Screen, Show, Time, useAction, useLoaded } from '
 /** Fields that have a place of their own on this screen; every other one is a custom property. */
 const KNOWN = [
   ...['id', 'email', 'firstName', 'lastName', 'source', 'subscribed', 'userGroup', 'userId', 'mailingLists'],
-  ...['optInStatus', 'createdAt', 'updatedAt', 'emails', 'userIds', 'identities', 'sharedAddress'],
+  ...['optInStatus', 'createdAt', 'updatedAt', 'emails', 'userIds', 'identities', 'sharedAddress', 'softBounces'],
 ];
 
 async function loadWhole(id: string) {

@@ -24,14 +24,17 @@ const TEXTS: Record<string, string> = {
   'event.tooOld': 'Fired no event: what happened is too long ago',
   'event.skipped': 'Fired no event',
   'event.repeated': 'Fired an event again',
+  'mail.bounced': 'Noted that nobody has the address: no mail goes there any more',
+  'mail.softBounced': 'Noted that the mail did not arrive',
+  'mail.complained': 'Noted that the recipient marked the mail as spam: no mail goes there any more',
   'workflow.started': 'Started a workflow',
   'workflow.cut': 'Started no workflow: the contact had started too many',
 };
 
 /** What a delivery did, as a sentence; details that are names or reasons stand behind it. */
 export function describeEffect({ kind, ...detail }: Effect): string {
-  const { eventName, property, reason, listId, workflowId, changed } = detail;
-  const names = [eventName, property, listId, workflowId, Array.isArray(changed) ? changed.join(', ') : null];
+  const { eventName, property, reason, listId, workflowId, mailId, changed } = detail;
+  const names = [eventName, property, listId, workflowId, mailId, Array.isArray(changed) ? changed.join(', ') : null];
   const said = [...names, reason].filter(each => typeof each === 'string' && each !== '');
   return [TEXTS[kind] ?? kind, ...said].join(' · ');
 }

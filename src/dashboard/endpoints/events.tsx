@@ -12,6 +12,7 @@ import {
 import { mayWrite } from '../session.ts';
 import { useLoaded } from '../ui.tsx';
 import { EventForm } from './eventForm.tsx';
+import { MailEventForm } from './mailEventForm.tsx';
 import { collectPaths } from './paths.ts';
 
 interface Props {
@@ -46,7 +47,9 @@ function EventLine(props: LineProps) {
   const line = (
     <>
       <strong>{type}</strong> <span class="faint">{description}</span>
-      <span class="says">{summarize(settings, lists)}</span>
+      <span class="says">
+        {props.provider.about === 'people' ? summarize(settings, lists) : settings.enabled ? '' : 'off'}
+      </span>
     </>
   );
   if (!mayWrite.value) return <p class="event">{line}</p>;
@@ -59,7 +62,14 @@ function EventLine(props: LineProps) {
 }
 
 /** With the paths of the newest payload of this type to choose from. */
-function Opened({ endpoint, type, settings, lists, show, reload }: LineProps) {
+function Opened(props: LineProps) {
+  const { endpoint, provider, type, settings, show } = props;
+  if (provider.about === 'mail')
+    return <MailEventForm endpointId={endpoint.id} type={type} enabled={settings.enabled} show={show} />;
+  return <OpenedPerson {...props} />;
+}
+
+function OpenedPerson({ endpoint, type, settings, lists, show, reload }: LineProps) {
   const newest = useLoaded(`${endpoint.id} ${type}`, () =>
     callApi<Page<Delivery>>('GET', appendQuery('/deliveries', { endpointId: endpoint.id, type, perPage: '1' })),
   );

@@ -82,6 +82,9 @@ export const mails = sqliteTable(
     workflowEpoch: integer('workflow_epoch'), // the workflow's, when it was queued
     pruned: integer('pruned', { mode: 'boolean' }).notNull().default(false), // what it was filled in with is forgotten
     unsubscribedAt: time('unsubscribed_at'), // when the link in it unsubscribed its address
+    hardBouncedAt: time('hard_bounced_at'), // reported of it, by the mail server or later by the mail provider; as the two below
+    softBouncedAt: time('soft_bounced_at'),
+    complainedAt: time('complained_at'),
   },
   t => [
     index('mails_urgent').on(t.dueAt, t.id).where(sql`state = 'queued' and transactional = 1`),

@@ -10,6 +10,7 @@ import { eventSearch, viewEvents } from '../../events.ts';
 import { erasePerson } from '../../history/erase.ts';
 import { whomOf } from '../../history/findPerson.ts';
 import { newId } from '../../id.ts';
+import { countSoftBounces } from '../../mail/reports.ts';
 
 import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
@@ -29,6 +30,10 @@ const whole = timed.extend({
     .describe(
       'As many persons of one provider show this address as are tied by one; facts of further ones count as those of the address alone',
     ),
+  softBounces: z
+    .number()
+    .optional()
+    .describe('Mails to this contact that did not arrive though the address may be good; absent: none'),
   identities: z.array(
     z.object({
       provider: z.string(),
@@ -94,7 +99,12 @@ export const contactRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.person,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getContact(tx, params.id)),
+    handle: ({ ctx, params }) =>
+      ctx.store.read(async tx => {
+        const contact = await getContact(tx, params.id);
+        const softBounces = await countSoftBounces(tx, contact.id);
+        return { ...contact, ...(softBounces > 0 && { softBounces }) };
+      }),
   }),
   route('DELETE', `${PATH}/:id`, {
     summary: 'Delete a contact, or erase the person',

@@ -45,6 +45,9 @@ const ageOf = (row: { id: string; createdAt: number }) => `${String(row.createdA
 const providerView = z.object({
   id: z.string(),
   name: z.string(),
+  about: z
+    .enum(['people', 'mail'])
+    .describe('mail: it tells what became of mails that Inlet sent; of its events only `enabled` can be set'),
   eventTypes: z.array(
     z.object({
       type: z.string(),
@@ -70,9 +73,10 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: z.array(providerView),
       answer: [example.provider],
       handle: async () =>
-        allProviders.map(({ id, name, types, settings, setup, backfill }) => ({
+        allProviders.map(({ id, name, class: kind, types, settings, setup, backfill }) => ({
           id,
           name,
+          about: kind === 'mail' ? ('mail' as const) : ('people' as const),
           eventTypes: types.map(({ type, description, carriesEmail, deletion }) => ({
             type,
             description,

@@ -64,6 +64,7 @@ export const tested = {
 export const provider = {
   id: 'stripe',
   name: 'Stripe',
+  about: 'people' as const,
   eventTypes: [
     { type: 'customer.created', description: 'A customer was created', carriesEmail: 'usually', deletion: false },
   ],

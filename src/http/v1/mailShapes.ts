@@ -99,6 +99,9 @@ export const mail = z.object({
   nextAttemptAt: time.nullable(),
   createdAt: time,
   sentAt: time.nullable(),
+  hardBouncedAt: time.nullable().describe('When the mail server or a mail provider said that nobody has the address'),
+  softBouncedAt: time.nullable().describe('When one first said that it did not arrive, for now or for another reason'),
+  complainedAt: time.nullable().describe('When its recipient marked it as spam'),
 });
 export const wholeMail = mail.extend({ html: z.string().nullable(), text: z.string().nullable() });
 
@@ -156,5 +159,8 @@ export const example = {
     nextAttemptAt: null,
     createdAt: at,
     sentAt: at,
+    hardBouncedAt: null,
+    softBouncedAt: null,
+    complainedAt: null,
   },
 };
