@@ -9,6 +9,8 @@ import { Failure } from './ui.tsx';
 import './style.css';
 import './workflows.css';
 import './messages.css';
+import './explain.css';
+import './overview.css';
 
 function App() {
   const isLink = place.value.path[0] === 'login';

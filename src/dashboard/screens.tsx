@@ -9,6 +9,7 @@ interface ScreenModule {
 
 /** Screens by the first part of their address; the script of each comes when it is asked for. */
 const SCREENS: Record<string, () => Promise<ScreenModule>> = {
+  overview: () => import('./overview/index.tsx'),
   endpoints: () => import('./endpoints/index.tsx'),
   deliveries: () => import('./deliveries/index.tsx'),
   contacts: () => import('./contacts/index.tsx'),
@@ -20,7 +21,7 @@ const SCREENS: Record<string, () => Promise<ScreenModule>> = {
   runs: () => import('./workflows/index.tsx'),
   settings: () => import('./settings/index.tsx'),
 };
-const START = 'endpoints';
+const START = 'overview';
 
 const loaded = new Map<string, ScreenModule>();
 

@@ -47,6 +47,7 @@ export async function fillDemo({ api }: Pick<Told, 'api'>): Promise<Record<strin
   const [contact] = (await api('GET', '/contacts?q=ada')).data;
   const [run] = (await api('GET', `/workflows/${workflow}/runs`)).data;
   return {
+    ...{ overview: '/overview' },
     ...{ endpoints: '/endpoints', endpoint: `/endpoints/${stripe.id}`, deliveries: '/deliveries' },
     ...{ delivery: `/deliveries/${delivery.id}`, contacts: '/contacts', contact: `/contacts/${contact.id}` },
     ...{ mails: '/mails', mail: `/mails/${mail.id}`, suppressions: '/suppressions?email=ada.lovelace@example.com' },

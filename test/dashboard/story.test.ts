@@ -21,8 +21,10 @@ test.skipIf(!hasBrowser)(
     const link = /dashboard +(\S+)/.exec(server.output())?.[1] ?? '';
     expect(link).toMatch(/\/_\/#\/login\/\w{50}$/);
     await page.goto(link);
-    await page.getByText('An endpoint is the address').waitFor();
+    await page.getByRole('heading', { name: 'To set up' }).waitFor();
     expect(page.url()).not.toContain('login');
+    await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Endpoints' }).press('Enter');
+    await page.getByText('An endpoint is the address').waitFor();
 
     // an endpoint, by keyboard where it matters
     await page.getByRole('link', { name: 'Add an endpoint' }).first().press('Enter');
@@ -65,6 +67,8 @@ test.skipIf(!hasBrowser)(
     expect(page.url()).toContain('status=processed');
     await page.getByRole('link', { name: 'customer.created' }).click();
     await page.getByText('Made a new contact').waitFor();
+    await page.locator('.provenance summary', { hasText: 'from this webhook' }).first().click();
+    await page.getByText('Said by').first().waitFor();
     expect(await page.locator('pre').textContent()).toContain('ada@example.com');
     await page.locator('summary', { hasText: 'Apply it again' }).click();
     await page.getByRole('button', { name: 'Apply it again' }).click();
@@ -81,6 +85,13 @@ test.skipIf(!hasBrowser)(
     await page.getByText('Customers').first().waitFor();
     await page.getByText('News').first().waitFor();
     await page.getByRole('heading', { name: 'Activity' }).waitFor();
+    await page.locator('.provenance summary', { hasText: 'Group' }).click();
+    await page.locator('.provenance').getByRole('link', { name: 'customer.created' }).first().waitFor();
+
+    // what is left to set up
+    await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Overview' }).click();
+    await page.locator('.checklist .done', { hasText: 'Say what its events do' }).waitFor();
+    await page.getByRole('link', { name: 'Start a workflow' }).waitFor();
 
     // out, and in again with a key that may only read
     await page.getByRole('button', { name: 'Sign out' }).click();

@@ -2,6 +2,7 @@ import { useState } from 'preact/hooks';
 import { appendQuery, callApi, type Entry, type List, type Page, type Person } from '../api.ts';
 import { linkTo } from '../router.ts';
 import { Chip, Empty, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
+import { Explanation } from './explain.tsx';
 
 /** Fields that have a place of their own on this screen; every other one is a custom property. */
 const KNOWN = [
@@ -26,6 +27,7 @@ export function ContactDetail({ id }: { id: string }) {
           <>
             <Fields of={person} lists={lists} />
             <Identities of={person} />
+            <Explanation id={person.id} lists={new Map(lists.map(each => [each.id, each.name]))} />
           </>
         )}
       </Show>
@@ -102,12 +104,7 @@ function Activity({ id }: { id: string }) {
                   .flatMap(each => each.data)
                   .map(entry => (
                     <li key={entry.id}>
-                      <Chip state={entry.kind} />{' '}
-                      {entry.kind === 'delivery' && entry.deliveryId !== null ? (
-                        <a href={linkTo(['deliveries', entry.deliveryId])}>{entry.summary}</a>
-                      ) : (
-                        entry.summary
-                      )}{' '}
+                      <Chip state={entry.kind} /> <EntryLink entry={entry} />
                       <Time at={entry.at} />
                     </li>
                   ))}
@@ -124,4 +121,12 @@ function Activity({ id }: { id: string }) {
       </Show>
     </section>
   );
+}
+
+/** What happened, leading to where it is told in full. */
+function EntryLink({ entry: { id, kind, summary, deliveryId } }: { entry: Entry }) {
+  if (kind === 'run') return <a href={linkTo(['runs', id])}>{summary}</a>;
+  if (kind === 'mail') return <a href={linkTo(['mails', id])}>{summary}</a>;
+  if (deliveryId !== null) return <a href={linkTo(['deliveries', deliveryId])}>{summary}</a>;
+  return <>{summary}</>;
 }

@@ -4,6 +4,7 @@ import { linkTo } from '../router.ts';
 import { mayWrite } from '../session.ts';
 import { CheckField, Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
 import { describeEffect } from './describeEffect.ts';
+import { Explanation } from './explain.tsx';
 
 /** One webhook: what came, what it did, what the provider was answered. */
 export function DeliveryDetailScreen({ id }: { id: string }) {
@@ -26,6 +27,7 @@ export function DeliveryDetailScreen({ id }: { id: string }) {
               </ol>
             </section>
             <Chain of={one.chain} />
+            {one.status !== 'rejected' && <Explanation id={id} />}
             {mayWrite.value && one.status !== 'rejected' && <Replay id={id} reload={delivery.reload} />}
             <Contents of={one} />
           </>
@@ -78,20 +80,28 @@ function Facts({ of: one }: { of: DeliveryDetail }) {
 
 /** Webhook → events → runs → mails and calls. */
 function Chain({ of: { events, runs, mails, calls } }: { of: DeliveryDetail['chain'] }) {
-  const steps = [
-    ...events.map(({ id, at, eventName }) => ({ id, at, text: `Event ${eventName}` })),
-    ...runs.map(({ id, at, status }) => ({ id, at, text: `Workflow run: ${status}` })),
-    ...mails.map(({ id, at, subject, state }) => ({ id, at, text: `Mail ${subject ?? ''}: ${state}` })),
-    ...calls.map(({ id, at, eventName, state }) => ({ id, at, text: `Outgoing webhook ${eventName}: ${state}` })),
+  const steps: { id: string; at: string; text: string; path: string[] | null }[] = [
+    ...events.map(({ id, at, eventName }) => ({ id, at, text: `Event ${eventName}`, path: null })),
+    ...runs.map(({ id, at, status }) => ({ id, at, text: `Workflow run: ${status}`, path: ['runs', id] })),
+    ...mails.map(({ id, at, subject, state }) => ({
+      id,
+      at,
+      text: `Mail ${subject ?? ''}: ${state}`,
+      path: ['mails', id],
+    })),
+    ...calls.map(({ id, at, eventName, state, subscriptionId }) => ({
+      ...{ id, at, text: `Outgoing webhook ${eventName}: ${state}` },
+      path: ['settings', 'webhooks', subscriptionId],
+    })),
   ];
   if (steps.length === 0) return null;
   return (
     <section aria-labelledby="chain">
       <h2 id="chain">What came of it</h2>
       <ol class="steps">
-        {steps.map(({ id, at, text }) => (
+        {steps.map(({ id, at, text, path }) => (
           <li key={id}>
-            {text} <Time at={at} /> <code class="faint">{id}</code>
+            {path ? <a href={linkTo(path)}>{text}</a> : text} <Time at={at} /> <code class="faint">{id}</code>
           </li>
         ))}
       </ol>

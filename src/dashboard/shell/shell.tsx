@@ -5,6 +5,7 @@ import { Failure, useAction } from '../ui.tsx';
 
 /** Screens by name; the first path is where a link leads, the others belong to it. */
 const SCREENS: [name: string, paths: string[]][] = [
+  ['Overview', ['overview']],
   ['Endpoints', ['endpoints']],
   ['Deliveries', ['deliveries']],
   ['Contacts', ['contacts']],
@@ -16,7 +17,7 @@ const SCREENS: [name: string, paths: string[]][] = [
 /** The frame of every screen: where one can go, and who one is. */
 export function Shell({ children }: { children: ComponentChildren }) {
   const { busy, error, run } = useAction();
-  const here = place.value.path[0] ?? 'endpoints';
+  const here = place.value.path[0] ?? 'overview';
   return (
     <div class="shell">
       <header>
