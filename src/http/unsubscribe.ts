@@ -1,6 +1,6 @@
 import { findContact } from '../audience/contacts.ts';
 import type { Context } from '../context.ts';
-import { findLinkSealer, openLink } from '../mail/links.ts';
+import { findLinkSealer, openLink, TEST_TOKEN } from '../mail/links.ts';
 import { useBody } from './body.ts';
 import { changeMind, type Decision, UNDO_MS } from './changeMind.ts';
 import { findRecipient, type Recipient, showPage, showTooOften } from './linkPage.ts';
@@ -9,7 +9,6 @@ import { choosePreferences } from './preferences.ts';
 const MAX_FORM = 16_384; // bytes: some hundred lists
 /** Links in mails: what stops them at once, and the page of what to get. */
 export const UNSUBSCRIBE = /^\/(?:unsubscribe|preferences)\/([A-Za-z0-9._-]{1,800})$/;
-const TEST_LINK = 'test'; // in test mails, and what doctor asks for
 const NO_UNDO =
   'It takes back only what it did itself, within a day. Sign up again where you did before, or write to the sender.';
 
@@ -47,7 +46,7 @@ export async function unsubscribe(
   peer: string | null,
 ): Promise<Response> {
   const isGet = request.method !== 'POST';
-  if (token === TEST_LINK && isGet) return page(200, 'A test link', 'In a real mail it works.', null);
+  if (token === TEST_TOKEN && isGet) return page(200, 'A test link', 'In a real mail it works.', null);
   const own = await ctx.store.read(findLinkSealer);
   const named = openLink(own ? [own, ctx.sealer] : [ctx.sealer], token);
   if (!named) return page(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);

@@ -10,6 +10,7 @@ const MAX_WARNINGS = 20;
 /** What this would be here. */
 function translateTag(group: string | undefined, name: string): string {
   if (/^unsubscribe/i.test(name)) return '{{ unsubscribeUrl }}';
+  if (/^(manage_?)?preferences?/i.test(name)) return '{{ preferencesUrl }}';
   return `{{ ${group === undefined ? 'contact' : (GROUPS[group] ?? group)}.${name} }}`;
 }
 

@@ -7,7 +7,7 @@ import type { Tx } from '../db/store.ts';
 import { allProviders } from '../providers/index.ts';
 import type { Templates, Values } from '../templates/templates.ts';
 import { mailsOfDay } from './leases.ts';
-import { requireLinkSealer, unsubscribeUrl } from './links.ts';
+import { makeLinks, requireLinkSealer, sealToken, TEST_TOKEN } from './links.ts';
 import type { MailRow } from './mails.ts';
 import { getMessage } from './messages.ts';
 import { renderMessage } from './renderMessage.ts';
@@ -96,17 +96,18 @@ export async function prepare(ctx: Context, templates: Templates, row: MailRow, 
     return { instead: { state: 'held', heldFor: 'contactCap', error } };
   }
   const test = row.data.contact !== undefined;
-  const link =
+  const token =
     contact && !row.transactional
-      ? unsubscribeUrl(config.publicUrl, await requireLinkSealer(ctx.store), contact.id, row.id, to)
+      ? sealToken(await requireLinkSealer(ctx.store), contact.id, row.id, to)
       : test
-        ? `${config.publicUrl}/unsubscribe/test`
-        : '';
+        ? TEST_TOKEN
+        : null;
+  const links = makeLinks(config.publicUrl, token);
   const values: Values = {
     contact: test ? { email: to, ...row.data.contact } : contact ? contactValues(contact) : { email: to },
     event: row.data.event ?? {},
     data: row.data.data ?? {},
-    unsubscribeUrl: link,
+    ...links,
   };
   const { subject, html, text, fromName } = await renderMessage(templates, message, values);
   const from = config.mailFrom ?? { name: '', address: 'inlet@localhost' };
@@ -122,7 +123,7 @@ export async function prepare(ctx: Context, templates: Templates, row: MailRow, 
     subject,
     html: message.content.emailFormat === 'plain' || !html ? null : html,
     text,
-    unsubscribeUrl: row.transactional ? null : link,
+    unsubscribeUrl: row.transactional ? null : links.unsubscribeUrl,
     marks,
   };
   return { letter, shown: { recipient: to, subject, html: letter.html, plain: text } };

@@ -6,14 +6,24 @@ import { makeSealer, type Sealer } from '../sealing.ts';
 const CONTEXT = 'unsubscribe';
 const KEY = 'linkKey'; // in `meta`, 32 bytes base64: not the sealing key, so that links outlive a change of that
 
-/** A link that names a contact, a mail and the address it went to, which nobody but us can make. It does not run out: old mails have it too. */
-export const unsubscribeUrl = (
-  publicUrl: string,
-  sealer: Sealer,
-  contactId: string,
-  mailId: string,
-  address = '',
-): string => `${publicUrl}/unsubscribe/${sealer.seal(`${contactId} ${mailId} ${address}`, CONTEXT)}`;
+/** The two links of a mail: what stops it, and the page of what to get. */
+interface MailLinks {
+  unsubscribeUrl: string;
+  preferencesUrl: string;
+}
+
+/** The links of a token; null: a mail that has none. */
+export const makeLinks = (publicUrl: string, token: string | null): MailLinks => ({
+  unsubscribeUrl: token === null ? '' : `${publicUrl}/unsubscribe/${token}`,
+  preferencesUrl: token === null ? '' : `${publicUrl}/preferences/${token}`,
+});
+
+/** The token of test mails, whose pages change nothing. */
+export const TEST_TOKEN = 'test';
+
+/** What names a contact, a mail and the address it went to in its links; nobody but us can make it. It does not run out: old mails have it too. */
+export const sealToken = (sealer: Sealer, contactId: string, mailId: string, address = ''): string =>
+  sealer.seal(`${contactId} ${mailId} ${address}`, CONTEXT);
 
 export interface Named {
   contactId: string;

@@ -5,6 +5,7 @@ import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../id.ts';
+import { makeLinks } from './links.ts';
 import { queueMail } from './mails.ts';
 import { renderMessage } from './renderMessage.ts';
 import { publishedOf } from './transactional.ts';
@@ -35,7 +36,7 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
   );
   if (missing.length)
     throw new AppError('invalid', `Missing required data variable(s): ${missing.join(', ').slice(0, NAMED)}`);
-  const values = { contact: { email: to }, event: {}, data, unsubscribeUrl: '' };
+  const values = { contact: { email: to }, event: {}, data, ...makeLinks('', null) };
   await renderMessage(ctx.templates, message, values); // refuses what can't be rendered
   const write = buildWriteCall('upsert', { email: to }, { key, source: 'API' });
   let id: string | null = null;

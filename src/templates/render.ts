@@ -24,6 +24,7 @@ export interface Values {
   event: Record<string, unknown>;
   data: Record<string, unknown>;
   unsubscribeUrl: string;
+  preferencesUrl: string;
 }
 
 export interface Rendered {
@@ -49,7 +50,7 @@ const COMMON: LiquidOptions = {
 const plain = makeEngine(COMMON);
 const html = makeHtmlEngine();
 const PARTS = ['subject', 'previewText', 'fromName', 'html', 'text'] as const satisfies Part[];
-const GROUPS = ['contact', 'event', 'data', 'unsubscribeUrl'];
+const GROUPS = ['contact', 'event', 'data', 'unsubscribeUrl', 'preferencesUrl'];
 
 function makeEngine(options: LiquidOptions): Liquid {
   const engine = new Liquid(options);
@@ -137,7 +138,7 @@ export function analyzeParts(parts: Parts, isStrict: boolean): string[] {
     for (const [group = '', name] of findVariables(templates)) {
       if (!GROUPS.includes(group))
         throw new TemplateError(
-          `${part}: {{ ${group.slice(0, 60)} }} is no variable. They begin with contact., event. or data., or are unsubscribeUrl.`,
+          `${part}: {{ ${group.slice(0, 60)} }} is no variable. They begin with contact., event. or data., or are unsubscribeUrl or preferencesUrl.`,
         );
       found.add(name === undefined ? group : `${group}.${name}`);
     }

@@ -111,3 +111,37 @@ test('doctor finds a proxy that does not pass the links of mails', async () => {
   later(async () => proxy.stop(true));
   expect(await findLostLink(`http://127.0.0.1:${proxy.port}`)).toBe('/preferences/test');
 });
+
+test('{{ preferencesUrl }} leads a mail to its page, a test mail to one that changes nothing, and is empty in a transactional one', async () => {
+  const server = await sink();
+  const app = await open(server.port);
+  const email = 'ada@example.com';
+  const { id } = (await app.api('POST', '/contacts/create', { email })).body;
+  const html = '<p>Hello</p><p><a href="{{ preferencesUrl }}">Choose</a> [{{ preferencesUrl }}]</p>';
+  const made = await app.api('POST', '/email-messages', { subject: 'Hello', html });
+  expect(made.status).toBe(201);
+  await queue(app, { id, email }, made.body.id);
+  await queue(app, { id, email }, made.body.id, { transactional: true });
+  await app.drain();
+  const pages = server.mails.map(({ raw }) => {
+    const text = raw.replace(/=\r\n/g, '').replaceAll('=3D', '=');
+    return /<a href="([^"]*)">Choose/.exec(text)?.[1] ?? '';
+  });
+  const own = pages.find(each => each !== '') ?? '';
+  expect(pages).toHaveLength(2);
+  expect(pages).toContain('');
+  const path = new URL(own).pathname;
+  expect(path).toMatch(/^\/preferences\/[\w.-]{40,}$/);
+  const shown = await app.fetch(path);
+  expect([shown.status, shown.body]).toEqual([200, expect.stringContaining('name="subscribed"')]);
+  await app.fetch(path, {
+    method: 'POST',
+    body: 'action=unsubscribe',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  });
+  expect(await subscribed(app, email)).toBe(false);
+  const rendered = (await app.api('POST', `/email-messages/${made.body.id}/render`, { email })).body.html;
+  const sample = /href="([^"]*)"/.exec(rendered)?.[1] ?? '';
+  expect((await app.fetch(new URL(sample).pathname)).body).toContain('A test link');
+  expect(sample).toContain('/preferences/test');
+});

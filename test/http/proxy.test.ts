@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { unsubscribeUrl } from '../../src/mail/links.ts';
+import { makeLinks, sealToken } from '../../src/mail/links.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent, TestApp } from '../support/app.ts';
 import { emptyFolder, freePort } from '../support/binary.ts';
@@ -202,7 +202,9 @@ for (const [at, block] of blocks.entries())
         expect([status, JSON.parse(body)]).toMatchObject([200, { result: 'accepted' }]);
         await app.api('POST', '/contacts/create', { email: `left${at}@example.com` });
         const [contact] = (await app.api('GET', `/contacts/find?email=left${at}@example.com`)).body;
-        const link = new URL(unsubscribeUrl('https://hooks.example.com', app.app.ctx.sealer, contact.id, 'mail_x'));
+        const link = new URL(
+          makeLinks('https://hooks.example.com', sealToken(app.app.ctx.sealer, contact.id, 'mail_x')).unsubscribeUrl,
+        );
         expect((await ask(nginx.port, 'GET', link.pathname))[0]).toBe(200);
         const [chosen, form] = await ask(nginx.port, 'GET', link.pathname.replace('unsubscribe', 'preferences'));
         expect([chosen, form]).toEqual([200, expect.stringContaining('What you get')]);

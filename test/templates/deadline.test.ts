@@ -5,7 +5,7 @@ const templates = new Templates();
 afterAll(() => templates.stop());
 
 const PARTS = { subject: 's', previewText: '', fromName: '', html: '<p>{{ contact.name }}</p>', text: '' };
-const VALUES = { contact: { name: 'Ada' }, event: {}, data: {}, unsubscribeUrl: '' };
+const VALUES = { contact: { name: 'Ada' }, event: {}, data: {}, unsubscribeUrl: '', preferencesUrl: '' };
 const MB = 1e6;
 const MAX_MEMORY = 250 * MB;
 const MAX_STANDSTILL_MS = 250; // the promise is 50; this machine may have a lot to do

@@ -29,6 +29,7 @@ const values = {
     ],
   },
   unsubscribeUrl: 'https://inlet.example/unsubscribe/t',
+  preferencesUrl: 'https://inlet.example/preferences/t',
 };
 
 const check = (html: string) => templates.findVariables({ ...NOTHING, html }, true);

@@ -7,6 +7,7 @@ import { AppError, notFound } from '../../errors.ts';
 import { newId } from '../../id.ts';
 import { findForeignTags } from '../../mail/foreignTags.ts';
 import { contactValues } from '../../mail/letter.ts';
+import { makeLinks, TEST_TOKEN } from '../../mail/links.ts';
 import { queueMail } from '../../mail/mails.ts';
 import { getMessage, type MessageRow, viewMessage, viewShortMessages } from '../../mail/messages.ts';
 import { renderMessage } from '../../mail/renderMessage.ts';
@@ -47,7 +48,7 @@ async function valuesOf(tx: Tx, given: Sample, publicUrl: string): Promise<Value
     contact: { ...contact, ...given.contactProperties },
     event: given.eventProperties ?? {},
     data: given.dataVariables ?? {},
-    unsubscribeUrl: `${publicUrl}/unsubscribe/test`,
+    ...makeLinks(publicUrl, TEST_TOKEN),
   };
 }
 
@@ -86,7 +87,7 @@ export const messageRoutes: Route[] = [
   route('POST', PATH, {
     summary: 'Write an email message',
     description:
-      'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped once, for where they stand: text, an attribute in quotes, the query of a link (percent-encoded); one that begins a link must be `https`, `http`, `mailto` or `tel`, else it becomes `#`. Where nothing can be escaped (an attribute without quotes, the name of a tag, style, script) the message is refused with line and column. The `raw` filter switches escaping off. Without `text` it is made from the html. Reading and filling in may take 250 ms.',
+      'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, `{{ preferencesUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped once, for where they stand: text, an attribute in quotes, the query of a link (percent-encoded); one that begins a link must be `https`, `http`, `mailto` or `tel`, else it becomes `#`. Where nothing can be escaped (an attribute without quotes, the name of a tag, style, script) the message is refused with line and column. The `raw` filter switches escaping off. Without `text` it is made from the html. Reading and filling in may take 250 ms.',
     tag,
     status: 201,
     body: z.strictObject({ ...messageFields, subject: z.string().min(1).max(500) }),
@@ -159,7 +160,7 @@ export const messageRoutes: Route[] = [
       const to = [...new Set(emails.map(parseEmail))];
       const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
       const { contact, event, data } = await ctx.store.read(tx => valuesOf(tx, given, ctx.config.publicUrl));
-      await renderMessage(ctx.templates, message, { contact, event, data, unsubscribeUrl: '' });
+      await renderMessage(ctx.templates, message, { contact, event, data, ...makeLinks('', null) });
       const test = { contactId: null, emailMessageId: message.id, data: { contact, event, data }, transactional: true };
       const mailIds = await ctx.store.write(async tx => {
         const ids: string[] = [];
