@@ -1,199 +1,35 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { invalid } from './errors.ts';
 import { didYouMean } from './nearest.ts';
+import { VARIABLES, type Variable } from './variables.ts';
 
-export interface Config {
-  host: string;
-  /** 0: any free port. */
-  port: number;
-  dataDir: string;
-  /** `postgres://…`; null: SQLite in the data folder. */
-  databaseUrl: string | null;
+type Table = typeof VARIABLES;
+type Name = keyof Table;
+type Entry = Table[Name];
+type ValueOf<V extends Variable> = V['default'] extends string ? z.output<V['schema']> : z.output<V['schema']> | null;
+
+/** One value for each variable; null: not given. */
+type Values = { [N in Name as Table[N]['field']]: ValueOf<Table[N]> };
+
+/** What the variables come to; `variables.ts` says of each what it is. */
+export interface Config extends Values {
   /** Without trailing slash. */
   publicUrl: string;
-  apiKey: string | null;
-  /** 32 bytes; null: `secret.key` in the data folder. */
-  secretKey: Uint8Array | null;
-  /** Management requests per second and key; 0: no limit. */
-  rateLimit: number;
-  logLevel: string;
   logFormat: 'pretty' | 'json';
-  retentionDays: number;
-  /** `web` answers and `worker` works, `all` does both. */
-  role: 'all' | 'web' | 'worker';
-  /** The page at /_/ is served. */
-  dashboard: boolean;
-  /** Outgoing webhooks and API bases may lead to private networks and this machine. */
-  allowPrivateTargets: boolean;
-  /** Null: mails are rendered and held. */
-  smtp: SmtpServer | null;
-  /** Who mails are from. */
-  mailFrom: { name: string; address: string } | null;
-}
-
-/** A mail server. `secure`: TLS from the first byte; else STARTTLS, which only loopback may do without. */
-export interface SmtpServer {
-  host: string;
-  port: number;
-  secure: boolean;
-  loopback: boolean;
-  user: string | null;
-  password: string | null;
-  /** At once. */
-  connections?: number | undefined;
-  /** Messages per second; absent: as many as go. */
-  rate?: number | undefined;
-  /** A certificate authority of its own, PEM. */
-  ca?: string | undefined;
 }
 
 /** Values of the flags that equal a variable; a flag wins over its variable. */
-export interface Flags {
-  host?: string | undefined;
-  port?: string | undefined;
-  data?: string | undefined;
-  'database-url'?: string | undefined;
-  'public-url'?: string | undefined;
-}
+export type Flags = {
+  [V in Entry as V extends { flag: { name: infer F extends string } } ? F : never]?: string | undefined;
+};
 export type Env = Record<string, string | undefined>;
 
-const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const DAY_LIMIT = 3650;
-
-const whole = (least: number, most: number) => {
-  const message = `must be a whole number from ${least} to ${most}`;
-  return z
-    .string()
-    .regex(/^\d{1,9}$/, message)
-    .transform(Number)
-    .pipe(z.number().min(least, message).max(most, message));
-};
-const publicUrl = z.string().transform((text, ctx) => {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url && /^https?:$/.test(url.protocol) && !url.username && !url.password && !url.search && !url.hash) {
-    return url.href.replace(/\/+$/, '');
-  }
-  ctx.addIssue('must look like https://hooks.example.com, without user, password, ? or #');
-  return z.NEVER;
-});
-const secretKey = z.string().transform((text, ctx) => {
-  const key = decodeKey(text);
-  if (key) return key;
-  ctx.addIssue('must be exactly 32 bytes in base64; make one with: openssl rand -base64 32');
-  return z.NEVER;
-});
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-const SMTP_HINT =
-  'must look like smtps://user:password@smtp.example.com:465 (or smtp:// for STARTTLS); in user and password write / as %2F, # as %23, ? as %3F, @ as %40, % as %25';
-const SMTP_EXTRAS = z.strictObject({
-  connections: whole(1, 50).optional(),
-  rate: whole(1, 1000).optional(),
-  ca: z.string().optional(),
-});
-/** `smtps://user:password@host:port?connections=5&rate=14&ca=/path/ca.pem` */
-const smtpUrl = z.string().transform((text, ctx): SmtpServer => {
-  const bad = (message: string) => {
-    ctx.addIssue(message);
-    return z.NEVER;
-  };
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (!url || !/^smtps?:$/.test(url.protocol) || !url.hostname || url.hash || !/^\/?$/.test(url.pathname))
-    return bad(SMTP_HINT);
-  const secure = url.protocol === 'smtps:';
-  const loopback = LOOPBACK.test(url.hostname);
-  const extras = SMTP_EXTRAS.safeParse(Object.fromEntries(url.searchParams));
-  if (!extras.success)
-    return bad('may end in ?connections= (1 to 50), rate= (messages per second, 1 to 1000) and ca= (a PEM file) only');
-  try {
-    const user = url.username ? decodeURIComponent(url.username) : null;
-    const password = url.password ? decodeURIComponent(url.password) : null;
-    const { connections, rate, ca: file } = extras.data;
-    const ca = file === undefined ? undefined : readFileSync(file, 'utf8');
-    return {
-      host: url.hostname,
-      port: Number(url.port || (secure ? 465 : 587)),
-      secure,
-      loopback,
-      user,
-      password,
-      connections,
-      rate,
-      ca,
-    };
-  } catch (error) {
-    return bad(
-      error instanceof URIError
-        ? 'has a % in user or password that is not %25'
-        : 'names a ca file that can not be read',
-    );
-  }
-});
-const FROM = /^(?:"?([^"<>]*?)"?\s*<)?([^\s<>@]+@[^\s<>@]+\.[^\s<>@]+|[^\s<>@]+@localhost)>?$/;
-const mailFrom = z.string().transform((text, ctx) => {
-  const [, name = '', address] = FROM.exec(text.trim()) ?? [];
-  if (address) return { name: name.trim(), address };
-  ctx.addIssue('must look like Acme <hello@example.com>');
-  return z.NEVER;
-});
-
-/** Every variable with its rule. A message never repeats the value: it may be a secret in the wrong place. */
-const variables = z.object({
-  INLET_HOST: z
-    .string()
-    .regex(/^[\w.:-]+$/, 'must be a host name or an address, without scheme or port')
-    .default('127.0.0.1'),
-  INLET_PORT: whole(0, 65535).default(8484),
-  INLET_DATA_DIR: z.string().default('./inlet-data'),
-  INLET_DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\/./, 'must start with postgres://; leave it out for SQLite')
-    .optional(),
-  INLET_PUBLIC_URL: publicUrl.optional(),
-  INLET_API_KEY: z
-    .string()
-    .regex(/^[\x21-\x7e]{24,200}$/, 'must have 24 to 200 visible ASCII characters')
-    .optional(),
-  INLET_SECRET_KEY: secretKey.optional(),
-  INLET_RATE_LIMIT: whole(0, 1_000_000).default(100),
-  INLET_LOG_LEVEL: z.enum(LEVELS, `must be one of ${LEVELS.join(', ')}`).default('info'),
-  INLET_LOG_FORMAT: z.enum(['pretty', 'json'], 'must be pretty or json').optional(),
-  INLET_RETENTION_DAYS: whole(1, DAY_LIMIT).default(30),
-  INLET_SMTP_URL: smtpUrl.optional(),
-  INLET_MAIL_FROM: mailFrom.optional(),
-  INLET_ROLE: z.enum(['all', 'web', 'worker'], 'must be all, web or worker').default('all'),
-  INLET_DASHBOARD: z.enum(['true', 'false'], 'must be true or false').default('true'),
-  INLET_ALLOW_PRIVATE_TARGETS: z.enum(['true', 'false'], 'must be true or false').default('false'),
-});
-type Name = keyof z.infer<typeof variables>;
-
-const NAMES = Object.keys(variables.shape) as Name[];
-const SECRETS: Name[] = [
-  'INLET_API_KEY',
-  'INLET_SECRET_KEY',
-  'INLET_DATABASE_URL',
-  'INLET_SMTP_URL',
-  'INLET_MAIL_FROM',
-];
-const KNOWN = [...NAMES, ...SECRETS.map(name => `${name}_FILE`)];
-const FLAGS: Record<keyof Flags, Name> = {
-  host: 'INLET_HOST',
-  port: 'INLET_PORT',
-  data: 'INLET_DATA_DIR',
-  'database-url': 'INLET_DATABASE_URL',
-  'public-url': 'INLET_PUBLIC_URL',
-};
+const ENTRIES = Object.entries(VARIABLES) as [Name, Variable][];
+const KNOWN: string[] = ENTRIES.flatMap(([name, { secret }]) => (secret ? [name, `${name}_FILE`] : [name]));
 const SERVICE_LINK = /^INLET_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)$/;
 const SERVICE_LINK_HELP =
   'set enableServiceLinks: false in the pod, or rename the Service to something other than "inlet"';
-
-/** 32 bytes from base64 (either alphabet, padding optional), or null. */
-export function decodeKey(text: string): Uint8Array | null {
-  if (!/^[A-Za-z0-9+/_-]{43}=?$/.test(text)) return null;
-  const bytes = new Uint8Array(Buffer.from(text, 'base64'));
-  return bytes.length === 32 ? bytes : null;
-}
 
 /** A host as it stands in a URL; a wildcard address becomes one that can be opened. */
 export function urlHost(host: string): string {
@@ -215,26 +51,17 @@ function secretFrom(env: Env, name: Name): string | undefined {
   return text;
 }
 
-/** One text per variable; an empty variable counts as not set, an empty flag as a mistake. */
-function gather(env: Env, flags: Flags): Partial<Record<Name, string>> {
-  const given: Partial<Record<Name, string>> = {};
-  const flagged = new Set<Name>();
-  for (const [flag, name] of Object.entries(FLAGS) as [keyof Flags, Name][]) {
-    const value = flags[flag];
-    if (value === undefined) continue;
-    if (!value) throw invalid(`--${flag} needs a value.`);
-    given[name] = value;
-    flagged.add(name);
+/** What was given for a variable, by its flag or in the environment; an empty variable counts as not set, an empty flag as a mistake. */
+function findGiven(env: Env, flags: Flags, name: Name, { flag, secret }: Variable): string | undefined {
+  const flagged = flag && flags[flag.name as keyof Flags];
+  if (flag && flagged !== undefined) {
+    if (!flagged) throw invalid(`--${flag.name} needs a value.`);
+    return flagged;
   }
-  for (const name of NAMES) {
-    if (flagged.has(name)) continue;
-    const value = SECRETS.includes(name) ? secretFrom(env, name) : env[name];
-    if (value) given[name] = value;
-  }
-  if (!flagged.has('INLET_PORT') && given.INLET_PORT?.startsWith('tcp://')) {
+  const value = secret ? secretFrom(env, name) : env[name];
+  if (name === 'INLET_PORT' && value?.startsWith('tcp://'))
     throw invalid(`INLET_PORT holds a Kubernetes service link, not a port: ${SERVICE_LINK_HELP}.`);
-  }
-  return given;
+  return value || undefined;
 }
 
 /** What to say of a database URL in an argument; null: it holds no password. */
@@ -257,38 +84,31 @@ function warningsOf(env: Env, flags: Flags): string[] {
   return warnings;
 }
 
+/** The variables that are given, by a flag or in the environment. @throws AppError invalid */
+export const listGiven = (env: Env, flags: Flags): string[] =>
+  ENTRIES.flatMap(([name, variable]) => (findGiven(env, flags, name, variable) === undefined ? [] : [name]));
+
 /**
  * The configuration from variables and flags. The only reader of the environment.
  * @throws AppError invalid, naming the variable or flag and never its value
  */
 export function readConfig(env: Env, flags: Flags = {}, terminal = false): { config: Config; warnings: string[] } {
-  const read = variables.safeParse(gather(env, flags));
-  if (!read.success) {
-    const issue = read.error.issues[0];
-    const name = String(issue?.path[0]);
-    const flag = (Object.keys(FLAGS) as (keyof Flags)[]).find(f => FLAGS[f] === name && flags[f] !== undefined);
-    throw invalid(`${flag ? `--${flag}` : name} ${issue?.message}.`);
-  }
-  const v = read.data;
-  if (v.INLET_SMTP_URL && !v.INLET_MAIL_FROM)
+  const texts = ENTRIES.map(([name, variable]) => findGiven(env, flags, name, variable));
+  const values = ENTRIES.map(([name, { field, schema, flag, default: usual }], n): [string, unknown] => {
+    const text = texts[n] ?? usual;
+    if (text === null) return [field, null];
+    const read = schema.safeParse(text);
+    if (read.success) return [field, read.data];
+    const isFlag = flag && flags[flag.name as keyof Flags] !== undefined;
+    throw invalid(`${isFlag ? `--${flag.name}` : name} ${read.error.issues[0]?.message}.`);
+  });
+  const given = Object.fromEntries(values) as Values; // each made by its own schema
+  if (given.smtp && !given.mailFrom)
     throw invalid('INLET_SMTP_URL needs INLET_MAIL_FROM, such as Acme <hello@example.com>.');
-  const config: Config = {
-    host: v.INLET_HOST,
-    port: v.INLET_PORT,
-    dataDir: v.INLET_DATA_DIR,
-    databaseUrl: v.INLET_DATABASE_URL ?? null,
-    publicUrl: v.INLET_PUBLIC_URL ?? `http://${urlHost(v.INLET_HOST)}:${v.INLET_PORT}`,
-    apiKey: v.INLET_API_KEY ?? null,
-    secretKey: v.INLET_SECRET_KEY ?? null,
-    rateLimit: v.INLET_RATE_LIMIT,
-    logLevel: v.INLET_LOG_LEVEL,
-    logFormat: v.INLET_LOG_FORMAT ?? (terminal ? 'pretty' : 'json'),
-    retentionDays: v.INLET_RETENTION_DAYS,
-    role: v.INLET_ROLE,
-    dashboard: v.INLET_DASHBOARD === 'true',
-    smtp: v.INLET_SMTP_URL ?? null,
-    mailFrom: v.INLET_MAIL_FROM ?? null,
-    allowPrivateTargets: v.INLET_ALLOW_PRIVATE_TARGETS === 'true',
+  const config = {
+    ...given,
+    publicUrl: given.publicUrl ?? `http://${urlHost(given.host)}:${given.port}`,
+    logFormat: given.logFormat ?? (terminal ? 'pretty' : 'json'),
   };
   return { config, warnings: warningsOf(env, flags) };
 }

@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'bun:test';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeReference } from '../src/build/reference.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
+import { overview } from '../src/cli/help.ts';
+import { EFFECTS } from '../src/effects.ts';
+import { allProviders } from '../src/providers/index.ts';
+import { VARIABLES, type Variable } from '../src/variables.ts';
 
 const ROOT = join(import.meta.dir, '..');
 const papers = [
@@ -35,17 +40,25 @@ describe('papers', () => {
     expect(readText('README.md').split('\n').length).toBeLessThanOrEqual(200);
   });
 
-  test('the reference names every variable and every command', () => {
+  test('the reference is what the code says', () => {
+    const help = 'docs/reference.md is made from the code. Run: bun run reference';
+    expect(readText('docs/reference.md') === writeReference() ? null : help).toBeNull();
+  });
+
+  test('the reference names every variable, command, setting and effect', () => {
     const reference = readText('docs/reference.md');
-    const variables = new Set(
-      [...readText('src/config.ts').matchAll(/^ {2}(INLET_[A-Z_]+):/gm)].map(found => found[1]),
-    );
-    expect(variables.size).toBeGreaterThan(10);
-    expect([...variables].filter(name => !reference.includes(`\`${name}\``))).toEqual([]);
-    const words = reference.replaceAll(/[`*]/g, ' ');
-    const unnamed = COMMANDS.filter(
-      ({ name }) => !name.split(' ').every(word => new RegExp(`\\b${word}\\b`).test(words)),
-    );
-    expect(unnamed.map(({ name }) => name)).toEqual([]);
+    const names = [...Object.keys(VARIABLES), ...Object.keys(EFFECTS), ...allProviders.map(({ id }) => id)];
+    names.push(...allProviders.flatMap(({ types }) => types.map(({ type }) => type)));
+    expect(names.length).toBeGreaterThan(80);
+    expect(names.filter(name => !reference.includes(`\`${name}\``))).toEqual([]);
+    expect(COMMANDS.filter(({ name }) => !reference.includes(`\`inlet ${name}`))).toEqual([]);
+  });
+
+  test('help names every variable, and the flag of each that has one', () => {
+    const help = overview('0');
+    for (const [name, { flag }] of Object.entries<Variable>(VARIABLES)) {
+      expect(help).toContain(name);
+      if (flag) expect(help).toContain(`--${flag.name} ${flag.value}`);
+    }
   });
 });

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Env } from '../config.ts';
 import { didYouMean } from '../nearest.ts';
+import { VARIABLES, type Variable } from '../variables.ts';
 
 /** What a command sees of the outside. */
 export interface Io {
@@ -40,12 +41,13 @@ export interface Command {
 /** The command line itself is wrong: exit code 2. */
 export class UsageError extends Error {}
 
+const VARIABLE_FLAGS = Object.entries<Variable>(VARIABLES).flatMap(
+  ([name, { flag, doc, default: usual }]): [string, Option][] =>
+    flag ? [[flag.name, { value: flag.value, help: `${doc} (${usual === null ? name : `${name}, ${usual}`})` }]] : [],
+);
+
 export const COMMON_OPTIONS: Record<string, Option> = {
-  data: { value: 'DIR', help: 'folder that holds everything (INLET_DATA_DIR, ./inlet-data)' },
-  host: { value: 'HOST', help: 'address to listen on (INLET_HOST, 127.0.0.1)' },
-  port: { value: 'PORT', help: 'port to listen on (INLET_PORT, 8484)' },
-  'public-url': { value: 'URL', help: 'where the providers reach this server (INLET_PUBLIC_URL)' },
-  'database-url': { value: 'URL', help: 'postgres://… instead of SQLite (INLET_DATABASE_URL)' },
+  ...Object.fromEntries(VARIABLE_FLAGS),
   help: { help: 'show this help' },
 };
 

@@ -16,7 +16,7 @@ export const COMMANDS: Command[] = [
   },
   {
     name: 'endpoints add',
-    summary: 'make an endpoint for stripe, clerk, supabase or polar and show its URL',
+    summary: 'make an endpoint for stripe, clerk, supabase, polar, resend or postmark and show its URL',
     args: ['PROVIDER'],
     options: { name: { value: 'NAME', help: 'what to call it' }, ...secretFile, ...json },
     details: 'The signing secret can come later: most providers show it only after they have the URL.',

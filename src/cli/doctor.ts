@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync
 import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { findDifferences } from '../audience/selfCheck.ts';
-import type { Config } from '../config.ts';
+import { type Config, listGiven } from '../config.ts';
 import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
 import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
 import { findLostLimits } from '../db/pooler.ts';
@@ -260,10 +260,17 @@ async function contacts(config: Config): Promise<Finding> {
   );
 }
 
+/** Which variables count, by their names: values may be secrets. */
+function examineVariables({ io, options }: Invocation): Finding {
+  const given = listGiven(io.env, options);
+  const said = given.length ? `${given.join(', ')}; the others have their defaults` : 'all have their defaults';
+  return finding('variables', 'ok', said);
+}
+
 /** Exit code 1 when anything failed; warnings alone are 0. */
 export async function doctor(i: Invocation): Promise<number> {
   const config = configOf(i);
-  const findings = await examine(config);
+  const findings = [examineVariables(i), ...(await examine(config))];
   if (i.switches.has('deep')) findings.push(await contacts(config));
   const ok = findings.every(f => f.status !== 'fail');
   if (i.switches.has('json')) i.io.out(jsonText({ ok, findings }));

@@ -1,3 +1,4 @@
+import { VARIABLES, type Variable } from '../variables.ts';
 import { COMMON_OPTIONS, type Command, type Option, optionsOf } from './command.ts';
 import { COMMANDS } from './commands.ts';
 
@@ -8,6 +9,12 @@ function columns(rows: [string, string][]): string {
 
 const optionRows = (options: Record<string, Option>): [string, string][] =>
   Object.entries(options).map(([name, o]) => [`--${name}${o.value ? ` ${o.value}` : ''}`, o.help]);
+
+/** Variables that have no flag. */
+const listVariables = (): [string, string][] =>
+  Object.entries<Variable>(VARIABLES).flatMap(([name, { flag, secret, doc, default: usual }]): [string, string][] =>
+    flag ? [] : [[secret ? `${name} *` : name, usual === null ? doc : `${doc} (${usual})`]],
+  );
 
 /** The page of `inlet --help`, or with a prefix such as `endpoints` the commands under it. */
 export function overview(version: string, prefix = ''): string {
@@ -20,8 +27,9 @@ ${columns(rows)}
 Flags (each equals a variable; the flag wins):
 ${columns(optionRows(COMMON_OPTIONS))}
   More about a command: inlet COMMAND --help
-  Other variables: INLET_API_KEY, INLET_SECRET_KEY (each also as _FILE), INLET_RATE_LIMIT, INLET_LOG_LEVEL,
-  INLET_LOG_FORMAT, INLET_RETENTION_DAYS, INLET_DASHBOARD, INLET_ALLOW_PRIVATE_TARGETS`;
+
+Other variables (those marked * also as NAME_FILE, the name of a file that holds the value):
+${columns(listVariables())}`;
 }
 
 export function commandHelp(command: Command): string {

@@ -14,9 +14,10 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { type Config, decodeKey } from '../config.ts';
+import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { randomText } from '../id.ts';
+import { decodeKey } from '../variables.ts';
 
 export const databaseFile = (dataDir: string) => join(dataDir, 'inlet.db');
 export const keyFile = (dataDir: string) => join(dataDir, 'secret.key');

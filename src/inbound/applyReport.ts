@@ -8,6 +8,7 @@ import { type Effect, mails } from '../db/schema.ts';
 import { selectAmong } from '../db/sets.ts';
 import { isPostgres } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
+import type { EffectKind } from '../effects.ts';
 import type { MailRow } from '../mail/mails.ts';
 import { findReported, judgeReport, noteReport, REPORTED_AT, type ReportKind } from '../mail/reports.ts';
 import type { MailReport } from '../providers/provider.ts';
@@ -15,7 +16,7 @@ import { type Claimed, deliveryQueue } from './leases.ts';
 
 const WAIT_MS = 2000; // the mail server's answer is under way
 
-const EFFECTS: Record<ReportKind, string> = {
+const EFFECTS: Record<ReportKind, EffectKind> = {
   hardBounce: 'mail.bounced',
   softBounce: 'mail.softBounced',
   complaint: 'mail.complained',

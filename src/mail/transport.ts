@@ -1,6 +1,6 @@
 import MailComposer from 'nodemailer/lib/mail-composer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import type { SmtpServer } from '../config.ts';
+import type { SmtpServer } from '../variables.ts';
 import { type Outcome, reply, type SmtpError, verdict } from './verdict.ts';
 
 /** A message ready to go out, to one recipient. */

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
 import type { SMTPServerOptions } from 'smtp-server';
-import type { SmtpServer } from '../../src/config.ts';
 import { type Letter, Smtp } from '../../src/mail/transport.ts';
 import type { Outcome } from '../../src/mail/verdict.ts';
+import type { SmtpServer } from '../../src/variables.ts';
 import { type Fault, faultySmtp, PEM, VERBS, type Verb } from '../support/smtp.ts';
 import { closeAll, later, sink } from './support.ts';
 

@@ -1,10 +1,11 @@
 import { sql } from 'drizzle-orm';
 import { index, integer, sqliteTable, text, uniqueIndex } from 'drizzle-orm/sqlite-core';
+import type { EffectKind } from '../../effects.ts';
 import { json, time } from './columns.ts';
 
 /** What one delivery did, shown in the log. `kind` is `contact.created`, `list.subscribed`, `event.triggered`, … */
 export interface Effect {
-  kind: string;
+  kind: EffectKind;
   [detail: string]: unknown;
 }
 
