@@ -5,15 +5,17 @@ import { upgradePeople } from './audience/upgrade.ts';
 import { publishToAll } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Context, Health } from './context.ts';
+import { Counters } from './counters.ts';
 import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import { takeTurn } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
+import { startFlushing } from './history/stats.ts';
 import { emptyUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
-import { sentPaths } from './http/target.ts';
+import { type SentSegments, sentPaths } from './http/target.ts';
 import { backfilling } from './inbound/backfillRun.ts';
 import { Careful, isServed } from './inbound/careful.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
@@ -154,6 +156,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     live: new LiveEndpoints(store, sealer, log),
     wake: () => worker.wake(),
     templates: new Templates(),
+    counters: new Counters(),
   };
   const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
@@ -165,6 +168,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   let server: ReturnType<typeof Bun.serve> | undefined;
   let watch: Timer | undefined;
   let served = false;
+  let stopFlushing = async () => {};
   return {
     ctx,
     worker,
@@ -187,17 +191,20 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
         );
         parts.onFatal(error);
       }, 1000);
+      stopFlushing = startFlushing(ctx);
       served = true;
       return { url: `http://${config.host}:${server.port}`, ...first };
     },
     async stop() {
       clearInterval(watch);
+      http.endStreams();
       if (server) await closed(server);
       stopping.abort();
       await worker.stop();
       await mailer.stop();
       await ctx.templates.stop();
       await outgoing.stop();
+      await stopFlushing();
       if (served)
         await ctx.careful
           .stop(store)
@@ -222,10 +229,16 @@ const flat = () =>
     { status: 500, headers: { 'x-request-id': crypto.randomUUID(), 'cache-control': 'no-store' } },
   );
 
+const STREAM = /^[^?#]*\/api\/v1\/stream(\?|$)/;
+
 function listen(config: Config, fetch: Http['fetch']) {
   const peerOf = (request: Request, server: Bun.Server<undefined>) => server.requestIP(request)?.address ?? null;
-  const routed = (request: Bun.BunRequest, server: Bun.Server<undefined>) =>
-    fetch(request, peerOf(request, server), request.params);
+  // The live log is quiet for longer than a connection may be idle.
+  const answer = (request: Request, server: Bun.Server<undefined>, sent: SentSegments) => {
+    if (STREAM.test(request.url)) server.timeout(request, 60);
+    return fetch(request, peerOf(request, server), sent);
+  };
+  const routed = (request: Bun.BunRequest, server: Bun.Server<undefined>) => answer(request, server, request.params);
   try {
     return Bun.serve({
       hostname: config.host,
@@ -236,7 +249,7 @@ function listen(config: Config, fetch: Http['fetch']) {
       reusePort: false, // else two servers share a port outside of development
       error: flat,
       routes: Object.fromEntries(sentPaths.map(path => [path, routed])),
-      fetch: (request, server) => fetch(request, peerOf(request, server), null),
+      fetch: (request, server) => answer(request, server, null),
     });
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';

@@ -1,7 +1,8 @@
 import type { PeopleWriter } from './audience/peopleWriter.ts';
 import type { Listener } from './changes.ts';
 import type { Config } from './config.ts';
-import type { Store } from './db/store.ts';
+import type { Counters } from './counters.ts';
+import type { Store, Tx } from './db/store.ts';
 import type { Careful } from './inbound/careful.ts';
 import type { LastUsed } from './inbound/lastUsed.ts';
 import type { LiveEndpoints } from './inbound/live.ts';
@@ -45,6 +46,10 @@ export interface Context {
   wake(): void;
   /** Works on the templates of messages, apart from this thread. */
   templates: Templates;
+  /** What is counted for statistics, until it is written down. */
+  counters: Counters;
+  /** Notes in its transaction what a request changes; absent: nothing is to be noted. For writes about people; others note by themselves. */
+  noteChange?: (tx: Tx) => Promise<void>;
   health: Health;
 }
 

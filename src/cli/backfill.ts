@@ -7,6 +7,7 @@ import { type BackfillRow, getBackfill, openBackfill, startBackfill } from '../i
 import { getEndpoint, patchEndpoint, providerOf } from '../inbound/endpoints.ts';
 import type { Invocation, Io } from './command.ts';
 import { askHealth, localUrl } from './health.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
 import { readSecret } from './prompt.ts';
 
@@ -29,7 +30,9 @@ async function settleKey(i: Invocation, config: Config, store: Store, id: string
   }
   if (!Object.keys(settings).length) return;
   const deps = { sealer: await sealerFor(config, store), now: Date.now(), publicUrl: config.publicUrl };
-  await store.write(tx => patchEndpoint(tx, deps, id, { settings }));
+  await writeNoted(store, { action: 'endpoint.update', subject: 'endpoint', target: id }, tx =>
+    patchEndpoint(tx, deps, id, { settings }),
+  );
 }
 
 /** Queues it; with one under way already, that one is followed instead. */
@@ -44,7 +47,9 @@ async function begin(i: Invocation, store: Store, id: string): Promise<BackfillR
     triggerEvents: i.switches.has('trigger-events'),
     requestsPerSecond: PER_SECOND,
   };
-  return store.write(tx => startBackfill(tx, id, options, Date.now()));
+  return writeNoted(store, { action: 'backfill.start', subject: 'backfill' }, tx =>
+    startBackfill(tx, id, options, Date.now()),
+  );
 }
 
 const progress = ({ counts: c, total, pages }: BackfillRow) =>

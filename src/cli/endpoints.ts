@@ -14,6 +14,7 @@ import { viewEndpoint } from '../inbound/endpointView.ts';
 import { didYouMean } from '../nearest.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Invocation } from './command.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
 import { jsonText, plain, table } from './print.ts';
 import { readSecret, secretFrom } from './prompt.ts';
@@ -69,7 +70,9 @@ export async function add(i: Invocation): Promise<number> {
   const endpoint = await withStore(config, async store => {
     const secret = file === undefined ? undefined : await secretFrom(file);
     const deps = await depsOf(config, store);
-    const { row, made } = await store.write(tx => createEndpoint(tx, deps, { provider, name: i.options.name, secret }));
+    const { row, made } = await writeNoted(store, { action: 'endpoint.create', subject: 'endpoint' }, tx =>
+      createEndpoint(tx, deps, { provider, name: i.options.name, secret }),
+    );
     const shown = await view(config, store, row);
     if (made !== null) shown.secretHeader = { name: String(row.settings.headerName ?? 'x-inlet-secret'), value: made };
     return shown;
@@ -109,7 +112,9 @@ export async function show(i: Invocation): Promise<number> {
 
 export async function remove(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  await withStore(configOf(i), store => store.write(tx => deleteEndpoint(tx, id)));
+  await withStore(configOf(i), store =>
+    writeNoted(store, { action: 'endpoint.delete', subject: 'endpoint', target: id }, tx => deleteEndpoint(tx, id)),
+  );
   i.io.out(`Removed ${id}. Remove its URL at the provider too: what it still sends is answered 404.`);
   return 0;
 }
@@ -121,7 +126,9 @@ export async function setSecret(i: Invocation): Promise<number> {
     const row = await store.read(tx => getEndpoint(tx, id)); // a mistyped id is told before the secret is asked for
     const secret = await readSecret(i.options['secret-file']);
     const deps = await depsOf(config, store);
-    await store.write(tx => addSecret(tx, deps, id, secret, null));
+    await writeNoted(store, { action: 'endpoint.secret.add', subject: 'endpoint', target: id }, tx =>
+      addSecret(tx, deps, id, secret, null),
+    );
     return view(config, store, row);
   });
   i.io.out(describe(endpoint));

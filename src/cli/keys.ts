@@ -1,12 +1,15 @@
 import { createKey, listKeys, revokeKey } from '../keys.ts';
 import type { Invocation } from './command.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, withStore } from './open.ts';
 import { isoTime, jsonText, plain, table } from './print.ts';
 
 export async function create(i: Invocation): Promise<number> {
   const [name = ''] = i.args;
   const scope = i.switches.has('read-only') ? 'read' : 'all';
-  const { row, key } = await withStore(configOf(i), store => store.write(tx => createKey(tx, name, Date.now(), scope)));
+  const { row, key } = await withStore(configOf(i), store =>
+    writeNoted(store, { action: 'key.create', subject: 'key' }, tx => createKey(tx, name, Date.now(), scope)),
+  );
   i.io.out(key);
   i.io.err(
     `Key ${row.id} "${plain(row.name)}" is shown only this once: keep it now. It works at once, also in a running server.`,
@@ -34,7 +37,9 @@ export async function list(i: Invocation): Promise<number> {
 
 export async function revoke(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  const row = await withStore(configOf(i), store => store.write(tx => revokeKey(tx, id)));
+  const row = await withStore(configOf(i), store =>
+    writeNoted(store, { action: 'key.revoke', subject: 'key', target: id }, tx => revokeKey(tx, id)),
+  );
   i.io.out(`Revoked ${row.id} "${plain(row.name)}" (${row.hint}). A running server refuses it within a second.`);
   return 0;
 }

@@ -1,6 +1,7 @@
 import { createLink } from '../access/sessions.ts';
 import { AppError } from '../errors.ts';
 import type { Invocation } from './command.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, withStore } from './open.ts';
 
 /** The page's address; with a token one that signs in. After the `#` nothing reaches a server or its log. */
@@ -10,7 +11,9 @@ export const linkTo = (base: string, token: string | null): string =>
 export async function printLink(i: Invocation): Promise<number> {
   const config = configOf(i);
   if (!config.dashboard) throw new AppError('conflict', 'INLET_DASHBOARD=false: there is no page to sign in on.');
-  const token = await withStore(config, store => store.write(tx => createLink(tx, Date.now())));
+  const token = await withStore(config, store =>
+    writeNoted(store, { action: 'session.link' }, tx => createLink(tx, Date.now())),
+  );
   i.io.out(linkTo(config.publicUrl, token));
   i.io.err('It signs in once, within 15 minutes. Whoever has it may do everything: open it yourself.');
   return 0;

@@ -1,6 +1,7 @@
 import { addRecipe } from '../workflows/addRecipe.ts';
 import { listRecipes, viewRecipe } from '../workflows/recipes/index.ts';
 import type { Invocation } from './command.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, sealerFor, withStore } from './open.ts';
 import { jsonText, plain, table } from './print.ts';
 
@@ -27,7 +28,7 @@ export async function add(i: Invocation): Promise<number> {
   const config = configOf(i);
   const made = await withStore(config, async store => {
     const deps = { sealer: await sealerFor(config, store), now: Date.now(), publicUrl: config.publicUrl };
-    return store.write(tx => addRecipe(tx, deps, id, { name, endpointId }));
+    return writeNoted(store, { action: 'recipe.add', target: id }, tx => addRecipe(tx, deps, id, { name, endpointId }));
   });
   if (i.switches.has('json')) {
     i.io.out(jsonText(made));

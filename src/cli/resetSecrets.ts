@@ -6,6 +6,7 @@ import { resetSecrets } from '../inbound/endpoints.ts';
 import { forgetSubscriptionSecrets } from '../outgoing/subscriptions.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
+import { writeNoted } from './noteChange.ts';
 import { configOf, FINGERPRINT, requireData, withStore } from './open.ts';
 
 /** Servers must be stopped, they would go on with the old key: the lock proves it of a data folder; on PostgreSQL it is up to the user. */
@@ -18,7 +19,7 @@ export async function resetAll(i: Invocation): Promise<number> {
     const key = own ? (config.secretKey ?? replaceKey(config, Date.now())) : secretKeyFor(config);
     const { fingerprint } = makeSealer(key);
     await withStore(config, store =>
-      store.write(async tx => {
+      writeNoted(store, { action: 'secrets.reset' }, async tx => {
         await resetSecrets(tx);
         await forgetSubscriptionSecrets(tx);
         await tx.update(meta).set({ value: fingerprint }).where(eq(meta.key, FINGERPRINT));

@@ -18,6 +18,9 @@ import messagesWorkflows from '../../migrations/0014_messages_workflows.sql' wit
 import sessions from '../../migrations/0015_sessions.sql' with { type: 'text' };
 import scopeAll from '../../migrations/0016_scope_all.sql' with { type: 'text' };
 import mailReports from '../../migrations/0017_mail_reports.sql' with { type: 'text' };
+import stats from '../../migrations/0018_stats.sql' with { type: 'text' };
+import audits from '../../migrations/0019_audits.sql' with { type: 'text' };
+import arrivals from '../../migrations/0020_arrivals.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { LOST, postgresCode } from './postgres.ts';
 
@@ -40,6 +43,9 @@ export const MIGRATIONS: string[] = [
   sessions,
   scopeAll,
   mailReports,
+  stats,
+  audits,
+  arrivals,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

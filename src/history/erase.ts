@@ -48,7 +48,14 @@ export async function erasePerson(ctx: Context, whom: Whom): Promise<void> {
   const canSearch = asked.emails.length + asked.persons.length + asked.weak.length > 0;
   if (!found.known && canSearch) found.known = await isNamedAnywhere(ctx, found, now);
   if (!found.known) throw notFound('id' in whom ? 'Contact' : 'Person');
-  await callPeople(ctx.people, erasingCall(found, newId('req', now)));
+  const call = erasingCall(found, newId('req', now));
+  await callPeople(ctx.people, {
+    ...call,
+    async after(tx, gone, at) {
+      await call.after?.(tx, gone, at);
+      await ctx.noteChange?.(tx);
+    },
+  });
   ctx.wake();
 }
 

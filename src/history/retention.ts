@@ -8,6 +8,7 @@ import { idAt } from '../id.ts';
 import { pruneIdempotencyKeys } from '../idempotency.ts';
 import { DAY_MS, yieldTurn } from '../time.ts';
 import { resumeErasures } from './eraseJob.ts';
+import { pruneStats } from './stats.ts';
 
 const LOG_DAYS = 400; // at least: the row is what tells a duplicate, a payment who paid
 const CHUNK = 500;
@@ -31,6 +32,8 @@ export async function retain(ctx: Context): Promise<void> {
   await inChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
   await inChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
   await inChunks(() => store.write(tx => pruneSessions(tx, now, CHUNK)));
+  await inChunks(() => store.write(tx => prune(tx, 'audits', 'id', rowsBefore, 'at')));
+  await pruneStats(store, now);
   await store.write(tx => resumeErasures(tx, now));
 }
 
@@ -96,8 +99,14 @@ async function sweep(
   }
 }
 
-async function prune(tx: Tx, table: 'contact_changes' | 'payments', key: string, before: number): Promise<number> {
-  const old = await query(tx, `select ${key} from ${table} where created_at < ? limit ${CHUNK}`, [before]);
+async function prune(
+  tx: Tx,
+  table: 'contact_changes' | 'payments' | 'audits',
+  key: string,
+  before: number,
+  column = 'created_at',
+): Promise<number> {
+  const old = await query(tx, `select ${key} from ${table} where ${column} < ? limit ${CHUNK}`, [before]);
   const ids = old.map(row => row[0] as string);
   if (ids.length)
     await query(tx, `delete from ${table} where ${key} ${amongText(tx)} returning ${key}`, [amongValue(tx, ids)]);

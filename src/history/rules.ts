@@ -37,6 +37,9 @@ export const RETENTION: Record<string, string> = {
   import_chunks: 'until they are applied, at most as long as their import',
   import_failures: 'with their import',
   tombstones: 'for good: nothing brings an erased person back',
+  arrivals: '400 days after the last one, or until their endpoint goes (history/stats.ts)',
+  audits: '400 days, or retentionDays where that is longer (history/retention.ts)',
+  stats: 'by the minute two days, by the hour 400 (history/stats.ts)',
   erasures: 'until their search is done (history/eraseJob.ts)',
 };
 
@@ -84,4 +87,7 @@ export const NOTHING_PERSONAL: Record<string, string> = {
   imports: 'about a file: its header and counts',
   import_chunks: 'the uploader’s own file, gone once it is applied; its rows about erased people are refused',
   tombstones: 'keyed hashes, which keep the person erased',
+  stats: 'counts only',
+  arrivals: 'types, counts and ids of deliveries',
+  audits: 'ids, settings and keyed hashes: addresses of people never come in (http/audited.ts)',
 };

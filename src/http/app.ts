@@ -6,12 +6,14 @@ import { StoreUnavailable } from '../db/store.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import { Auth, type Caller } from './auth.ts';
 import { BUSY, type Unread, useBody } from './body.ts';
+import { KEY_ID, SCOPE, SESSION_ID } from './callers.ts';
 import { answerDashboard } from './dashboard.ts';
 import { startDownload } from './downloads.ts';
 import { hooks } from './hooks.ts';
 import { notOffered } from './notOffered.ts';
 import { detailOf, documented } from './openapi.ts';
-import { jsonBody, KEY_ID, queryOf, type Route, requireScope, SCOPE, SESSION_ID, withholdBodies } from './route.ts';
+import { jsonBody, queryOf, type Route, requireScope, withholdBodies } from './route.ts';
+import { Streams } from './streams.ts';
 import { swaggerFile, swaggerPaths } from './swagger.ts';
 import { readTarget, type SentSegments } from './target.ts';
 import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
@@ -86,13 +88,20 @@ const pattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^
 export interface Http {
   /** `sent`: see `readTarget`. */
   fetch(request: Request, peer?: string | null, sent?: SentSegments): Promise<Response>;
+  /** Ends what would never end by itself. */
+  endStreams(): void;
 }
 
 /** All HTTP: webhooks, health, documentation, management API. */
 export function createHttp(ctx: Context): Http {
   const auth = new Auth(ctx);
   const receive = hooks(ctx);
-  const routes = apiRoutes(receive, () => auth.forget());
+  const streams = new Streams(ctx, request => auth.isStillValid(request));
+  const forget = () => {
+    auth.forget();
+    void streams.dropRevoked().catch(() => {}); // the next look ends them
+  };
+  const routes = apiRoutes(receive, forget, (request, caller) => streams.open(request, caller));
   const elysia = mount(ctx, routes);
   const table = [...routes, healthRoute].map(({ method, path }) => ({
     method,
@@ -153,6 +162,7 @@ export function createHttp(ctx: Context): Http {
   };
 
   return {
+    endStreams: () => streams.endAll(),
     async fetch(request, peer = null, sent = {}) {
       const requestId = randomUUID();
       const url = readTarget(request, sent);

@@ -86,6 +86,14 @@ export class Auth {
     throw new AppError('unauthorized', ENDED);
   }
 
+  /** Whether the key or session of a request that was let in before still holds. Counts no failure and spends nothing. */
+  async isStillValid({ headers }: Request): Promise<boolean> {
+    const key = /^Bearer (.+)$/i.exec(headers.get('authorization') ?? '')?.[1];
+    if (key !== undefined) return (await this.callerOf(key, hashKey(key))) !== null;
+    const token = readCookie(headers, this.ctx.config.publicUrl);
+    return token !== null && (await this.callerOfSession(hashKey(token))) !== null;
+  }
+
   /**
    * Who may read the details of `/health`: the id of an API key, of a session, or of the key that seals secrets, which `inlet doctor`
    * has; '' for a stranger, who shows none. @throws AppError as `check` does

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
+import { countWebhook } from '../history/stats.ts';
 import { receive } from '../inbound/receive.ts';
 import { type Unread, useBody } from './body.ts';
 
@@ -26,18 +27,23 @@ type ReceiveHook = (endpointId: string, request: Request, peer?: string | null) 
 
 /** `POST /webhooks/{endpointId}`: bounded bytes in, the provider's answer out. Every failure to store is a 503 to retry. */
 export function hooks(ctx: Context): ReceiveHook {
+  const refuse = (given: Response): Response => {
+    countWebhook(ctx, 'refused', null);
+    return given;
+  };
   const store = async (endpointId: string, body: Uint8Array, request: Request): Promise<Response> => {
+    const begunAt = performance.now(); // the body is there
     const live = await ctx.live.get(endpointId); // it may have changed while the body was under way
     if (!live) return no(404, NO_ENDPOINT);
     try {
       const result = await receive(ctx, live, { body, headers: request.headers.toJSON() as Record<string, string> });
+      countWebhook(ctx, result.body.result ?? 'rejected', performance.now() - begunAt);
       return answer(result.status, result.body);
     } catch (error) {
       if (!(error instanceof StoreUnavailable)) throw error;
       ctx.log.warn({ err: error, endpointId }, 'could not store a delivery; asked the sender to retry');
-      return no(503, "Inlet can't store this now. Send it again later; nothing of it was kept.", {
-        'retry-after': '30',
-      });
+      const later = "Inlet can't store this now. Send it again later; nothing of it was kept.";
+      return refuse(no(503, later, { 'retry-after': '30' }));
     }
   };
   return async (endpointId, request, peer = null) => {
@@ -45,11 +51,12 @@ export function hooks(ctx: Context): ReceiveHook {
     if (!known) return no(404, NO_ENDPOINT);
     const encoding = request.headers.get('content-encoding');
     if (encoding !== null && encoding.toLowerCase() !== 'identity') {
-      return no(415, 'Send the body uncompressed: Inlet checks the signature over the bytes as they arrive.');
+      const plain = 'Send the body uncompressed: Inlet checks the signature over the bytes as they arrive.';
+      return refuse(no(415, plain));
     }
     const limit = known.settings.maxBodyBytes;
     return useBody(request, limit, { to: endpointId, peer }, async body =>
-      typeof body === 'string' ? refuseUnread(body, limit) : store(endpointId, body, request),
+      typeof body === 'string' ? refuse(refuseUnread(body, limit)) : store(endpointId, body, request),
     );
   };
 }

@@ -86,7 +86,11 @@ const idempotencyKey = {
 /** What the documentation says of a route, all of it from the schemas that check its calls. */
 export function detailOf(route: Route): JsonSchema {
   const open = !route.path.startsWith('/api/');
-  const answer = route.download ? csv(route.answer) : content(schemaOf(route.response, 'output'), route.answer);
+  const answer = route.stream
+    ? { 'text/event-stream': { schema: { type: 'string' as const }, example: route.answer } }
+    : route.download
+      ? csv(route.answer)
+      : content(schemaOf(route.response, 'output'), route.answer);
   const done = { description: 'Done', content: answer };
   const statuses = [
     ...(open ? [] : [401, 429]),

@@ -3,6 +3,8 @@ import type { Context } from '../context.ts';
 import type { Scope } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
 import { parseJson } from '../providers/signatures.ts';
+import { type Audit, noteChanges } from './audited.ts';
+import { KEY_ID, SCOPE } from './callers.ts';
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -40,6 +42,8 @@ export interface Doc {
   upload?: true;
   /** Answers with CSV of any length: its handler gives a `Response`. */
   download?: true;
+  /** Answers with events for as long as the caller listens. */
+  stream?: true;
   /** Fields of the answer, or of each row of its page, that a caller who may only read gets as they are here: bodies. */
   withheld?: Record<string, unknown>;
   /** A body that runs as it stands against a fresh server. */
@@ -57,6 +61,8 @@ export interface Route extends Doc {
   query: z.ZodType | null;
   body: z.ZodType | null;
   response: z.ZodType;
+  /** What is noted of the change that it makes, as `endpoint.update`; null: it changes no configuration. */
+  action: string | null;
   run(ctx: Context, params: Record<string, string>, query: unknown, body: unknown, request: Request): Promise<unknown>;
 }
 
@@ -67,6 +73,8 @@ interface Spec<P extends string, Q extends z.ZodType, B extends z.ZodType> exten
   status?: number;
   /** Where it is not what the method says: GET reads, everything else is for `all`. */
   scope?: Scope | 'open';
+  /** Of every route that changes configuration. */
+  audit?: Audit<z.output<Q>, z.output<B>>;
   handle(call: Call<P, z.output<Q>, z.output<B>>): Promise<unknown>;
 }
 
@@ -95,7 +103,7 @@ export function route<
   Q extends z.ZodType = z.ZodType<unknown>,
   B extends z.ZodType = z.ZodType<unknown>,
 >(method: Method, path: P, spec: Spec<P, Q, B>): Route {
-  const { query = null, body = null, handle, ...doc } = spec;
+  const { query = null, body = null, handle, audit, ...doc } = spec;
   return {
     ...doc,
     method,
@@ -104,22 +112,22 @@ export function route<
     body,
     status: spec.status ?? 200,
     scope: spec.scope ?? (method === 'GET' ? 'read' : 'all'),
-    run: (ctx, params, givenQuery, givenBody, request) =>
-      handle({
-        ctx,
+    action: audit?.action ?? null,
+    run: (ctx, params, givenQuery, givenBody, request) => {
+      const asked = (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>;
+      const sent = (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>;
+      return handle({
+        ctx: audit ? noteChanges(ctx, audit, { params, query: asked, body: sent, request }) : ctx,
         params: params as Params<P>, // the router matched the path: each of them is there
-        query: (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>,
-        body: (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>,
+        query: asked,
+        body: sent,
         idempotencyKey: doc.idempotent ? idempotencyKeyOf(request.headers) : null,
         request,
-      }),
+      });
+    },
   };
 }
 
-/** Headers in which a request, once authorised, carries the id of its API key, what that may do, and the id of its session. */
-export const KEY_ID = 'x-inlet-key-id';
-export const SCOPE = 'x-inlet-scope';
-export const SESSION_ID = 'x-inlet-session-id';
 const READ_ONLY =
   'This API key or session may only read. Use one that may do everything: inlet keys create NAME, or inlet login.';
 

@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, inArray, isNull, or } from 'drizzle-orm';
 import type { z } from 'zod';
-import { type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts';
+import { arrivals, type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newEndpointId, newId, randomText } from '../id.ts';
@@ -180,20 +180,30 @@ interface EndpointPatch {
 const movesApi = (provider: Provider, was: Record<string, unknown>, is: Record<string, unknown>) =>
   provider.movesWith.some(key => was[key] !== is[key]);
 
+/** What a patch makes of an endpoint's settings and event settings, null where it names none; writes nothing. @throws AppError invalid */
+export async function mergePatch(tx: Tx, row: EndpointRow, patch: Pick<EndpointPatch, 'settings' | 'events'>) {
+  const provider = providerOf(row.provider);
+  const given = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
+  return {
+    merged: patch.settings ? parseSettings(provider, Object.fromEntries(given)) : null,
+    events: patch.events ? await patchEvents(tx, provider, row.events, patch.events) : null,
+  };
+}
+
 /** Changes the named parts. Settings: named keys only, null restores the default. Resuming makes what waited due. */
 export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: EndpointPatch): Promise<EndpointRow> {
   const row = await getEndpoint(tx, id);
   const provider = providerOf(row.provider);
   const set: Partial<EndpointRow> = { updatedAt: deps.now };
   if (patch.name !== undefined) set.name = plainName(patch.name) || provider.name;
-  if (patch.settings) {
-    const merged = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
-    const { settings, apiKey } = parseSettings(provider, Object.fromEntries(merged));
+  const { merged, events } = await mergePatch(tx, row, patch);
+  if (merged && patch.settings) {
+    const { settings, apiKey } = merged;
     set.settings = settings;
     if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, provider, settings));
     else if (patch.settings.apiKey === null || movesApi(provider, row.settings, settings)) set.sealedApiKey = null;
   }
-  if (patch.events) set.events = await patchEvents(tx, provider, row.events, patch.events);
+  if (events) set.events = events;
   if (patch.paused !== undefined) set.paused = patch.paused;
   await tx.update(endpoints).set(set).where(eq(endpoints.id, id));
   if (patch.paused === true && !row.paused && (await holdQueued(tx, id)))
@@ -209,6 +219,7 @@ export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: Endpo
 export async function deleteEndpoint(tx: Tx, id: string): Promise<void> {
   await getEndpoint(tx, id);
   await tx.delete(secrets).where(eq(secrets.endpointId, id));
+  await tx.delete(arrivals).where(eq(arrivals.endpointId, id));
   await tx.delete(endpoints).where(eq(endpoints.id, id));
 }
 

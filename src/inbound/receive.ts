@@ -39,10 +39,24 @@ export async function receive(ctx: Context, live: Live, raw: RawRequest): Promis
   const received = describe(live, raw, seen, now);
   const recorded = await record(ctx, received);
   if (recorded.status === 'queued') ctx.wake();
+  if (recorded.result !== 'duplicate') noteArrival(ctx, received, recorded, now);
   return {
     status: 200,
     body: { success: true, result: recorded.result, message: recorded.message, deliveryId: recorded.id },
   };
+}
+
+/** Counts it by its type, in memory. */
+function noteArrival(
+  { counters }: Context,
+  { delivery }: Received,
+  { id, result, message }: Recorded,
+  now: number,
+): void {
+  const { endpointId, type } = delivery;
+  const isIgnored = result === 'ignored';
+  const outcome = isIgnored ? ('ignored' as const) : ('applied' as const);
+  counters.noteArrival({ endpointId, type, outcome, lastAt: now, lastId: id, message: isIgnored ? message : '' });
 }
 
 /**

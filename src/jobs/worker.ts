@@ -2,6 +2,7 @@ import { failImport, JOB as IMPORT, pruneImports } from '../audience/import/impo
 import type { Context } from '../context.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { retain } from '../history/retention.ts';
+import { countContacts } from '../history/stats.ts';
 import { applyDelivery } from '../inbound/applyDelivery.ts';
 import { bodiesOf, type Claimed, claim, deliveryQueue, recover } from '../inbound/leases.ts';
 import { retainMails } from '../mail/retention.ts';
@@ -251,6 +252,7 @@ export class Worker {
     });
     await this.attempt(() => reconcileAll(ctx.store, this.now()));
     for (const clean of [retain, retainCalls, retainRuns, retainMails]) await this.attempt(() => clean(ctx));
+    await this.attempt(() => countContacts(ctx));
     await this.attempt(() => pruneImports(ctx.store, before, this.now()));
     await this.attempt(() => ctx.store.write(tx => pruneJobs(tx, before, MAX_PRUNED)));
     this.wake();

@@ -44,6 +44,7 @@ export async function suppressAddress(ctx: Context, given: string, reason: Feedb
     },
     async after(tx, _done, now) {
       await suppress(tx, email, STORED[reason], now);
+      await ctx.noteChange?.(tx);
       const told = TOLD[reason];
       const mail = isNew && told !== null ? await findLastSent(tx, email) : undefined;
       if (mail && told !== null) await tellOfMail(ctx, tx, told, mail, key, now);

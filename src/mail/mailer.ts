@@ -214,26 +214,25 @@ export class Mailer {
   private async settle(row: MailRow, { letter, shown }: Sent, outcome: Outcome): Promise<void> {
     const { store } = this.ctx;
     const now = this.ctx.now();
+    let state: MailState | undefined;
     const settled = async (tx: Tx) => {
       const set = { ...shown, ...became(row, outcome, now) };
       const told = toldOf(outcome, set.state);
       if (told === 'email.hardBounced') set.hardBouncedAt = now;
       if (told === 'email.softBounced') set.softBouncedAt = now;
       if (!(await mailQueue.settle(tx, row, set))) return;
+      state = set.state;
       if (outcome.kind === 'bounced') await suppress(tx, letter.to, 'bounced', now);
       if (told) await tellOfMail(this.ctx, tx, told, { ...row, ...shown }, `${row.id}:${row.attempts}`, now);
     };
-    if (outcome.kind !== 'bounced')
-      return void (await writeOutcome(
-        () => store.write(settled),
-        () => this.stopping,
-      ));
+    const isStopping = () => this.stopping;
+    if (outcome.kind !== 'bounced') await writeOutcome(() => store.write(settled), isStopping);
     // An address that is no good gets nothing more, and its contact is unsubscribed.
-    const call = buildConsentCall(normalizeEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
-    await writeOutcome(
-      () => callPeople(this.ctx.people, { ...call, after: settled }),
-      () => this.stopping,
-    );
+    else {
+      const call = buildConsentCall(normalizeEmail(letter.to), false, 'bounce', { key: `${row.id}:bounced` });
+      await writeOutcome(() => callPeople(this.ctx.people, { ...call, after: settled }), isStopping);
+    }
+    if (state !== undefined) this.ctx.counters.note(now, 'mail', state);
   }
 
   /** @throws AppError, Overdue */

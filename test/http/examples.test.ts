@@ -5,6 +5,7 @@ const routes = [
   ...apiRoutes(
     async () => new Response(),
     () => {},
+    async () => new Response(),
   ),
   healthRoute,
 ];

@@ -122,6 +122,7 @@ test('the document holds exactly the routes there are', () => {
     ...apiRoutes(
       async () => new Response(),
       () => {},
+      async () => new Response(),
     ),
     healthRoute,
   ];
@@ -155,7 +156,8 @@ test('every route has a summary, a tag, answers with a schema and its errors', (
     const statuses = Object.keys(operation.responses);
     const good = statuses.find(status => status.startsWith('2')) ?? '';
     const answers = operation.responses[good]?.content ?? {};
-    expect({ where, schema: typeof (answers['application/json'] ?? answers['text/csv'])?.schema }).toEqual({
+    const answer = answers['application/json'] ?? answers['text/csv'] ?? answers['text/event-stream'];
+    expect({ where, schema: typeof answer?.schema }).toEqual({
       where,
       schema: 'object',
     });

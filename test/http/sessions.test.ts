@@ -210,6 +210,7 @@ describe('what may only read', () => {
     const routes = apiRoutes(
       async () => new Response(),
       () => {},
+      async () => new Response(),
     );
     const before = (await app.api('GET', '/keys')).body.length;
     for (const { method, path } of routes) {
@@ -240,7 +241,7 @@ describe('what may only read', () => {
       expect({ where, isAllowed: whole.status !== 403 }).toEqual({ where, isAllowed: true });
       if (JSON.stringify(whole.body).includes(MARK)) shownToAll.push(path.slice('/api/v1'.length));
     }
-    expect(shownToAll.sort()).toEqual(['/deliveries', '/deliveries/:id', '/mails/:id']);
+    expect(shownToAll.sort()).toEqual(['/deliveries', '/deliveries/:id', '/endpoints/:id/samples', '/mails/:id']);
     expect((await app.api('GET', '/keys')).body).toHaveLength(before);
     const one = (await app.api('GET', `/deliveries/${ids.deliveries}`, undefined, read.key)).body;
     expect(one).toMatchObject({ payload: null, payloadOmitted: true, headers: {}, type: 'customer.created' });

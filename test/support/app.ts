@@ -77,7 +77,7 @@ export class TestApp {
 
   async fetch(path: string, init: RequestInit = {}): Promise<Answer> {
     const response = await this.app.fetch(new Request(`http://localhost${path}`, init));
-    const text = await response.text();
+    const text = isStream(response) ? await readFirst(response) : await response.text();
     return {
       status: response.status,
       headers: response.headers,
@@ -148,6 +148,16 @@ export class TestApp {
     if (database) await dropDatabase(database);
     databases.delete(this.folder);
   }
+}
+
+const isStream = ({ headers }: Response) => headers.get('content-type')?.startsWith('text/event-stream') ?? false;
+
+/** The beginning of what never ends by itself. */
+async function readFirst(response: Response): Promise<string> {
+  const reader = response.body!.getReader();
+  const { value } = await reader.read();
+  await reader.cancel();
+  return new TextDecoder().decode(value);
 }
 
 let counter = 0;

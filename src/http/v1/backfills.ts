@@ -19,6 +19,7 @@ export const backfillRoutes: Route[] = [
     description:
       'All customers of Stripe or Polar, users of Clerk, auth.users of Supabase, through the same path as webhooks, with the settings of customer.created, user.created or INSERT. Runs in the background; needs settings.apiKey. Run again it finds what webhooks missed and changes nothing else. One that failed goes on where it stopped. Nobody is removed.',
     tag,
+    audit: { action: 'backfill.start', subject: 'endpoint', detail: (_, body) => ({ dryRun: body.dryRun }) },
     status: 202,
     errors: [404, 409],
     body: z.strictObject({
@@ -63,6 +64,7 @@ export const backfillRoutes: Route[] = [
     summary: 'End a back-fill',
     description: 'What it applied stays. One that failed is given up: the next one starts at the beginning.',
     tag,
+    audit: { action: 'backfill.cancel', subject: 'backfill' },
     errors: [404],
     response: backfillView,
     answer: { ...example.backfill, state: 'cancelled' },

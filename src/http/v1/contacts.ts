@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { countActivity, listActivity } from '../../audience/activity.ts';
 import { buildDeleteCall } from '../../audience/apiCalls.ts';
 import { findContacts, getContact, viewContacts } from '../../audience/contacts.ts';
+import { normalizeEmail } from '../../audience/emails.ts';
+import { makeEmailTie } from '../../audience/people.ts';
 import { callPeople } from '../../audience/personCall.ts';
 import { buildContactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
@@ -44,6 +46,14 @@ const whole = timed.extend({
     }),
   ),
 });
+/** Whom an erasure names, as a tie. */
+const tieOf = (
+  given: Partial<Record<'email' | 'userId' | 'provider' | 'providerId' | 'namespace', string | undefined>>,
+): string => {
+  const { email, userId, provider, providerId, namespace } = given;
+  if (email !== undefined) return makeEmailTie(normalizeEmail(email));
+  return userId === undefined ? `${namespace ? `${provider}@${namespace}` : provider}:${providerId}` : `user:${userId}`;
+};
 const entry = z.object({
   id: z.string(),
   at: time,
@@ -110,6 +120,11 @@ export const contactRoutes: Route[] = [
     summary: 'Delete a contact, or erase the person',
     description: `As POST /contacts/delete. ${ERASED} The id of a contact that was removed, or became part of another one, finds whoever was behind it.`,
     tag,
+    audit: {
+      action: 'person.erase',
+      person: (_, __, { id }) => `contact:${id}`,
+      when: query => query.erase === 'true',
+    },
     errors: [404],
     query: z.strictObject({ erase: z.enum(['true', 'false']).default('false') }),
     response: z.object({ success: z.literal(true), message: z.string() }),
@@ -127,6 +142,7 @@ export const contactRoutes: Route[] = [
     summary: 'Erase a person by address, user id or provider id',
     description: `With erase=true only; POST /contacts/delete deletes a contact. Exactly one of email, userId, and provider with providerId (and namespace, where the endpoint has one). Also where no contact is left. ${ERASED}`,
     tag,
+    audit: { action: 'person.erase', person: tieOf },
     errors: [404],
     query: z.strictObject({
       email: z.string().max(254).optional(),

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { normalizeEmail } from '../../audience/emails.ts';
+import { makeEmailTie } from '../../audience/people.ts';
 import { deliveries } from '../../db/schema.ts';
 import {
   getDelivery,
@@ -56,6 +58,7 @@ export const deliveryRoutes: Route[] = [
     summary: 'Apply a delivery again with the settings of today',
     description: 'Order rules hold, and each effect still happens once, unless repeatEffects is true.',
     tag,
+    audit: { action: 'delivery.replay', subject: 'delivery', detail: (_, body) => ({ ...body }) },
     errors: [404, 409],
     body: z.strictObject({ repeatEffects }),
     example: {},
@@ -72,6 +75,16 @@ export const deliveryRoutes: Route[] = [
     description:
       'Takes the filters of the log, at least one. Runs in the background. With repeatEffects it asks for confirm where only a time was named or over 1,000 match. Rejected deliveries never count; those whose payload was pruned or whose endpoint was removed are skipped.',
     tag,
+    audit: {
+      action: 'deliveries.replay',
+      person: (_, { email, contactId }) =>
+        email === undefined
+          ? contactId === undefined
+            ? null
+            : `contact:${contactId}`
+          : makeEmailTie(normalizeEmail(email)),
+      detail: (_, { email: __, contactId: ___, confirm: ____, ...body }) => body,
+    },
     body: z.strictObject({ ...filters, repeatEffects, confirm }),
     example: { status: 'dead' },
     response: z.object({

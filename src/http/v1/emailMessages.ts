@@ -89,6 +89,7 @@ export const messageRoutes: Route[] = [
     description:
       'Variables: `{{ contact.firstName }}`, `{{ event.amount }}`, `{{ data.confirmationUrl }}`, `{{ unsubscribeUrl }}`, `{{ preferencesUrl }}`, in Liquid, with `if`, `for` and filters. In html values are escaped once, for where they stand: text, an attribute in quotes, the query of a link (percent-encoded); one that begins a link must be `https`, `http`, `mailto` or `tel`, else it becomes `#`. Where nothing can be escaped (an attribute without quotes, the name of a tag, style, script) the message is refused with line and column. The `raw` filter switches escaping off. Without `text` it is made from the html. Reading and filling in may take 250 ms.',
     tag,
+    audit: { action: 'message.create', subject: 'message' },
     status: 201,
     body: z.strictObject({ ...messageFields, subject: z.string().min(1).max(500) }),
     example: { subject: 'Welcome, {{ contact.firstName }}', html: '<p>Good to have you.</p>' },
@@ -112,6 +113,7 @@ export const messageRoutes: Route[] = [
     description:
       'With `expectedRevisionId` a change that somebody else made meanwhile is a 409. Fallbacks are merged by key; null removes one.',
     tag,
+    audit: { action: 'message.update', subject: 'message' },
     errors: [404, 409],
     body: z.strictObject({ ...messageFields, expectedRevisionId: z.string().max(64).nullish() }),
     example: { subject: 'Welcome to Acme, {{ contact.firstName }}' },

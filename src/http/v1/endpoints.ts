@@ -93,6 +93,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       description:
         'The secret may come later: create the endpoint, paste its url into the provider, then add the secret it shows.',
       tag,
+      audit: { action: 'endpoint.create', subject: 'endpoint' },
       status: 201,
       body: z.strictObject({
         provider: z.string().max(40),
@@ -151,6 +152,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       description:
         'Replaces the named settings, and the named keys of the named event types; null restores a default. A paused endpoint stores and applies later.',
       tag,
+      audit: { action: 'endpoint.update', subject: 'endpoint' },
       errors: [404],
       body: z.strictObject({
         name: name.optional(),
@@ -168,6 +170,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       summary: 'Remove an endpoint and its secrets',
       description: 'Its deliveries stay in the log.',
       tag,
+      audit: { action: 'endpoint.delete', subject: 'endpoint' },
       errors: [404],
       response: done,
       answer: example.done,
@@ -181,6 +184,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       summary: 'Add a signing secret',
       description: 'Beside the ones there are, so that nothing is refused while a provider rolls its secret.',
       tag,
+      audit: { action: 'endpoint.secret.add', subject: 'endpoint' },
       status: 201,
       errors: [404],
       body: z.strictObject({
@@ -202,6 +206,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
     route('DELETE', `${PATH}/:id/secrets/:secretId`, {
       summary: 'Remove a signing secret',
       tag,
+      audit: { action: 'endpoint.secret.remove', subject: 'endpoint' },
       errors: [404],
       response: endpointView,
       answer: example.endpoint,

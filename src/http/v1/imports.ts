@@ -14,7 +14,8 @@ import type { Context } from '../../context.ts';
 import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
 import { blocksOf } from '../body.ts';
-import { KEY_ID, type Route, route } from '../route.ts';
+import { KEY_ID } from '../callers.ts';
+import { type Route, route } from '../route.ts';
 import { filters } from './contacts.ts';
 import * as example from './examples.ts';
 import { listRoute } from './listRoute.ts';
@@ -113,6 +114,7 @@ export const importRoutes: Route[] = [
     summary: 'Create or update contacts from a CSV file',
     description: `The body is the file itself, up to ${MAX_FILE / 1_048_576} MiB: UTF-8, a header row, separated by comma, semicolon or tab. It is stored, then applied in the background by the rules of PUT /contacts/update; workflows and webhooks hear nothing of it. An empty cell, null and \\N say nothing. Headers as in an export of Inlet or Loops are understood. Who opted out comes in as such, by the names and words of the usual products (unsubscribed, status, consent, UNSUB_TIME …); where a column leaves it open, the file is refused with the question. No import subscribes anybody who opted out.`,
     tag,
+    audit: { action: 'import.start', subject: 'import', detail: ({ dryRun }) => ({ dryRun }) },
     upload: true,
     query: z.strictObject({
       columns: z
@@ -186,6 +188,7 @@ export const importRoutes: Route[] = [
     summary: 'End an import, and remove its file and report',
     description: 'What it did to contacts stays.',
     tag,
+    audit: { action: 'import.delete', subject: 'import' },
     errors: [404],
     response: z.object({ success: z.literal(true) }),
     answer: example.done,

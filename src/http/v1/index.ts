@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import packageJson from '../../../package.json' with { type: 'json' };
-import { KEY_ID, type Route, route } from '../route.ts';
+import { KEY_ID } from '../callers.ts';
+import { type Route, route } from '../route.ts';
+import { auditRoutes } from './audit.ts';
 import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { messageRoutes } from './emailMessages.ts';
 import { endpointRoutes } from './endpoints.ts';
+import { endpointToolRoutes } from './endpointTools.ts';
 import * as example from './examples.ts';
 import { explainRoutes } from './explain.ts';
 import { importRoutes } from './imports.ts';
@@ -17,18 +20,23 @@ import { mailRoutes } from './mails.ts';
 import { recipeRoutes } from './recipes.ts';
 import { runRoutes } from './runs.ts';
 import { makeSessionRoutes } from './sessions.ts';
+import { statsRoutes } from './stats.ts';
+import { makeStreamRoutes, type OpenStream } from './stream.ts';
 import { transactionalRoutes } from './transactional.ts';
 import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 import { workflowRoutes } from './workflows.ts';
 
-/** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys and sessions. */
+/** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys and sessions; `openStream` the live log. */
 export const apiRoutes = (
   receive: (endpointId: string, request: Request) => Promise<Response>,
   forget: () => void,
+  openStream: OpenStream,
 ): Route[] => [
   ...endpointRoutes(receive),
+  ...endpointToolRoutes,
   ...backfillRoutes,
   ...deliveryRoutes,
+  ...makeStreamRoutes(openStream),
   ...loopsContactRoutes,
   ...importRoutes,
   ...contactRoutes,
@@ -45,6 +53,8 @@ export const apiRoutes = (
   ...makeSessionRoutes(forget),
   ...webhookSubscriptionRoutes,
   ...jobRoutes,
+  ...statsRoutes,
+  ...auditRoutes,
 ];
 
 export const healthRoute: Route = route('GET', '/health', {

@@ -41,6 +41,7 @@ export const jobRoutes: Route[] = [
     summary: 'Run a dead job again, once the cause is mended',
     description: 'It goes on where it stopped.',
     tag,
+    audit: { action: 'job.retry', subject: 'job' },
     errors: [404, 409],
     response: done,
     answer: example.done,

@@ -22,6 +22,7 @@ export const listRoutes: Route[] = [
   route('POST', LISTS, {
     summary: 'Make a mailing list',
     tag: 'Lists',
+    audit: { action: 'list.create', subject: 'list' },
     status: 201,
     body: z.strictObject({ name, description: description.optional(), isPublic: z.boolean().optional() }),
     example: { name: 'Product updates', description: 'What is new, once a month' },
@@ -36,6 +37,7 @@ export const listRoutes: Route[] = [
   route('PATCH', `${LISTS}/:id`, {
     summary: 'Change a mailing list',
     tag: 'Lists',
+    audit: { action: 'list.update', subject: 'list' },
     errors: [404],
     body: z.strictObject({
       name: name.optional(),
@@ -51,6 +53,7 @@ export const listRoutes: Route[] = [
   route('DELETE', `${LISTS}/:id`, {
     summary: 'Remove a mailing list and its memberships',
     tag: 'Lists',
+    audit: { action: 'list.delete', subject: 'list' },
     errors: [404, 409],
     response: done,
     answer: example.done,
@@ -104,6 +107,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
     description:
       'At most 100. With `scope` `read` it changes nothing and sees no bodies: no payloads and headers of deliveries, no payloads of calls, no mails.',
     tag: 'Keys',
+    audit: { action: 'key.create', subject: 'key' },
     status: 201,
     errors: [409],
     body: z.strictObject({ name: z.string().trim().min(1).max(100), scope: scope.default('all') }),
@@ -118,6 +122,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
   route('DELETE', `${KEYS}/:id`, {
     summary: 'Revoke an API key',
     tag: 'Keys',
+    audit: { action: 'key.revoke', subject: 'key' },
     errors: [404],
     response: done,
     answer: example.done,

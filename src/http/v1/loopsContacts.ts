@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { buildDeleteCall, buildWriteCall } from '../../audience/apiCalls.ts';
 import type { ContactWrite } from '../../audience/apiWrite.ts';
 import { requireOne } from '../../audience/contacts.ts';
+import { normalizeEmail } from '../../audience/emails.ts';
+import { makeEmailTie } from '../../audience/people.ts';
 import { callPeople } from '../../audience/personCall.ts';
 import { createProperty, listProperties } from '../../audience/properties.ts';
 import { retypeProperty } from '../../audience/retype.ts';
@@ -96,6 +98,11 @@ export const loopsContactRoutes: Route[] = [
     description:
       'For what comes back after a mail was accepted. No mail goes there from now on, and the opt-out is kept with its reason, also where nobody has the address now: a bounce is of the address, a complaint of the person too. Saying it again changes nothing.',
     tag,
+    audit: {
+      action: 'suppression.add',
+      person: (_, { email }) => makeEmailTie(normalizeEmail(email)),
+      detail: (_, { reason }) => ({ reason }),
+    },
     body: z.strictObject({ email: z.string().max(254), reason: z.enum(['bounce', 'complaint', 'manual']) }),
     example: { email: 'ada@example.com', reason: 'complaint' },
     response: done,
@@ -109,6 +116,10 @@ export const loopsContactRoutes: Route[] = [
     summary: 'Let mail reach a contact again',
     description: 'By exactly one of email and userId, in the query. At most 100 in 30 days.',
     tag,
+    audit: {
+      action: 'suppression.remove',
+      person: ({ email, userId }) => (email ? makeEmailTie(normalizeEmail(email)) : `user:${userId}`),
+    },
     errors: [404],
     query: z.strictObject(by),
     response: z.object({ success: z.literal(true), message: z.string(), removalQuota: quota }),
@@ -130,6 +141,7 @@ export const loopsContactRoutes: Route[] = [
   route('POST', `${PATH}/properties`, {
     summary: 'Make a contact property',
     tag,
+    audit: { action: 'property.create', detail: (_, { name, type: given }) => ({ name, type: given }) },
     body: z.strictObject({ name: z.string().max(500), type }),
     example: { name: 'companySize', type: 'number' },
     response: done,
@@ -145,6 +157,11 @@ export const loopsContactRoutes: Route[] = [
     description:
       'Values are kept as they came: a job goes through the contacts and shows, of each, the newest value that fits the new type. No workflow starts by it. Filters of workflows that compare the property stay as they are: look at them.',
     tag,
+    audit: {
+      action: 'property.retype',
+      subject: 'property',
+      target: params => params.propertyKey ?? '',
+    },
     errors: [404],
     body: z.strictObject({ type }),
     example: { type: 'number' },

@@ -81,6 +81,7 @@ export const mailRoutes: Route[] = [
     description:
       'Whatever the limits say; its Message-ID stays. A suppressed address has to be freed first: `DELETE /contacts/suppression`.',
     tag,
+    audit: { action: 'mail.retry', subject: 'mail' },
     errors: [404, 409],
     response: done,
     answer: doneExample,
@@ -94,6 +95,7 @@ export const mailRoutes: Route[] = [
     summary: 'Take a mail back that waits or is held',
     description: 'It is suppressed then. What is on its way or out already is a 409.',
     tag,
+    audit: { action: 'mail.cancel', subject: 'mail' },
     errors: [404, 409],
     response: done,
     answer: doneExample,
@@ -114,6 +116,7 @@ export const mailRoutes: Route[] = [
     description:
       'While paused, mails are queued and kept. The limits do not count transactional mails; what is over them is held: by the hour until there is room again, by the day until it is retried. null: no limit.',
     tag,
+    audit: { action: 'mail.settings', subject: 'mailSettings', target: () => 'mail' },
     body: z.strictObject({
       paused: z.boolean().optional(),
       maxPerContactPerDay: limits.maxPerContactPerDay.optional(),

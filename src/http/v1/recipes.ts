@@ -51,6 +51,7 @@ export const recipeRoutes: Route[] = [
       'With `endpointId` the triggers that it needs are switched on there; one that is set already keeps its name. A workflow of that name that exists already is a 409: nothing is made twice.',
     tag,
     status: 201,
+    audit: { action: 'recipe.add', detail: (_, { name, endpointId }) => ({ name, endpointId }) },
     errors: [404, 409],
     body: z.strictObject({
       name: z.string().trim().min(1).max(255).optional().describe('Of the workflow'),

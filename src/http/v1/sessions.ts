@@ -12,7 +12,8 @@ import type { Context } from '../../context.ts';
 import { AppError, invalid } from '../../errors.ts';
 import { hashKey } from '../../keys.ts';
 import { formatTime } from '../../time.ts';
-import { KEY_ID, type Route, route, SCOPE, SESSION_ID } from '../route.ts';
+import { KEY_ID, SCOPE, SESSION_ID } from '../callers.ts';
+import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
 
@@ -67,6 +68,7 @@ export const makeSessionRoutes = (forget: () => void): Route[] => [
     description:
       'With an API key, or with the token of a one-time link (`inlet login`; 15 minutes). Sets a cookie that holds for 30 days after it was last used. What a cookie changes has to come from the same origin. Scripts need no session: they send their key with every request.',
     tag,
+    audit: { action: 'session.open', subject: 'session' },
     scope: 'open',
     status: 201,
     errors: [403],
@@ -99,6 +101,11 @@ export const makeSessionRoutes = (forget: () => void): Route[] => [
   route('DELETE', '/api/v1/session', {
     summary: 'Sign out',
     tag,
+    audit: {
+      action: 'session.end',
+      subject: 'session',
+      target: (_, { headers }) => headers.get(SESSION_ID) ?? '',
+    },
     scope: 'read', // ends what called, nothing else
     response: done,
     answer: example.done,
@@ -123,6 +130,7 @@ export const makeSessionRoutes = (forget: () => void): Route[] => [
   route('DELETE', '/api/v1/sessions/:id', {
     summary: 'End a session',
     tag,
+    audit: { action: 'session.end', subject: 'session' },
     errors: [404],
     response: done,
     answer: example.done,

@@ -41,6 +41,7 @@ export const transactionalRoutes: Route[] = [
     summary: 'Make a transactional email, with an empty draft',
     description: 'Then write the draft with `POST /email-messages/{draftEmailMessageId}` and publish it.',
     tag,
+    audit: { action: 'transactional.create', subject: 'transactional' },
     status: 201,
     body: z.strictObject({ name, transactionalGroupId }),
     example: { name: 'Sign-up confirmation' },
@@ -62,6 +63,7 @@ export const transactionalRoutes: Route[] = [
   route('POST', `${PATH}/:id`, {
     summary: 'Rename a transactional email',
     tag,
+    audit: { action: 'transactional.rename', subject: 'transactional' },
     errors: [404],
     body: z.strictObject({ name, transactionalGroupId }),
     example: { name: 'Welcome' },
@@ -75,6 +77,7 @@ export const transactionalRoutes: Route[] = [
   route('POST', `${PATH}/:id/draft`, {
     summary: 'The draft; made from what is published where there is none',
     tag,
+    audit: { action: 'transactional.draft', subject: 'transactional' },
     errors: [404],
     response: transactional,
     answer: example.transactional,
@@ -86,6 +89,7 @@ export const transactionalRoutes: Route[] = [
   route('POST', `${PATH}/:id/publish`, {
     summary: 'Send the draft from now on',
     tag,
+    audit: { action: 'transactional.publish', subject: 'transactional' },
     errors: [404, 409],
     response: transactional,
     answer: {

@@ -77,6 +77,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     description:
       'Payloads and event names are those of Loops, signed as Standard Webhooks say; event.received is Inlet’s own. Every 2xx takes a call; others are tried again for 75 hours. At least once, in no promised order: tell repeats by webhook-id. The secret is shown this once.',
     tag,
+    audit: { action: 'subscription.create', subject: 'subscription' },
     status: 201,
     errors: [409],
     body: z.strictObject({
@@ -112,6 +113,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     description:
       'While paused, calls queue; resuming sends them, up to 7 days old or INLET_RETENTION_DAYS, whichever is longer.',
     tag,
+    audit: { action: 'subscription.update', subject: 'subscription' },
     errors: [404, 409],
     body: z.strictObject({
       url: url.optional(),
@@ -134,6 +136,7 @@ export const webhookSubscriptionRoutes: Route[] = [
   route('DELETE', `${PATH}/:id`, {
     summary: 'Remove an outgoing webhook subscription and its calls',
     tag,
+    audit: { action: 'subscription.delete', subject: 'subscription' },
     errors: [404],
     response: done,
     answer: example.done,
@@ -150,6 +153,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     summary: 'Make a new secret, shown this once',
     description: 'The old one signs beside it for a day, so that the receiver can change over.',
     tag,
+    audit: { action: 'subscription.rotateSecret', subject: 'subscription' },
     errors: [404],
     body: z.strictObject({
       keepOldHours: z.number().min(0).max(168).default(24).describe('0: the old secret is void at once'),
@@ -167,6 +171,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     summary: 'Send testing.testEvent',
     description: 'Queues one call; GET /webhook-calls/{id} shows what came of it.',
     tag,
+    audit: { action: 'subscription.test', subject: 'subscription' },
     errors: [404, 409],
     response: callDetail,
     answer: example.webhookCall,
@@ -207,6 +212,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     description:
       'With the same webhook-id and payload, at once, and with all its retries; waits while the subscription is paused.',
     tag,
+    audit: { action: 'call.replay', subject: 'call' },
     errors: [404, 409],
     response: callDetail,
     answer: example.webhookCall,

@@ -74,6 +74,7 @@ export const workflowRoutes: Route[] = [
   route('POST', PATH, {
     summary: 'Make a workflow: a draft without a trigger',
     tag,
+    audit: { action: 'workflow.create', subject: 'workflow' },
     body: z.strictObject({
       ...{ name, description: description.optional(), exitOn: exitOn.optional() },
       mailingListId: z.string().max(64).nullish(),
@@ -95,6 +96,7 @@ export const workflowRoutes: Route[] = [
   route('POST', `${PATH}/:id`, {
     summary: 'Rename or describe a workflow, or say which events end its runs',
     tag,
+    audit: { action: 'workflow.update', subject: 'workflow' },
     errors: [404, 409],
     body: z.strictObject({
       ...{ expectedRevisionId, name: name.optional() },
@@ -110,6 +112,7 @@ export const workflowRoutes: Route[] = [
     summary: 'Remove a workflow',
     description: 'One in use answers 409 once; send `confirmDelete` then. Its runs stay readable.',
     tag,
+    audit: { action: 'workflow.delete', subject: 'workflow' },
     status: 204,
     errors: [404, 409],
     body: z.strictObject({ expectedRevisionId, confirmDelete: z.boolean().optional() }),
@@ -134,6 +137,7 @@ export const workflowRoutes: Route[] = [
     summary: 'Put the whole graph in place',
     description: `Everything that is wrong is named with its node. Runs follow the new graph from the node they stand at. Types of nodes:\n\n${describeNodeTypes()}`,
     tag,
+    audit: { action: 'workflow.graph', subject: 'workflow' },
     errors: [404, 409],
     body: z.strictObject({
       expectedRevisionId,
@@ -151,6 +155,7 @@ export const workflowRoutes: Route[] = [
       summary,
       description,
       tag,
+      audit: { action: `workflow.${verb}`, subject: 'workflow' },
       errors: [404, 409],
       response: workflow,
       answer: example.workflow,
@@ -160,6 +165,7 @@ export const workflowRoutes: Route[] = [
   route('POST', `${PATH}/:id/mailing-list`, {
     summary: 'Limit a workflow to the members of a list',
     tag,
+    audit: { action: 'workflow.mailingList', subject: 'workflow' },
     errors: [404, 409],
     body: z.strictObject({
       expectedRevisionId,
