@@ -1,8 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
+/** Schemes of a mail server's URL, and the port where it names none. Each has its transport (mail/transports). */
+export const MAIL_SCHEMES = { smtp: 587, smtps: 465 } as const;
+export type MailScheme = keyof typeof MAIL_SCHEMES;
+
 /** A mail server. `secure`: TLS from the first byte; else STARTTLS, which only loopback may do without. */
 export interface SmtpServer {
+  /** Of its URL; absent: as `secure` says. */
+  scheme?: MailScheme;
   host: string;
   port: number;
   secure: boolean;
@@ -58,9 +64,9 @@ const smtpUrl = z.string().transform((text, ctx): SmtpServer => {
     return z.NEVER;
   };
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (!url || !/^smtps?:$/.test(url.protocol) || !url.hostname || url.hash || !/^\/?$/.test(url.pathname))
-    return bad(SMTP_HINT);
-  const secure = url.protocol === 'smtps:';
+  const scheme = (Object.keys(MAIL_SCHEMES) as MailScheme[]).find(each => url?.protocol === `${each}:`);
+  if (!url || !scheme || !url.hostname || url.hash || !/^\/?$/.test(url.pathname)) return bad(SMTP_HINT);
+  const secure = scheme === 'smtps';
   const loopback = LOOPBACK.test(url.hostname);
   const extras = SMTP_EXTRAS.safeParse(Object.fromEntries(url.searchParams));
   if (!extras.success)
@@ -71,8 +77,9 @@ const smtpUrl = z.string().transform((text, ctx): SmtpServer => {
     const { connections, rate, ca: file } = extras.data;
     const ca = file === undefined ? undefined : readFileSync(file, 'utf8');
     return {
+      scheme,
       host: url.hostname,
-      port: Number(url.port || (secure ? 465 : 587)),
+      port: Number(url.port || MAIL_SCHEMES[scheme]),
       secure,
       loopback,
       user,

@@ -1,6 +1,6 @@
 import type { Config } from '../config.ts';
 import { findUrlTrouble } from '../mail/settings.ts';
-import { Smtp } from '../mail/transport.ts';
+import { openTransport } from '../mail/transports/index.ts';
 import { askHealth } from './health.ts';
 
 const TIMEOUT_MS = 3000;
@@ -69,7 +69,7 @@ export async function examineMailServer({ smtp, mailFrom }: Config): Promise<Fin
   if (!smtp)
     return finding('mail', 'warn', 'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.');
   const { host, port, user } = smtp;
-  const cause = await new Smtp(smtp).verify();
+  const cause = await openTransport(smtp).verify();
   if (cause === null)
     return finding(
       'mail',

@@ -12,7 +12,7 @@ import type { MailRow } from './mails.ts';
 import { getMessage } from './messages.ts';
 import { renderMessage } from './renderMessage.ts';
 import { findUrlTrouble, mailSettings } from './settings.ts';
-import type { Letter } from './transport.ts';
+import type { Letter } from './transports/transport.ts';
 
 export type Update = Partial<typeof mails.$inferInsert>;
 /** What goes out and what is kept of it; or why nothing does. */

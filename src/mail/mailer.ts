@@ -15,7 +15,8 @@ import type { MailRow } from './mails.ts';
 import { nextTry } from './schedule.ts';
 import { findUrlTrouble, mailSettings } from './settings.ts';
 import { tellOfMail } from './tell.ts';
-import { CONNECTIONS, Smtp } from './transport.ts';
+import { openTransport } from './transports/index.ts';
+import { DEFAULT_CONNECTIONS, type Transport } from './transports/transport.ts';
 import type { Outcome } from './verdict.ts';
 
 const PER_CONNECTION = 8; // claimed at once: while some are sent, others are rendered and noted
@@ -39,7 +40,7 @@ type Answer = (Sent & { outcome: Outcome }) | { instead: Update };
 
 /** Sends what is queued. A crash between the server's yes and our commit sends a mail twice, with the same Message-ID. */
 export class Mailer {
-  private readonly smtp: Smtp | null;
+  private readonly transport: Transport | null;
   private readonly templates = new Templates(); // its own: what the API has looked through holds no mail up
   private readonly underWay = new Map<MailRow, Promise<void>>();
   private unfinished: MailRow[] = []; // not begun when the database went away: to give back once it writes again
@@ -54,7 +55,7 @@ export class Mailer {
   private tokensAt = 0;
 
   constructor(private readonly ctx: Context) {
-    this.smtp = ctx.config.smtp && new Smtp(ctx.config.smtp);
+    this.transport = ctx.config.smtp && openTransport(ctx.config.smtp);
     this.mended = findUrlTrouble(ctx.config) === null ? ['smtp', 'publicUrl'] : ['smtp'];
   }
 
@@ -73,11 +74,11 @@ export class Mailer {
   /** Waits some seconds for what is under way, then cuts it off: it is due again at the next start. */
   async stop(): Promise<void> {
     this.stopping = true;
-    this.smtp?.drain();
-    const cut = setTimeout(() => this.smtp?.close(), STOP_MS);
+    this.transport?.drain();
+    const cut = setTimeout(() => this.transport?.close(), STOP_MS);
     await Promise.all(this.underWay.values());
     clearTimeout(cut);
-    this.smtp?.close();
+    this.transport?.close();
     await this.templates.stop();
   }
 
@@ -96,7 +97,7 @@ export class Mailer {
     const { store } = this.ctx;
     const at = performance.now();
     if (at - this.lastRecovery < RECOVER_MS) return;
-    if (this.smtp && this.lastRecovery === Number.NEGATIVE_INFINITY)
+    if (this.transport && this.lastRecovery === Number.NEGATIVE_INFINITY)
       for (const heldFor of this.mended)
         while ((await store.write(tx => releaseMails(tx, heldFor, now, CHUNK))) === CHUNK);
     this.lastRecovery = at;
@@ -118,7 +119,7 @@ export class Mailer {
 
   /** How many mails may be claimed now: as the connections, the breaker and `rate` of the mail server's URL allow; some are kept for the urgent. */
   private room(now: number): { all: number; urgent: number } {
-    const { connections = CONNECTIONS, rate = Number.POSITIVE_INFINITY } = this.ctx.config.smtp ?? {};
+    const { connections = DEFAULT_CONNECTIONS, rate = Number.POSITIVE_INFINITY } = this.ctx.config.smtp ?? {};
     const at = performance.now();
     if (rate !== Number.POSITIVE_INFINITY) {
       this.tokens = Math.min(rate, this.tokens + ((at - this.tokensAt) / 1000) * rate);
@@ -168,8 +169,8 @@ export class Mailer {
     let answer: Answer | null = null;
     try {
       if (row.crashes >= MAX_CRASHES) answer = { instead: { state: 'failed', error: STUCK } };
-      else if (!this.smtp) answer = await this.attempt(row);
-      else answer = await this.smtp.runWhenFree(row.transactional, () => this.attempt(row));
+      else if (!this.transport) answer = await this.attempt(row);
+      else answer = await this.transport.runWhenFree(row.transactional, () => this.attempt(row));
     } finally {
       batch.note(answer && 'outcome' in answer ? answer.outcome : null);
     }
@@ -184,7 +185,7 @@ export class Mailer {
 
   /** Makes a mail of the rows as they are now, and sends it. */
   private async attempt(row: MailRow): Promise<Answer> {
-    const { smtp, ctx } = this;
+    const { transport, ctx } = this;
     let ready: Prepared;
     try {
       ready = await this.compose(row);
@@ -198,8 +199,8 @@ export class Mailer {
       if (ready.instead.heldFor === 'publicUrl') ctx.health.mailTrouble = ready.instead.error ?? null;
       return ready;
     }
-    if (!smtp) return { instead: { ...ready.shown, state: 'held', heldFor: 'smtp', error: NO_SMTP } };
-    return { ...ready, outcome: await smtp.sendNow(ready.letter) };
+    if (!transport) return { instead: { ...ready.shown, state: 'held', heldFor: 'smtp', error: NO_SMTP } };
+    return { ...ready, outcome: await transport.sendNow(ready.letter) };
   }
 
   /** What an outcome says of the mail server, and with those of its claim of the recipient. */

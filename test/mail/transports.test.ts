@@ -1,9 +1,12 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { createServer } from 'node:net';
 import type { SMTPServerOptions } from 'smtp-server';
-import { type Letter, Smtp } from '../../src/mail/transport.ts';
+import { readConfig } from '../../src/config.ts';
+import { openTransport } from '../../src/mail/transports/index.ts';
+import { smtp as smtpKind } from '../../src/mail/transports/smtp.ts';
+import type { Letter, Transport } from '../../src/mail/transports/transport.ts';
 import type { Outcome } from '../../src/mail/verdict.ts';
-import type { SmtpServer } from '../../src/variables.ts';
+import { MAIL_SCHEMES, type SmtpServer } from '../../src/variables.ts';
 import { type Fault, faultySmtp, PEM, VERBS, type Verb } from '../support/smtp.ts';
 import { closeAll, later, sink } from './support.ts';
 
@@ -22,9 +25,9 @@ const letter: Letter = {
   unsubscribeUrl: null,
 };
 
-function client(port: number, more: Partial<SmtpServer> = {}): Smtp {
+function client(port: number, more: Partial<SmtpServer> = {}): Transport {
   const local = { host: '127.0.0.1', port, secure: false, loopback: true, user: 'ada', password: 'secret' };
-  const smtp = new Smtp({ ...local, ...more }, PATIENCE);
+  const smtp = smtpKind.open({ ...local, ...more }, PATIENCE);
   later(async () => smtp.close());
   return smtp;
 }
@@ -164,7 +167,7 @@ describe('the pool', () => {
   test('closing it ends what hangs', async () => {
     const server = await faultySmtp('DATA', 'hang');
     later(server.close);
-    const smtp = new Smtp(
+    const smtp = smtpKind.open(
       { host: '127.0.0.1', port: server.port, secure: false, loopback: true, user: null, password: null },
       { connect: 60_000, silent: 60_000, message: 60_000 },
     );
@@ -180,5 +183,33 @@ describe('the pool', () => {
     for (const to of ['a@x.co, b@x.co', 'a@x.co\r\nRCPT TO:<b@x.co>', ''])
       await smtp.send({ ...letter, to }).then(({ kind }) => expect(kind).toBe('failed'));
     expect(server.mails).toEqual([]);
+  });
+});
+
+describe('the transport of a URL', () => {
+  const serverOf = (url: string) =>
+    readConfig({ INLET_SMTP_URL: url, INLET_MAIL_FROM: 'hello@acme.test' }).config.smtp as SmtpServer;
+
+  test.each(Object.entries(MAIL_SCHEMES))('%s: has one, and port %d where it names none', async (scheme, port) => {
+    const named = serverOf(`${scheme}://mail.acme.test`);
+    expect(named).toMatchObject({ scheme, port });
+    const transport = openTransport({ ...named, host: '127.0.0.1', port: 1 });
+    expect(await transport.verify()).toContain("can't be used");
+    expect((await transport.send(letter)).kind).toBe('down');
+    transport.close();
+  });
+
+  test('the one of smtp: sends, and leaves a server that is checked', async () => {
+    const server = await sink();
+    const transport = openTransport(serverOf(`smtp://127.0.0.1:${server.port}`));
+    expect(await transport.verify()).toBeNull();
+    expect(await transport.send(letter)).toEqual({ kind: 'sent' });
+    expect(server.mails).toHaveLength(1);
+    transport.close();
+    expect((await transport.send(letter)).kind).toBe('down');
+  });
+
+  test('another scheme is refused where it is set', () => {
+    expect(() => serverOf('file:///tmp/mails')).toThrow('INLET_SMTP_URL must look like smtps://');
   });
 });

@@ -1,23 +1,8 @@
 import MailComposer from 'nodemailer/lib/mail-composer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
-import type { SmtpServer } from '../variables.ts';
-import { type Outcome, reply, type SmtpError, verdict } from './verdict.ts';
-
-/** A message ready to go out, to one recipient. */
-export interface Letter {
-  messageId: string;
-  from: { name: string; address: string };
-  replyTo: string | null;
-  to: string;
-  subject: string;
-  /** null: text only. */
-  html: string | null;
-  text: string;
-  /** RFC 8058; null: transactional. */
-  unsubscribeUrl: string | null;
-  /** Further headers, by which a mail provider's events name it. */
-  marks?: Record<string, string>;
-}
+import type { SmtpServer } from '../../variables.ts';
+import { type Outcome, reply, type SmtpError, verdict } from '../verdict.ts';
+import { DEFAULT_CONNECTIONS, type Letter, type Transport, type TransportKind } from './transport.ts';
 
 /** How long a server may take, in ms: to set a session up, to say something, and for one message in all. */
 interface Patience {
@@ -26,7 +11,6 @@ interface Patience {
   message: number;
 }
 const PATIENCE: Patience = { connect: 10_000, silent: 30_000, message: 45_000 };
-export const CONNECTIONS = 5;
 const PER_CONNECTION = 100; // messages; servers limit it
 const IDLE_MS = 15_000;
 
@@ -71,7 +55,7 @@ interface Session {
 }
 
 /** Connections to the mail server, a few at most and kept for a while. TLS is required except on loopback, certificates are checked. */
-export class Smtp {
+class Smtp implements Transport {
   private readonly idle: Session[] = [];
   private readonly busy = new Set<Session>();
   private readonly waiting: { urgent: boolean; resolve(isOpen: boolean): void }[] = [];
@@ -80,19 +64,14 @@ export class Smtp {
 
   constructor(
     private readonly server: SmtpServer,
-    private readonly patience = PATIENCE,
+    private readonly patience: Patience,
   ) {}
 
-  /** Sends a letter as soon as there is a connection. Never throws. */
   async send(letter: Letter): Promise<Outcome> {
     const outcome = await this.runWhenFree(false, () => this.sendNow(letter));
     return outcome ?? { kind: 'down', error: STOPPED };
   }
 
-  /**
-   * Does `work`, which may send one letter with `sendNow`, as soon as a connection may be used or opened; what is urgent goes first.
-   * Null: Inlet is being stopped, nothing was done.
-   */
   async runWhenFree<T>(urgent: boolean, work: () => Promise<T>): Promise<T | null> {
     if (!(await this.takeTurn(urgent))) return null;
     try {
@@ -102,7 +81,6 @@ export class Smtp {
     }
   }
 
-  /** Within `runWhenFree`. Never throws. */
   async sendNow(letter: Letter): Promise<Outcome> {
     let message: Message;
     try {
@@ -117,7 +95,6 @@ export class Smtp {
     }
   }
 
-  /** Connects, logs in and leaves. Gives why it can't, in the server's words without the password, or null. */
   async verify(): Promise<string | null> {
     try {
       (await this.open()).connection.quit();
@@ -139,13 +116,11 @@ export class Smtp {
     return error;
   }
 
-  /** Begins nothing more; what is under way may end. */
   drain(): void {
     this.closed = true;
     for (const { resolve } of this.waiting.splice(0)) resolve(false);
   }
 
-  /** Ends all connections; what is under way ends as `down`, and nothing more is begun. */
   close(): void {
     this.drain();
     for (const session of [...this.idle, ...this.busy]) session.cut(STOPPED.slice(0, -1));
@@ -154,7 +129,7 @@ export class Smtp {
   /** Waits until a connection may be used or opened; false: none will be. */
   private async takeTurn(urgent: boolean): Promise<boolean> {
     if (this.closed) return false;
-    if (this.taken >= (this.server.connections ?? CONNECTIONS))
+    if (this.taken >= (this.server.connections ?? DEFAULT_CONNECTIONS))
       return new Promise<boolean>(resolve => this.waiting.push({ urgent, resolve }));
     this.taken++;
     return true;
@@ -256,3 +231,9 @@ export class Smtp {
 
 const STOPPED = 'Inlet was stopped meanwhile.';
 const NO_END = 'The mail server did not take the message in time.';
+
+/** SMTP (RFC 5321): STARTTLS with `smtp:`, TLS from the first byte with `smtps:`. */
+export const smtp = {
+  schemes: ['smtp', 'smtps'],
+  open: (server: SmtpServer, patience = PATIENCE): Transport => new Smtp(server, patience),
+} satisfies TransportKind;
