@@ -1,3 +1,4 @@
+// databases: sqlite
 import { describe, expect, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { findDifferences } from '../src/audience/selfCheck.ts';
 import { openPostgres } from '../src/db/connect.ts';

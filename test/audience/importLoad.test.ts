@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { readRows } from '../../src/audience/csv.ts';
 import { TestApp } from '../support/app.ts';

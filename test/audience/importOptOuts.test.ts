@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { TestApp } from '../support/app.ts';
 

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { importChunks, importFailures, imports, jobs } from '../../src/db/schema.ts';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { expect, test } from 'bun:test';
 import { closeSync, openSync } from 'node:fs';
 import { pino } from 'pino';

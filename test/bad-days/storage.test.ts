@@ -1,3 +1,4 @@
+// databases: sqlite
 import { Database } from 'bun:sqlite';
 import { expect, test } from 'bun:test';
 import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';

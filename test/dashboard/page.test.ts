@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { collectPaths } from '../../src/dashboard/endpoints/paths.ts';
 import { bundleDashboard } from '../../src/http/bundleDashboard.ts';

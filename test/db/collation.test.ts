@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { SQL } from 'bun';
 import { API_KEY, TestApp } from '../support/app.ts';

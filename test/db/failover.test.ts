@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, describe, expect, test } from 'bun:test';
 import { openPostgres } from '../../src/db/connect.ts';
 import { splitHosts } from '../../src/db/hosts.ts';

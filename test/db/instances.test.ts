@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, describe, expect, test } from 'bun:test';
 import { count, eq, like } from 'drizzle-orm';
 import { openPostgres } from '../../src/db/connect.ts';

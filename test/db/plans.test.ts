@@ -1,3 +1,4 @@
+// databases: sqlite
 import { Database } from 'bun:sqlite';
 import { expect, spyOn, test } from 'bun:test';
 import { mkdtempSync } from 'node:fs';

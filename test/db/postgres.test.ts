@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { connect as connectTo, createServer, type Socket } from 'node:net';
 import { eq, like, sql } from 'drizzle-orm';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { describe, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { examine } from '../../src/cli/doctor.ts';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import type { Context } from '../../src/context.ts';
 import { backfills, jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, describe, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
 import type { SMTPServerOptions } from 'smtp-server';

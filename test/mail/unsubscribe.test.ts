@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { examinePublicUrl, judgeMail } from '../../src/cli/doctorMail.ts';

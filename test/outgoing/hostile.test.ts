@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, afterEach, beforeEach, expect, test } from 'bun:test';
 import { gzipSync } from 'node:zlib';
 import { TestApp } from '../support/app.ts';

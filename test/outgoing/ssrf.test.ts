@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createServer, type Server, type Socket } from 'node:net';
 import { webhookSubscriptions } from '../../src/db/schema.ts';

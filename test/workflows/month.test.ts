@@ -1,3 +1,4 @@
+// databases: sqlite
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { TestApp } from '../support/app.ts';

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, describe, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -190,7 +190,7 @@ export const session = {
 };
 export const madeKey = { ...key, key: 'inlet_(shown this once)' };
 export const health = {
-  ...{ status: 'ok', version: '0.1.0', storeTrouble: null, clockSkewSeconds: null },
+  ...{ status: 'ok', version: '0.2.0', storeTrouble: null, clockSkewSeconds: null },
   ...{ mailTrouble: null, backlog: 0, deadJobs: 0 },
 };
 
