@@ -13,14 +13,14 @@ import type { Store } from './db/store.ts';
 import { requireWhole } from './db/transfer.ts';
 import { AppError } from './errors.ts';
 import { startFlushing } from './history/stats.ts';
-import { emptyUnappliedOnce } from './history/unappliedBodies.ts';
+import { clearUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { type SentSegments, sentPaths } from './http/target.ts';
-import { backfilling } from './inbound/backfillRun.ts';
-import { Careful, isServed } from './inbound/careful.ts';
+import { makeBackfillLoop } from './inbound/backfillRun.ts';
+import { isServed, SafeMode } from './inbound/careful.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
-import { LiveEndpoints } from './inbound/live.ts';
-import { backlogOf } from './inbound/pause.ts';
+import { EndpointCache } from './inbound/live.ts';
+import { countBacklog } from './inbound/pause.ts';
 import { Rejections } from './inbound/rejections.ts';
 import { resealOnce } from './inbound/sealContexts.ts';
 import { countDeadJobs } from './jobs/jobViews.ts';
@@ -28,8 +28,8 @@ import { Worker } from './jobs/worker.ts';
 import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
 import { Mailer } from './mail/mailer.ts';
-import { guarded } from './net/fetch.ts';
-import { type Resolve, systemResolve } from './net/target.ts';
+import { makeGuardedFetch } from './net/fetch.ts';
+import { type Resolve, resolveBySystem } from './net/target.ts';
 import { Subscribed } from './outgoing/listen.ts';
 import { Outgoing } from './outgoing/outgoing.ts';
 import { providerHosts } from './providers/index.ts';
@@ -102,7 +102,7 @@ export async function createApp(config: Config, seams: Seams = {}): Promise<App>
       report,
       async () => opened.store.kind === 'postgres' && isServed(opened.store),
     );
-    await opened.store.write(tx => emptyUnappliedOnce(tx, now()));
+    await opened.store.write(tx => clearUnappliedOnce(tx, now()));
     return assemble(config, seams, { opened, sealer, log, health, rejections, onFatal });
   } catch (error) {
     await opened.close();
@@ -129,7 +129,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { store } = opened;
   const automation = new Automation(store, () => worker.wake());
   const subscribed = new Subscribed(() => worker.wake());
-  const resolve = seams.resolve ?? systemResolve;
+  const resolve = seams.resolve ?? resolveBySystem;
   const now = seams.now ?? Date.now;
   const tell = publishToAll([automation.hear, subscribed.hear]);
   const ctx: Context = {
@@ -139,8 +139,8 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     sealer,
     health,
     now,
-    fetch: seams.fetch ?? guarded({ hosts: providerHosts, anywhere: config.allowPrivateTargets, resolve }),
-    careful: new Careful(),
+    fetch: seams.fetch ?? makeGuardedFetch({ hosts: providerHosts, anywhere: config.allowPrivateTargets, resolve }),
+    careful: new SafeMode(),
     tell,
     people: new PeopleWriter(
       store,
@@ -153,7 +153,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     automation,
     subscribed,
     resolve,
-    live: new LiveEndpoints(store, sealer, log),
+    live: new EndpointCache(store, sealer, log),
     wake: () => worker.wake(),
     templates: new Templates(),
     counters: new Counters(),
@@ -161,8 +161,13 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
   const stopping = new AbortController();
   const outgoing = new Outgoing(ctx);
   const mailer = new Mailer(ctx);
-  const worker = new Worker(ctx, [backfilling(ctx, stopping.signal), outgoing.duty, mailer.duty, new Engine(ctx).duty]);
-  health.backlog = () => store.read(tx => backlogOf(tx, ctx.now()));
+  const worker = new Worker(ctx, [
+    makeBackfillLoop(ctx, stopping.signal),
+    outgoing.duty,
+    mailer.duty,
+    new Engine(ctx).duty,
+  ]);
+  health.backlog = () => store.read(tx => countBacklog(tx, ctx.now()));
   health.deadJobs = async () => (await store.read(countDeadJobs)).count;
   const http = createHttp(ctx);
   let server: ReturnType<typeof Bun.serve> | undefined;
@@ -198,7 +203,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     async stop() {
       clearInterval(watch);
       http.endStreams();
-      if (server) await closed(server);
+      if (server) await closeServer(server);
       stopping.abort();
       await worker.stop();
       await mailer.stop();
@@ -215,7 +220,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
 }
 
 /** Answers in hand go out; whoever keeps a connection open without asking is cut after a while. */
-async function closed(server: ReturnType<typeof Bun.serve>): Promise<void> {
+async function closeServer(server: ReturnType<typeof Bun.serve>): Promise<void> {
   const stopped = server.stop();
   const cut = setTimeout(() => void server.stop(true), 4000);
   await stopped;
@@ -223,7 +228,7 @@ async function closed(server: ReturnType<typeof Bun.serve>): Promise<void> {
 }
 
 /** Nothing throws past `createHttp`; if something does, Bun's own page would show source and paths. */
-const flat = () =>
+const answerFlat = () =>
   Response.json(
     { success: false, message: 'Something went wrong on our side.' },
     { status: 500, headers: { 'x-request-id': crypto.randomUUID(), 'cache-control': 'no-store' } },
@@ -247,7 +252,7 @@ function listen(config: Config, fetch: Http['fetch']) {
       idleTimeout: 10,
       development: false, // its error page shows source and paths
       reusePort: false, // else two servers share a port outside of development
-      error: flat,
+      error: answerFlat,
       routes: Object.fromEntries(sentPaths.map(path => [path, routed])),
       fetch: (request, server) => answer(request, server, null),
     });
@@ -264,7 +269,7 @@ function listen(config: Config, fetch: Http['fetch']) {
 
 /** @throws AppError when the port can't be listened on: asked before a first start makes anything */
 export async function requirePort(config: Config): Promise<void> {
-  await listen(config, async () => flat()).stop(true);
+  await listen(config, async () => answerFlat()).stop(true);
 }
 
 /** A failed fsync or a vanished file: whoever restarts us finds out what is true. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { invalid } from './errors.ts';
-import { didYouMean } from './nearest.ts';
+import { suggestWord } from './nearest.ts';
 import { VARIABLES, type Variable } from './variables.ts';
 
 type Table = typeof VARIABLES;
@@ -32,12 +32,12 @@ const SERVICE_LINK_HELP =
   'set enableServiceLinks: false in the pod, or rename the Service to something other than "inlet"';
 
 /** A host as it stands in a URL; a wildcard address becomes one that can be opened. */
-export function urlHost(host: string): string {
+export function formatUrlHost(host: string): string {
   if (host === '0.0.0.0' || host === '::') return 'localhost';
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function secretFrom(env: Env, name: Name): string | undefined {
+function readSecret(env: Env, name: Name): string | undefined {
   const file = env[`${name}_FILE`];
   if (!file) return env[name];
   if (env[name]) throw invalid(`${name} and ${name}_FILE are both set. Keep one of them.`);
@@ -58,7 +58,7 @@ function findGiven(env: Env, flags: Flags, name: Name, { flag, secret }: Variabl
     if (!flagged) throw invalid(`--${flag.name} needs a value.`);
     return flagged;
   }
-  const value = secret ? secretFrom(env, name) : env[name];
+  const value = secret ? readSecret(env, name) : env[name];
   if (name === 'INLET_PORT' && value?.startsWith('tcp://'))
     throw invalid(`INLET_PORT holds a Kubernetes service link, not a port: ${SERVICE_LINK_HELP}.`);
   return value || undefined;
@@ -71,12 +71,12 @@ export function judgeFlag(databaseUrl: string): string | null {
     : null;
 }
 
-function warningsOf(env: Env, flags: Flags): string[] {
+function collectWarnings(env: Env, flags: Flags): string[] {
   const unknown = Object.keys(env).filter(name => name.startsWith('INLET_') && !KNOWN.includes(name));
   const links = unknown.filter(name => SERVICE_LINK.test(name));
   const warnings = unknown
     .filter(name => !links.includes(name))
-    .map(name => `${name} is not a variable of Inlet and has no effect.${didYouMean(name, KNOWN)}`);
+    .map(name => `${name} is not a variable of Inlet and has no effect.${suggestWord(name, KNOWN)}`);
   if (links.length)
     warnings.push(`Kubernetes injected ${links.join(', ')}, without effect; to be rid of them ${SERVICE_LINK_HELP}.`);
   const shown = judgeFlag(flags['database-url'] ?? '');
@@ -107,8 +107,8 @@ export function readConfig(env: Env, flags: Flags = {}, terminal = false): { con
     throw invalid('INLET_SMTP_URL needs INLET_MAIL_FROM, such as Acme <hello@example.com>.');
   const config = {
     ...given,
-    publicUrl: given.publicUrl ?? `http://${urlHost(given.host)}:${given.port}`,
+    publicUrl: given.publicUrl ?? `http://${formatUrlHost(given.host)}:${given.port}`,
     logFormat: given.logFormat ?? (terminal ? 'pretty' : 'json'),
   };
-  return { config, warnings: warningsOf(env, flags) };
+  return { config, warnings: collectWarnings(env, flags) };
 }

@@ -3,9 +3,9 @@ import type { Listener } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { Store, Tx } from './db/store.ts';
-import type { Careful } from './inbound/careful.ts';
+import type { SafeMode } from './inbound/careful.ts';
 import type { LastUsed } from './inbound/lastUsed.ts';
-import type { LiveEndpoints } from './inbound/live.ts';
+import type { EndpointCache } from './inbound/live.ts';
 import type { Rejections } from './inbound/rejections.ts';
 import type { Log } from './log.ts';
 import type { Resolve } from './net/target.ts';
@@ -28,8 +28,8 @@ export interface Context {
   /** The addresses of a host that outgoing webhooks go to. */
   resolve: Resolve;
   /** Endpoints with settings resolved and secrets opened, as of the newest commit. */
-  live: LiveEndpoints;
-  careful: Careful;
+  live: EndpointCache;
+  careful: SafeMode;
   /** The one way by which contacts change. */
   people: PeopleWriter;
   /** When endpoints and secrets were last noted as used. */

@@ -17,7 +17,7 @@ interface EventFilter {
   until?: number | undefined;
 }
 
-export async function eventSearch(tx: Tx, filter: EventFilter): Promise<Search> {
+export async function buildEventSearch(tx: Tx, filter: EventFilter): Promise<Search> {
   const { name, email, contactId, since, until } = filter;
   const ofEmail = email === undefined ? null : await loadMergedIds(tx, await findContactIdsOfEmail(tx, email));
   const ofContact = and(

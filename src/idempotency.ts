@@ -15,7 +15,7 @@ export const hashIdempotencyKey = ({ scope, key }: IdempotencyKey): string =>
   new Bun.CryptoHasher('sha256').update(`${scope}\n${key}`).digest('hex');
 
 /** Which of these were used, until when that counts (ms). */
-export async function usedIdempotencyKeys(tx: Tx, hashes: string[]): Promise<Map<string, number>> {
+export async function findUsedKeys(tx: Tx, hashes: string[]): Promise<Map<string, number>> {
   const rows = await selectAmong(tx, 'select hash, created_at from idempotency_keys where hash', hashes);
   return new Map(rows.map(([hash, at]) => [hash as string, Number(at) + WINDOW_MS]));
 }

@@ -3,7 +3,7 @@ import { keys, type Scope } from './db/schema.ts';
 import type { Tx } from './db/store.ts';
 import { AppError, invalid, notFound } from './errors.ts';
 import { newId, randomText } from './id.ts';
-import { plainName } from './plainName.ts';
+import { parseName } from './plainName.ts';
 
 export type Key = typeof keys.$inferSelect;
 
@@ -14,7 +14,7 @@ const MAX_KEYS = 100;
 /** SHA-256 in hex. Keys are random, so a slow hash would add nothing. */
 export const hashKey = (key: string) => new Bun.CryptoHasher('sha256').update(key).digest('hex');
 
-const withCheck = (body: string) => `inlet_${body}${hashKey(body).slice(0, CHECK_CHARACTERS)}`;
+const appendCheck = (body: string) => `inlet_${body}${hashKey(body).slice(0, CHECK_CHARACTERS)}`;
 
 /** Makes a key named `name` (1 to 100 characters) that may do what `scope` says. `key` is in the clear, here only; stored are its hash and a hint. @throws AppError invalid, conflict */
 export async function createKey(
@@ -23,7 +23,7 @@ export async function createKey(
   now: number,
   scope: Scope = 'all',
 ): Promise<{ row: Key; key: string }> {
-  const trimmed = plainName(name);
+  const trimmed = parseName(name);
   if (!trimmed || trimmed.length > 100) throw invalid('name: give the key a name of 1 to 100 characters.');
   const [all] = await tx.select({ n: count() }).from(keys);
   if ((all?.n ?? 0) >= MAX_KEYS)
@@ -31,7 +31,7 @@ export async function createKey(
       'conflict',
       `There are ${MAX_KEYS} API keys, which is as many as there may be. Revoke one that is no longer used: GET /api/v1/keys shows lastUsedAt.`,
     );
-  const key = withCheck(randomText(RANDOM_CHARACTERS));
+  const key = appendCheck(randomText(RANDOM_CHARACTERS));
   const row = {
     id: newId('key', now),
     name: trimmed,

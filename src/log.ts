@@ -7,13 +7,13 @@ import { escapeControls, escapeJson } from './plainName.ts';
 export type Log = pino.Logger;
 
 /** A failed statement's message ends in its parameters: personal data and sealed secrets stay out of the log. */
-function safeMessage(error: Error): string {
+function redactMessage(error: Error): string {
   if ('params' in error && 'query' in error) return `Failed query: ${error.query}`;
   return error.message;
 }
 
 /** Where it happened, without the message that the stack repeats. */
-function frames(error: Error): string {
+function listFrames(error: Error): string {
   const stack = error.stack ?? '';
   const at = stack.indexOf(error.message);
   const rest = at < 0 ? stack : stack.slice(at + error.message.length);
@@ -21,17 +21,17 @@ function frames(error: Error): string {
 }
 
 /** The safe part of an error. Everything else that hangs on it (request, config, parameters) is left out. */
-export function safeError(error: unknown, depth = 0): unknown {
+export function redactError(error: unknown, depth = 0): unknown {
   if (!(error instanceof Error)) return { message: typeof error === 'string' ? error : typeof error };
-  const message = safeMessage(error);
+  const message = redactMessage(error);
   const code =
     'code' in error && (typeof error.code === 'string' || typeof error.code === 'number') ? { code: error.code } : {};
-  const cause = error.cause instanceof Error && depth < 3 ? { cause: safeError(error.cause, depth + 1) } : {};
+  const cause = error.cause instanceof Error && depth < 3 ? { cause: redactError(error.cause, depth + 1) } : {};
   return {
     name: error.name,
     message,
     ...code,
-    stack: `${error.name}: ${escapeControls(message)}\n${frames(error)}`,
+    stack: `${error.name}: ${escapeControls(message)}\n${listFrames(error)}`,
     ...cause,
   };
 }
@@ -60,7 +60,7 @@ function print(line: string): void {
 
 /** Lines on stdout, JSON or readable on a terminal. Call sites pass only fields that are safe to show. */
 export function createLog(config: Pick<Config, 'logLevel' | 'logFormat'>): Log {
-  const options = { level: config.logLevel, base: null, serializers: { err: safeError, error: safeError } };
+  const options = { level: config.logLevel, base: null, serializers: { err: redactError, error: redactError } };
   // A pino transport is a worker thread with a file of its own, which the single executable does not have.
   if (config.logFormat === 'pretty') {
     const pretty = prettyFactory({ colorize: true, translateTime: 'SYS:HH:MM:ss.l' });

@@ -1,5 +1,5 @@
 /** Edits (insert, delete, replace) that turn `a` into `b`. */
-function distance(a: string, b: string): number {
+function measureDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
@@ -13,18 +13,18 @@ function distance(a: string, b: string): number {
 }
 
 /** The word that `typed` was probably meant to be; null when nothing is near. */
-function nearest(typed: string, words: readonly string[]): string | null {
+function findNearest(typed: string, words: readonly string[]): string | null {
   let best: string | null = null;
   let least = Math.max(2, Math.floor(typed.length / 3)) + 1;
   for (const word of words) {
-    const d = distance(typed.slice(0, 64).toLowerCase(), word.toLowerCase());
+    const d = measureDistance(typed.slice(0, 64).toLowerCase(), word.toLowerCase());
     if (d < least) [best, least] = [word, d];
   }
   return best;
 }
 
 /** ` Did you mean X?`, or nothing. */
-export function didYouMean(typed: string, words: readonly string[]): string {
-  const word = nearest(typed, words);
+export function suggestWord(typed: string, words: readonly string[]): string {
+  const word = findNearest(typed, words);
   return word ? ` Did you mean ${word}?` : '';
 }

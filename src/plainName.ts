@@ -20,7 +20,7 @@ export const escapeJson = (json: string): string => json.replace(OBEYED, escapeC
 export const escapeControls = (text: string): string => text.replace(CONTROLS, escapeCharacter);
 
 /** A name without white space around it. @throws AppError invalid when it holds control characters */
-export function plainName(name: string): string {
+export function parseName(name: string): string {
   const trimmed = name.trim();
   if (MOVING.test(trimmed))
     throw invalid('name: holds control characters, such as a line break. Type it again without them.');

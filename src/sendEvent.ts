@@ -11,7 +11,7 @@ interface SentEvent {
 }
 
 /** An event of the API: first the contact is created or updated, then the event fires. Refused as an API write. */
-export function sendingCall(
+export function buildSendCall(
   write: ContactWrite,
   { name, properties }: SentEvent,
   origin: WriteOrigin,

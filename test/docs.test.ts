@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeReference } from '../src/build/reference.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
-import { overview } from '../src/cli/help.ts';
+import { formatOverview } from '../src/cli/help.ts';
 import { EFFECTS } from '../src/effects.ts';
 import { allProviders } from '../src/providers/index.ts';
 import { VARIABLES, type Variable } from '../src/variables.ts';
@@ -55,7 +55,7 @@ describe('papers', () => {
   });
 
   test('help names every variable, and the flag of each that has one', () => {
-    const help = overview('0');
+    const help = formatOverview('0');
     for (const [name, { flag }] of Object.entries<Variable>(VARIABLES)) {
       expect(help).toContain(name);
       if (flag) expect(help).toContain(`--${flag.name} ${flag.value}`);

@@ -1,5 +1,5 @@
 import { and, desc, eq, inArray, lt } from 'drizzle-orm';
-import { counted } from '../db/scan.ts';
+import { countMatches } from '../db/scan.ts';
 import { contactChanges, deliveries, events, mails, runs } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 
@@ -120,7 +120,7 @@ export async function countActivity(store: Store, contactId: string): Promise<{ 
   const ids = await store.read(tx => loadMergedIdsOf(tx, contactId));
   for (const table of [deliveries, events, runs, mails, contactChanges]) {
     const where = inArray(table.contactId, ids);
-    const { total, capped } = await counted(store, table, { where, narrow: where });
+    const { total, capped } = await countMatches(store, table, { where, narrow: where });
     sum.total += total;
     sum.capped ||= capped;
   }

@@ -1,5 +1,5 @@
 import { asc, inArray } from 'drizzle-orm';
-import { newest, type Search } from '../db/scan.ts';
+import { type Search, scanNewest } from '../db/scan.ts';
 import { contacts, identities, lists, memberships, properties } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { formatCsvLine } from './csv.ts';
@@ -36,7 +36,7 @@ export async function* exportCsv(store: Store, search: Search): AsyncGenerator<s
   let before: string | null = null;
   for (;;) {
     const began = performance.now();
-    const page: { ids: string[]; rest: string | null } = await newest(store, contacts, search, before, ROWS);
+    const page: { ids: string[]; rest: string | null } = await scanNewest(store, contacts, search, before, ROWS);
     const { ids } = page;
     if (ids.length) yield await store.read(tx => formatLines(tx, ids, known.keys, known.names));
     if (page.rest === null) return;

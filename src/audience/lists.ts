@@ -3,7 +3,7 @@ import { endpoints, lists, memberships, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId } from '../id.ts';
-import { plainName } from '../plainName.ts';
+import { parseName } from '../plainName.ts';
 
 type ListRow = typeof lists.$inferSelect;
 
@@ -23,7 +23,7 @@ interface ListFields {
 export async function createList(tx: Tx, fields: ListFields, now: number): Promise<ListRow> {
   const row = {
     id: newId('list', now),
-    name: plainName(fields.name),
+    name: parseName(fields.name),
     description: fields.description ?? null,
     isPublic: fields.isPublic ?? false,
     createdAt: now,
@@ -34,7 +34,7 @@ export async function createList(tx: Tx, fields: ListFields, now: number): Promi
 
 /** @throws AppError notFound */
 export async function updateList(tx: Tx, id: string, fields: Partial<ListFields>): Promise<ListRow> {
-  if (fields.name !== undefined) plainName(fields.name);
+  if (fields.name !== undefined) parseName(fields.name);
   const given = Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
   const [before] = await tx.select().from(lists).where(eq(lists.id, id));
   if (!before) throw notFound('List');

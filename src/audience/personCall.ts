@@ -1,7 +1,7 @@
 import type { Cause } from '../changes.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { hashIdempotencyKey, keepIdempotencyKeys, usedIdempotencyKeys } from '../idempotency.ts';
+import { findUsedKeys, hashIdempotencyKey, keepIdempotencyKeys } from '../idempotency.ts';
 import type { People } from './people.ts';
 import type { Outcome, PeopleWriter, WriteKind } from './peopleWriter.ts';
 import type { Reconciled } from './reconcile.ts';
@@ -31,7 +31,7 @@ const calling: WriteKind<PersonCall<unknown>, Context> = {
   lane: ({ keys }) => keys.ids?.[0] ?? keys.ties?.[0] ?? '',
   async load(tx, calls, _salt, hold) {
     const hashes = calls.flatMap(({ idempotency }) => (idempotency ? [hashIdempotencyKey(idempotency)] : []));
-    const [, used] = await Promise.all([hold(hashes.map(each => `idem:${each}`)), usedIdempotencyKeys(tx, hashes)]);
+    const [, used] = await Promise.all([hold(hashes.map(each => `idem:${each}`)), findUsedKeys(tx, hashes)]);
     return { used, fresh: [], done: [] };
   },
   keys: call => call.keys,

@@ -1,4 +1,4 @@
-import { amongText, amongValue, query } from '../db/sets.ts';
+import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { enqueue } from '../jobs/queue.ts';
 
@@ -16,8 +16,8 @@ export async function releaseWaiting(tx: Tx, identityIds: string[], now: number)
 /** How many wait for these identities. */
 export async function countWaiting(tx: Tx, identityIds: string[]): Promise<number> {
   if (!identityIds.length) return 0;
-  const sql = `select count(*) from deliveries where status = 'waiting' and identity_id ${amongText(tx)}`;
-  return Number((await query(tx, sql, [amongValue(tx, identityIds)]))[0]?.[0] ?? 0);
+  const sql = `select count(*) from deliveries where status = 'waiting' and identity_id ${writeAmong(tx)}`;
+  return Number((await query(tx, sql, [encodeAmong(tx, identityIds)]))[0]?.[0] ?? 0);
 }
 
 /** One step of the job. */
@@ -29,8 +29,8 @@ export async function releaseStep(tx: Tx, payload: unknown, _now: number): Promi
 async function releaseSome(tx: Tx, identityIds: string[]): Promise<{ any: boolean; more: boolean }> {
   const rows = await query(
     tx,
-    `update deliveries set status = 'queued', due_at = 0 where id in (select id from deliveries where status = 'waiting' and identity_id ${amongText(tx)} limit ${AT_ONCE}) returning id`,
-    [amongValue(tx, identityIds)],
+    `update deliveries set status = 'queued', due_at = 0 where id in (select id from deliveries where status = 'waiting' and identity_id ${writeAmong(tx)} limit ${AT_ONCE}) returning id`,
+    [encodeAmong(tx, identityIds)],
   );
   return { any: rows.length > 0, more: rows.length === AT_ONCE };
 }

@@ -4,11 +4,11 @@ import { takeLock } from '../db/lock.ts';
 import type { Store } from '../db/store.ts';
 import { invalid } from '../errors.ts';
 import { type BackfillRow, getBackfill, openBackfill, startBackfill } from '../inbound/backfills.ts';
-import { getEndpoint, patchEndpoint, providerOf } from '../inbound/endpoints.ts';
+import { getEndpoint, patchEndpoint, requireProvider } from '../inbound/endpoints.ts';
 import type { Invocation, Io } from './command.ts';
-import { askHealth, localUrl } from './health.ts';
+import { askHealth, buildLocalUrl } from './health.ts';
 import { writeNoted } from './noteChange.ts';
-import { configOf, sealerFor, withStore } from './open.ts';
+import { openSealer, readInvocationConfig, useStore } from './open.ts';
 import { readSecret } from './prompt.ts';
 
 const POLL_MS = 500;
@@ -19,7 +19,7 @@ const PER_SECOND = 5;
 async function settleKey(i: Invocation, config: Config, store: Store, id: string): Promise<void> {
   const file = i.options['key-file'];
   const row = await store.read(tx => getEndpoint(tx, id));
-  const { name, backfill } = providerOf(row.provider);
+  const { name, backfill } = requireProvider(row.provider);
   const settings: Record<string, unknown> = {};
   if (i.options['project-url']) settings.projectUrl = i.options['project-url'];
   const lacking = backfill?.needs.find(need => !row.settings[need] && !settings[need]);
@@ -29,7 +29,7 @@ async function settleKey(i: Invocation, config: Config, store: Store, id: string
     settings.apiKey = await readSecret(file, { question: 'API key (not shown): ', flag: '--key-file' });
   }
   if (!Object.keys(settings).length) return;
-  const deps = { sealer: await sealerFor(config, store), now: Date.now(), publicUrl: config.publicUrl };
+  const deps = { sealer: await openSealer(config, store), now: Date.now(), publicUrl: config.publicUrl };
   await writeNoted(store, { action: 'endpoint.update', subject: 'endpoint', target: id }, tx =>
     patchEndpoint(tx, deps, id, { settings }),
   );
@@ -52,7 +52,7 @@ async function begin(i: Invocation, store: Store, id: string): Promise<BackfillR
   );
 }
 
-const progress = ({ counts: c, total, pages }: BackfillRow) =>
+const formatProgress = ({ counts: c, total, pages }: BackfillRow) =>
   `${c.read}${total === null ? '' : ` of ${total}`} read in ${pages} pages: ${c.created} created, ${c.updated} updated, ${c.known} known, ${c.waiting} without an address, ${c.skipped} skipped`;
 
 /** Says how far it is until it ends. */
@@ -62,7 +62,7 @@ async function follow(io: Io, store: Store, id: string): Promise<BackfillRow> {
   for (;;) {
     const row = await store.read(tx => getBackfill(tx, id));
     if (row.finishedAt !== null) return row;
-    const line = row.error ?? progress(row);
+    const line = row.error ?? formatProgress(row);
     if (line !== said && performance.now() - saidAt > SAY_EVERY_MS) {
       io.err(line);
       said = line;
@@ -74,7 +74,7 @@ async function follow(io: Io, store: Store, id: string): Promise<BackfillRow> {
 
 /** Whether a server has this database: the lock says so of a data folder, on PostgreSQL one that answers on this host. */
 async function isServed(config: Config): Promise<boolean> {
-  if (config.databaseUrl !== null) return (await askHealth(localUrl(config))) !== null;
+  if (config.databaseUrl !== null) return (await askHealth(buildLocalUrl(config))) !== null;
   try {
     takeLock(config.dataDir).release();
     return false;
@@ -108,12 +108,12 @@ async function followServer(config: Config, io: Io, id: string): Promise<void> {
     io.err(`It goes on in the server. Look at GET /api/v1/backfills/${id}, or run this again to follow it.`);
     process.exit(130);
   });
-  await withStore(config, store => follow(io, store, id));
+  await useStore(config, store => follow(io, store, id));
 }
 
 function report(io: Io, row: BackfillRow): number {
   io.out(`${row.id} ${row.state}${row.dryRun ? ' (dry run: nothing was changed)' : ''}`);
-  io.out(progress(row));
+  io.out(formatProgress(row));
   if (row.counts.released) io.out(`${row.counts.released} deliveries had waited for these people and were applied`);
   for (const [reason, n] of Object.entries(row.reasons)) io.out(`  ${n} skipped: ${reason}`);
   if (row.error) io.out(row.error);
@@ -121,13 +121,13 @@ function report(io: Io, row: BackfillRow): number {
 }
 
 /** Exit code 0 when it was done to the end. */
-export async function backfill(i: Invocation): Promise<number> {
+export async function runBackfill(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  const config = configOf(i);
-  const started = await withStore(config, async store => {
+  const config = readInvocationConfig(i);
+  const started = await useStore(config, async store => {
     await settleKey(i, config, store, id);
     return begin(i, store, id);
   });
   await ((await isServed(config)) ? followServer : workHere)(config, i.io, started.id);
-  return report(i.io, await withStore(config, store => store.read(tx => getBackfill(tx, started.id))));
+  return report(i.io, await useStore(config, store => store.read(tx => getBackfill(tx, started.id))));
 }

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { Env } from '../config.ts';
-import { didYouMean } from '../nearest.ts';
+import { suggestWord } from '../nearest.ts';
 import { VARIABLES, type Variable } from '../variables.ts';
 
 /** What a command sees of the outside. */
@@ -54,7 +54,7 @@ export const COMMON_OPTIONS: Record<string, Option> = {
 const WHY_NO_SECRET =
   'A secret on the command line would be kept in the shell history and shown by ps. Leave it out to be asked, or use --secret-file FILE (- reads standard input).';
 
-export const optionsOf = (command: Command) => ({ ...command.options, ...COMMON_OPTIONS });
+export const collectOptions = (command: Command) => ({ ...command.options, ...COMMON_OPTIONS });
 
 function checkArgs(command: Command, given: string[]): void {
   const missing = command.args[given.length];
@@ -71,7 +71,7 @@ function checkArgs(command: Command, given: string[]): void {
 
 /** Splits the words after the command's name. @throws UsageError naming the nearest flag for an unknown one */
 export function parseInvocation(command: Command, words: string[], io: Io): Invocation {
-  const known = optionsOf(command);
+  const known = collectOptions(command);
   const options = Object.fromEntries(
     Object.entries(known).map(([name, o]) => [name, { type: o.value ? ('string' as const) : ('boolean' as const) }]),
   );
@@ -83,7 +83,7 @@ export function parseInvocation(command: Command, words: string[], io: Io): Invo
     if (token.name === 'secret') throw new UsageError(WHY_NO_SECRET);
     const option = Object.hasOwn(known, token.name) ? known[token.name] : undefined;
     if (!option) {
-      const hint = didYouMean(
+      const hint = suggestWord(
         `--${token.name}`,
         Object.keys(known).map(name => `--${name}`),
       );

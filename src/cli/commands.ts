@@ -78,7 +78,7 @@ export const COMMANDS: Command[] = [
     },
     details:
       'Asks for an API key that may read customers or users when none is stored, without echo. The running server does the\nwork; without one this command does. Stopped anywhere, it goes on where it was.',
-    run: async i => (await import('./backfill.ts')).backfill(i),
+    run: async i => (await import('./backfill.ts')).runBackfill(i),
   },
   {
     name: 'recipes list',
@@ -161,13 +161,13 @@ export const COMMANDS: Command[] = [
     summary: 'exit 0 if the server on this host answers, else 1',
     args: [],
     options: {},
-    run: async i => (await import('./health.ts')).health(i),
+    run: async i => (await import('./health.ts')).printHealth(i),
   },
   {
     name: 'doctor',
     summary: 'check folder, database, key, clock, disk and public URL; exit 1 on trouble',
     args: [],
     options: { ...json, deep: { help: 'also work out every contact anew and compare' } },
-    run: async i => (await import('./doctor.ts')).doctor(i),
+    run: async i => (await import('./doctor.ts')).runDoctor(i),
   },
 ];

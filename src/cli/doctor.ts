@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { findDifferences } from '../audience/selfCheck.ts';
 import { type Config, listGiven } from '../config.ts';
-import { databaseFile, hasData, keyFile, secretKeyFor } from '../db/files.ts';
-import { integrity, schemaVersion, sqliteVersion, storedFingerprint } from '../db/inspect.ts';
+import { hasData, loadSecretKey, locateDatabase, locateKey } from '../db/files.ts';
+import { checkIntegrity, readSchemaVersion, readSqliteVersion, readStoredFingerprint } from '../db/inspect.ts';
 import { findLostLimits } from '../db/pooler.ts';
 import { meta } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
@@ -15,10 +15,10 @@ import { judgeSignUps } from '../inbound/unproven.ts';
 import { countDeadJobs } from '../jobs/jobViews.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
-import { examineMailServer, examinePublicUrl, type Finding, finding, judgeMail } from './doctorMail.ts';
-import { askServer, localUrl } from './health.ts';
-import { configOf, FINGERPRINT, withStore } from './open.ts';
-import { jsonText, plain } from './print.ts';
+import { examineMailServer, examinePublicUrl, type Finding, judgeMail, makeFinding } from './doctorMail.ts';
+import { askServer, buildLocalUrl } from './health.ts';
+import { FINGERPRINT, readInvocationConfig, useStore } from './open.ts';
+import { formatJson, stripControls } from './print.ts';
 
 const OLDEST_SQLITE = '3.51.3';
 const SYNC_SAMPLES = 50;
@@ -29,53 +29,53 @@ const LAST_SPACE_BYTES = 64 * 1024 * 1024;
 const SKEW_SECONDS = 30;
 const SIGN_UPS_WINDOW = 100_000; // deliveries
 
-function folder({ dataDir }: Config): Finding {
-  const open = [dataDir, databaseFile(dataDir), keyFile(dataDir)].filter(path => {
+function checkFolder({ dataDir }: Config): Finding {
+  const open = [dataDir, locateDatabase(dataDir), locateKey(dataDir)].filter(path => {
     const stat = statSync(path, { throwIfNoEntry: false });
     return stat && stat.mode & 0o077;
   });
   if (open.length) {
-    return finding('data folder', 'fail', `Other users may read ${open.join(', ')}. Run: chmod -R go= ${dataDir}`);
+    return makeFinding('data folder', 'fail', `Other users may read ${open.join(', ')}. Run: chmod -R go= ${dataDir}`);
   }
   if (statSync(dataDir).uid !== process.getuid?.())
-    return finding(
+    return makeFinding(
       'data folder',
       'warn',
       `${dataDir} is another user's, who can change it. Run Inlet as that user, or chown it.`,
     );
-  return finding('data folder', 'ok', `${dataDir}, private to this user`);
+  return makeFinding('data folder', 'ok', `${dataDir}, private to this user`);
 }
 
-function database({ dataDir }: Config): Finding {
-  const file = databaseFile(dataDir);
-  const result = integrity(file);
+function checkDatabase({ dataDir }: Config): Finding {
+  const file = locateDatabase(dataDir);
+  const result = checkIntegrity(file);
   if (result !== 'ok')
-    return finding('database', 'fail', `${file} is damaged (${result}). Stop the server and restore a backup.`);
-  return finding('database', 'ok', `integrity checked, schema ${schemaVersion(file)}`);
+    return makeFinding('database', 'fail', `${file} is damaged (${result}). Stop the server and restore a backup.`);
+  return makeFinding('database', 'ok', `integrity checked, schema ${readSchemaVersion(file)}`);
 }
 
-function sqlite(): Finding {
-  const version = sqliteVersion();
+function checkSqlite(): Finding {
+  const version = readSqliteVersion();
   if (Bun.semver.order(version, OLDEST_SQLITE) < 0) {
     const help = `use a build with ${OLDEST_SQLITE} or newer.`;
-    return finding('sqlite', 'fail', `SQLite ${version} can corrupt its log: ${help}`);
+    return makeFinding('sqlite', 'fail', `SQLite ${version} can corrupt its log: ${help}`);
   }
-  return finding('sqlite', 'ok', `SQLite ${version}`);
+  return makeFinding('sqlite', 'ok', `SQLite ${version}`);
 }
 
-const sealingKey = (config: Config) =>
-  sealingFinding(makeSealer(secretKeyFor(config)).fingerprint, storedFingerprint(databaseFile(config.dataDir)));
+const checkSealingKey = (config: Config) =>
+  judgeSealingKey(makeSealer(loadSecretKey(config)).fingerprint, readStoredFingerprint(locateDatabase(config.dataDir)));
 
-function sealingFinding(fingerprint: string, stored: string | null): Finding {
+function judgeSealingKey(fingerprint: string, stored: string | null): Finding {
   if (stored !== null && stored !== fingerprint) {
     const help = 'Bring back the old key, or stop the server and run: inlet endpoints reset-secrets';
-    return finding(
+    return makeFinding(
       'sealing key',
       'fail',
       `The key at hand is ${fingerprint}, the database was sealed with ${stored}. ${help}`,
     );
   }
-  return finding('sealing key', 'ok', `fingerprint ${fingerprint}`);
+  return makeFinding('sealing key', 'ok', `fingerprint ${fingerprint}`);
 }
 
 /** Times of writing 4 KiB and syncing it, ms, sorted. */
@@ -97,43 +97,43 @@ export function syncTimes(dataDir: string): number[] {
   }
 }
 
-function diskSync({ dataDir }: Config): Finding {
+function checkDiskSync({ dataDir }: Config): Finding {
   const times = syncTimes(dataDir);
   const at = (share: number) => times[Math.floor(share * (times.length - 1))] ?? 0;
   const [p50, p99] = [at(0.5), at(0.99)];
   const figures = `sync p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
   if (p50 < SYNC_TOO_FAST_MS) {
-    return finding(
+    return makeFinding(
       'disk sync',
       'warn',
       `${figures}: too fast to be true unless the drive has power protection; a power cut may lose commits.`,
     );
   }
   if (p99 > SYNC_TOO_SLOW_MS)
-    return finding(
+    return makeFinding(
       'disk sync',
       'warn',
       `${figures}: every answer waits for it. Use a faster disk for the data folder.`,
     );
-  return finding('disk sync', 'ok', figures);
+  return makeFinding('disk sync', 'ok', figures);
 }
 
-function space({ dataDir }: Config): Finding {
+function checkSpace({ dataDir }: Config): Finding {
   const disk = statfsSync(dataDir);
   const free = disk.bavail * disk.bsize;
   const figure = `${Math.round(free / 1024 / 1024)} MiB free`;
   if (free < LAST_SPACE_BYTES)
-    return finding('disk space', 'fail', `${figure}: webhooks will be refused soon. Make room.`);
-  if (free < LOW_SPACE_BYTES) return finding('disk space', 'warn', `${figure}: make room before it runs out.`);
-  return finding('disk space', 'ok', figure);
+    return makeFinding('disk space', 'fail', `${figure}: webhooks will be refused soon. Make room.`);
+  if (free < LOW_SPACE_BYTES) return makeFinding('disk space', 'warn', `${figure}: make room before it runs out.`);
+  return makeFinding('disk space', 'ok', figure);
 }
 
-async function server(config: Config): Promise<Finding[]> {
-  const url = localUrl(config);
+async function checkServer(config: Config): Promise<Finding[]> {
+  const url = buildLocalUrl(config);
   const answer = await askServer(config);
-  if (!answer) return [finding('server', 'warn', `No server answers on ${url}; the clock can't be compared.`)];
+  if (!answer) return [makeFinding('server', 'warn', `No server answers on ${url}; the clock can't be compared.`)];
   const { status, body } = answer;
-  const up = finding(
+  const up = makeFinding(
     'server',
     status === 200 ? 'ok' : 'fail',
     `${url} answers ${status}${status === 200 ? '' : ': see the log'}`,
@@ -141,17 +141,17 @@ async function server(config: Config): Promise<Finding[]> {
   const mail = judgeMail(body.mailTrouble);
   const skew = typeof body.clockSkewSeconds === 'number' ? body.clockSkewSeconds : 0;
   if (Math.abs(skew) <= SKEW_SECONDS)
-    return [up, ...mail, finding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
+    return [up, ...mail, makeFinding('clock', 'ok', "agrees with the senders' signatures, as far as seen")];
   const side = skew > 0 ? 'ahead of' : 'behind';
   const trouble = `This machine's clock is ${Math.abs(skew)} s ${side} the senders'. Switch on time synchronisation (NTP).`;
-  return [up, ...mail, finding('clock', 'fail', trouble)];
+  return [up, ...mail, makeFinding('clock', 'fail', trouble)];
 }
 
-function guarded(check: string, fn: () => Finding): Finding {
+function guardCheck(check: string, fn: () => Finding): Finding {
   try {
     return fn();
   } catch (error) {
-    return finding(
+    return makeFinding(
       check,
       'fail',
       error instanceof AppError
@@ -167,7 +167,7 @@ async function signUps(store: Store): Promise<Finding[]> {
     const found: Finding[] = [];
     for (const row of await listEndpoints(tx)) {
       const { note, help } = await judgeSignUps(tx, row, SIGN_UPS_WINDOW);
-      if (help !== null) found.push(finding('sign-ups', 'warn', `${row.name} (${row.id}): ${note} ${help}`));
+      if (help !== null) found.push(makeFinding('sign-ups', 'warn', `${row.name} (${row.id}): ${note} ${help}`));
     }
     return found;
   });
@@ -178,23 +178,23 @@ async function findDeadJobs(store: Store): Promise<Finding[]> {
   const { count, kinds } = await store.read(countDeadJobs);
   const help =
     'The log has the causes. GET /api/v1/jobs?status=dead shows them, POST /api/v1/jobs/ID/retry runs one again.';
-  return count ? [finding('jobs', 'warn', `${count} given up (${kinds.join(', ')}). ${help}`)] : [];
+  return count ? [makeFinding('jobs', 'warn', `${count} given up (${kinds.join(', ')}). ${help}`)] : [];
 }
 
 /** Nothing to say where the database can't be read: other checks say why. */
 async function signUpsOf(config: Config): Promise<Finding[]> {
   try {
-    return await withStore(config, async store => [...(await signUps(store)), ...(await findDeadJobs(store))]);
+    return await useStore(config, async store => [...(await signUps(store)), ...(await findDeadJobs(store))]);
   } catch {
     return [];
   }
 }
 
 /** The PostgreSQL server: whether it answers, its schema and fingerprint, and how far away it is. */
-async function postgres(config: Config): Promise<Finding[]> {
+async function checkPostgres(config: Config): Promise<Finding[]> {
   try {
-    const sealer = makeSealer(secretKeyFor(config));
-    return await withStore(config, async store => {
+    const sealer = makeSealer(loadSecretKey(config));
+    return await useStore(config, async store => {
       const stored = await store.read(tx => tx.select().from(meta).where(eq(meta.key, FINGERPRINT)));
       const times: number[] = [];
       for (let i = 0; i < 20; i++) {
@@ -206,15 +206,15 @@ async function postgres(config: Config): Promise<Finding[]> {
       const lost = await findLostLimits(store);
       const answer = `answers in ${p50.toFixed(1)} ms (p50 of a transaction)`;
       return [
-        finding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
-        sealingFinding(sealer.fingerprint, stored[0]?.value ?? null),
-        ...(lost === null ? [] : [finding('pooler', 'warn', lost)]),
+        makeFinding('postgres', p50 > SYNC_TOO_SLOW_MS ? 'warn' : 'ok', answer),
+        judgeSealingKey(sealer.fingerprint, stored[0]?.value ?? null),
+        ...(lost === null ? [] : [makeFinding('pooler', 'warn', lost)]),
         ...(await signUps(store)),
         ...(await findDeadJobs(store)),
       ];
     });
   } catch (error) {
-    if (error instanceof AppError) return [finding('postgres', 'fail', error.message)];
+    if (error instanceof AppError) return [makeFinding('postgres', 'fail', error.message)];
     throw error;
   }
 }
@@ -222,38 +222,38 @@ async function postgres(config: Config): Promise<Finding[]> {
 export async function examine(config: Config): Promise<Finding[]> {
   if (config.databaseUrl !== null)
     return [
-      ...(await postgres(config)),
-      ...(await server(config)),
+      ...(await checkPostgres(config)),
+      ...(await checkServer(config)),
       await examinePublicUrl(config),
       await examineMailServer(config),
     ];
   if (!hasData(config.dataDir)) {
     return [
-      finding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),
-      sqlite(),
+      makeFinding('data folder', 'fail', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`),
+      checkSqlite(),
     ];
   }
   return [
-    guarded('data folder', () => folder(config)),
-    guarded('database', () => database(config)),
-    guarded('sqlite', sqlite),
-    guarded('sealing key', () => sealingKey(config)),
-    guarded('disk sync', () => diskSync(config)),
-    guarded('disk space', () => space(config)),
+    guardCheck('data folder', () => checkFolder(config)),
+    guardCheck('database', () => checkDatabase(config)),
+    guardCheck('sqlite', checkSqlite),
+    guardCheck('sealing key', () => checkSealingKey(config)),
+    guardCheck('disk sync', () => checkDiskSync(config)),
+    guardCheck('disk space', () => checkSpace(config)),
     ...(await signUpsOf(config)),
-    ...(await server(config)),
+    ...(await checkServer(config)),
     await examinePublicUrl(config),
     await examineMailServer(config),
   ];
 }
 
 /** Works out every contact anew from what is known of its identities. */
-async function contacts(config: Config): Promise<Finding> {
-  const found = await withStore(config, store => findDifferences(store, Date.now()));
-  if (!found.length) return finding('contacts', 'ok', 'every contact is what follows from its identities');
+async function checkContacts(config: Config): Promise<Finding> {
+  const found = await useStore(config, store => findDifferences(store, Date.now()));
+  if (!found.length) return makeFinding('contacts', 'ok', 'every contact is what follows from its identities');
   const said = found.map(({ contactId, message }) => `${contactId} ${message}`).join('\n      ');
   const help = 'While a server runs, ask again: one may just have been written. Else please report it.';
-  return finding(
+  return makeFinding(
     'contacts',
     'fail',
     `${found.length} differ from what follows from their identities. ${help}\n      ${said}`,
@@ -264,16 +264,16 @@ async function contacts(config: Config): Promise<Finding> {
 function examineVariables({ io, options }: Invocation): Finding {
   const given = listGiven(io.env, options);
   const said = given.length ? `${given.join(', ')}; the others have their defaults` : 'all have their defaults';
-  return finding('variables', 'ok', said);
+  return makeFinding('variables', 'ok', said);
 }
 
 /** Exit code 1 when anything failed; warnings alone are 0. */
-export async function doctor(i: Invocation): Promise<number> {
-  const config = configOf(i);
+export async function runDoctor(i: Invocation): Promise<number> {
+  const config = readInvocationConfig(i);
   const findings = [examineVariables(i), ...(await examine(config))];
-  if (i.switches.has('deep')) findings.push(await contacts(config));
+  if (i.switches.has('deep')) findings.push(await checkContacts(config));
   const ok = findings.every(f => f.status !== 'fail');
-  if (i.switches.has('json')) i.io.out(jsonText({ ok, findings }));
-  else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${plain(f.message)}`);
+  if (i.switches.has('json')) i.io.out(formatJson({ ok, findings }));
+  else for (const f of findings) i.io.out(`${f.status.padEnd(4)}  ${f.check.padEnd(11)}  ${stripControls(f.message)}`);
   return ok ? 0 : 1;
 }

@@ -11,7 +11,7 @@ export interface Finding {
   message: string;
 }
 
-export const finding = (check: string, status: Finding['status'], message: string): Finding => ({
+export const makeFinding = (check: string, status: Finding['status'], message: string): Finding => ({
   check,
   status,
   message,
@@ -19,7 +19,7 @@ export const finding = (check: string, status: Finding['status'], message: strin
 
 /** What a running server says of its mail; nothing where nothing is wrong. */
 export const judgeMail = (trouble: unknown): Finding[] =>
-  typeof trouble === 'string' ? [finding('mail', 'warn', trouble)] : [];
+  typeof trouble === 'string' ? [makeFinding('mail', 'warn', trouble)] : [];
 
 /** The first of the links in mails that the public URL does not pass on; null: all do. */
 export async function findLostLink(url: string): Promise<string | null> {
@@ -36,46 +36,50 @@ export async function findLostLink(url: string): Promise<string | null> {
 export async function examinePublicUrl(config: Config): Promise<Finding> {
   const { publicUrl: url } = config;
   const held = findUrlTrouble(config);
-  if (held !== null) return finding('public URL', 'fail', held);
+  if (held !== null) return makeFinding('public URL', 'fail', held);
   const host = new URL(url).hostname;
   if (/^(localhost|127\..*|\[::1\])$/.test(host)) {
-    return finding(
+    return makeFinding(
       'public URL',
       'warn',
       `${url} is this machine only. Set INLET_PUBLIC_URL to what the providers can reach.`,
     );
   }
   if (!url.startsWith('https:'))
-    return finding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
+    return makeFinding('public URL', 'warn', `${url} is not https: providers refuse it or send in the clear.`);
   const answer = await askHealth(url);
   if (!answer)
-    return finding(
+    return makeFinding(
       'public URL',
       'warn',
       `${url} can't be reached from here. Check DNS, the proxy and its certificate.`,
     );
   const lost = await findLostLink(url);
   if (lost !== null)
-    return finding(
+    return makeFinding(
       'public URL',
       'fail',
       `${url}${lost} does not lead to Inlet: links in mails lead nowhere. Let the proxy pass it (docs/operations.md, Reverse proxy).`,
     );
-  return finding('public URL', 'ok', `${url} answers, links in mails too`);
+  return makeFinding('public URL', 'ok', `${url} answers, links in mails too`);
 }
 
 /** Whether the mail server can be reached and logged into. */
 export async function examineMailServer({ smtp, mailFrom }: Config): Promise<Finding> {
   if (!smtp)
-    return finding('mail', 'warn', 'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.');
+    return makeFinding(
+      'mail',
+      'warn',
+      'No mail server is set: mails are held. Set INLET_SMTP_URL and INLET_MAIL_FROM.',
+    );
   const { host, port, user } = smtp;
   const cause = await openTransport(smtp).verify();
   if (cause === null)
-    return finding(
+    return makeFinding(
       'mail',
       'ok',
       `${host}:${port} takes mail${user === null ? '' : ' and the login'}; from ${mailFrom?.address}`,
     );
   const help = user === null ? '' : ', the user and password';
-  return finding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
+  return makeFinding('mail', 'fail', `${host}:${port}: ${cause}. Check host, port${help} and TLS in INLET_SMTP_URL.`);
 }

@@ -11,18 +11,18 @@ import {
   listEndpoints,
 } from '../inbound/endpoints.ts';
 import { viewEndpoint } from '../inbound/endpointView.ts';
-import { didYouMean } from '../nearest.ts';
+import { suggestWord } from '../nearest.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Invocation } from './command.ts';
 import { writeNoted } from './noteChange.ts';
-import { configOf, sealerFor, withStore } from './open.ts';
-import { jsonText, plain, table } from './print.ts';
-import { readSecret, secretFrom } from './prompt.ts';
+import { openSealer, readInvocationConfig, useStore } from './open.ts';
+import { formatJson, formatTable, stripControls } from './print.ts';
+import { readSecret, readSecretFrom } from './prompt.ts';
 
 type Shown = Awaited<ReturnType<typeof viewEndpoint>> & { secretHeader?: { name: string; value: string } };
 
-const depsOf = async (config: Config, store: Store): Promise<Deps> => ({
-  sealer: await sealerFor(config, store),
+const makeDeps = async (config: Config, store: Store): Promise<Deps> => ({
+  sealer: await openSealer(config, store),
   now: Date.now(),
   publicUrl: config.publicUrl,
 });
@@ -31,7 +31,7 @@ const view = (config: Config, store: Store, row: EndpointRow): Promise<Shown> =>
   store.read(tx => viewEndpoint(tx, { now: Date.now(), publicUrl: config.publicUrl }, row));
 
 /** What to do in the provider's dashboard, with this endpoint's values filled in. */
-function setupOf(endpoint: Shown): string[] {
+function describeSetup(endpoint: Shown): string[] {
   const header = endpoint.secretHeader;
   const steps = providerById(endpoint.provider)?.setup ?? [];
   return steps.map((step, n) => {
@@ -54,22 +54,22 @@ function describe(endpoint: Shown): string {
     ['next step', endpoint.nextStep],
     ...endpoint.notes.map((note): [string, string] => ['note', note]),
   ];
-  return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${plain(value)}`] : [])).join('\n');
+  return rows.flatMap(([title, value]) => (value ? [`${title.padEnd(14)}${stripControls(value)}`] : [])).join('\n');
 }
 
 function checkProvider(id: string): void {
   const ids = allProviders.map(p => p.id);
-  if (!ids.includes(id)) throw invalid(`"${id.slice(0, 60)}" is none of ${ids.join(', ')}.${didYouMean(id, ids)}`);
+  if (!ids.includes(id)) throw invalid(`"${id.slice(0, 60)}" is none of ${ids.join(', ')}.${suggestWord(id, ids)}`);
 }
 
 export async function add(i: Invocation): Promise<number> {
   const [provider = ''] = i.args;
   const file = i.options['secret-file'];
-  const config = configOf(i);
+  const config = readInvocationConfig(i);
   checkProvider(provider);
-  const endpoint = await withStore(config, async store => {
-    const secret = file === undefined ? undefined : await secretFrom(file);
-    const deps = await depsOf(config, store);
+  const endpoint = await useStore(config, async store => {
+    const secret = file === undefined ? undefined : await readSecretFrom(file);
+    const deps = await makeDeps(config, store);
     const { row, made } = await writeNoted(store, { action: 'endpoint.create', subject: 'endpoint' }, tx =>
       createEndpoint(tx, deps, { provider, name: i.options.name, secret }),
     );
@@ -78,41 +78,41 @@ export async function add(i: Invocation): Promise<number> {
     return shown;
   });
   if (i.switches.has('json')) {
-    i.io.out(jsonText(endpoint));
+    i.io.out(formatJson(endpoint));
     return 0;
   }
   i.io.out(describe(endpoint));
-  i.io.out(['', 'Set it up:', ...setupOf(endpoint)].join('\n'));
+  i.io.out(['', 'Set it up:', ...describeSetup(endpoint)].join('\n'));
   if (endpoint.secretHeader) i.io.out('The value of the header is shown only this once.');
   return 0;
 }
 
 export async function list(i: Invocation): Promise<number> {
-  const config = configOf(i);
-  const shown = await withStore(config, async store => {
+  const config = readInvocationConfig(i);
+  const shown = await useStore(config, async store => {
     const rows = await store.read(listEndpoints);
     return Promise.all(rows.map(row => view(config, store, row)));
   });
   const cells = shown.map(e => [e.id, e.provider, e.name, e.state, e.url]);
-  if (i.switches.has('json')) i.io.out(jsonText(shown));
+  if (i.switches.has('json')) i.io.out(formatJson(shown));
   else if (!shown.length) i.io.out('No endpoints yet. Make one: inlet endpoints add stripe');
-  else i.io.out(table(['ID', 'PROVIDER', 'NAME', 'STATE', 'URL'], cells));
+  else i.io.out(formatTable(['ID', 'PROVIDER', 'NAME', 'STATE', 'URL'], cells));
   return 0;
 }
 
 export async function show(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  const config = configOf(i);
-  const endpoint = await withStore(config, async store =>
+  const config = readInvocationConfig(i);
+  const endpoint = await useStore(config, async store =>
     view(config, store, await store.read(tx => getEndpoint(tx, id))),
   );
-  i.io.out(i.switches.has('json') ? jsonText(endpoint) : describe(endpoint));
+  i.io.out(i.switches.has('json') ? formatJson(endpoint) : describe(endpoint));
   return 0;
 }
 
 export async function remove(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  await withStore(configOf(i), store =>
+  await useStore(readInvocationConfig(i), store =>
     writeNoted(store, { action: 'endpoint.delete', subject: 'endpoint', target: id }, tx => deleteEndpoint(tx, id)),
   );
   i.io.out(`Removed ${id}. Remove its URL at the provider too: what it still sends is answered 404.`);
@@ -121,11 +121,11 @@ export async function remove(i: Invocation): Promise<number> {
 
 export async function setSecret(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
-  const config = configOf(i);
-  const endpoint = await withStore(config, async store => {
+  const config = readInvocationConfig(i);
+  const endpoint = await useStore(config, async store => {
     const row = await store.read(tx => getEndpoint(tx, id)); // a mistyped id is told before the secret is asked for
     const secret = await readSecret(i.options['secret-file']);
-    const deps = await depsOf(config, store);
+    const deps = await makeDeps(config, store);
     await writeNoted(store, { action: 'endpoint.secret.add', subject: 'endpoint', target: id }, tx =>
       addSecret(tx, deps, id, secret, null),
     );

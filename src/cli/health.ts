@@ -1,14 +1,14 @@
 import type { Config } from '../config.ts';
-import { secretKeyFor } from '../db/files.ts';
+import { loadSecretKey } from '../db/files.ts';
 import { makeAuthorization } from '../http/auth.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
-import { configOf } from './open.ts';
+import { readInvocationConfig } from './open.ts';
 
 const TIMEOUT_MS = 3000;
 
 /** Where a server with this configuration answers on this host. */
-export function localUrl({ host, port }: Config): string {
+export function buildLocalUrl({ host, port }: Config): string {
   if (host === '0.0.0.0') return `http://127.0.0.1:${port}`;
   if (host === '::') return `http://[::1]:${port}`;
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -34,17 +34,17 @@ export async function askHealth(
 
 /** The same of the server on this host, with the details if it was started with the sealing key that this command has. */
 export async function askServer(config: Config): ReturnType<typeof askHealth> {
-  const url = localUrl(config);
+  const url = buildLocalUrl(config);
   try {
-    const answer = await askHealth(url, makeAuthorization(makeSealer(secretKeyFor(config))));
+    const answer = await askHealth(url, makeAuthorization(makeSealer(loadSecretKey(config))));
     return answer?.status === 401 || answer?.status === 429 ? await askHealth(url) : answer;
   } catch {
     return askHealth(url); // no key at hand: another check says so
   }
 }
 
-export async function health(i: Invocation): Promise<number> {
-  const url = localUrl(configOf(i));
+export async function printHealth(i: Invocation): Promise<number> {
+  const url = buildLocalUrl(readInvocationConfig(i));
   const answer = await askHealth(url);
   if (answer?.status === 200) {
     i.io.out(`ok: ${url}`);

@@ -1,13 +1,13 @@
 import { VARIABLES, type Variable } from '../variables.ts';
-import { COMMON_OPTIONS, type Command, type Option, optionsOf } from './command.ts';
+import { COMMON_OPTIONS, type Command, collectOptions, type Option } from './command.ts';
 import { COMMANDS } from './commands.ts';
 
-function columns(rows: [string, string][]): string {
+function alignColumns(rows: [string, string][]): string {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
 }
 
-const optionRows = (options: Record<string, Option>): [string, string][] =>
+const formatOptions = (options: Record<string, Option>): [string, string][] =>
   Object.entries(options).map(([name, o]) => [`--${name}${o.value ? ` ${o.value}` : ''}`, o.help]);
 
 /** Variables that have no flag. */
@@ -17,24 +17,24 @@ const listVariables = (): [string, string][] =>
   );
 
 /** The page of `inlet --help`, or with a prefix such as `endpoints` the commands under it. */
-export function overview(version: string, prefix = ''): string {
+export function formatOverview(version: string, prefix = ''): string {
   const commands = COMMANDS.filter(c => c.name.startsWith(prefix));
   const rows = commands.map((c): [string, string] => [['inlet', c.name, ...c.args].join(' '), c.summary]);
   return `Inlet ${version}: verifies webhooks of Stripe, Clerk, Supabase and Polar and keeps your audience in sync.
 
-${columns(rows)}
+${alignColumns(rows)}
 
 Flags (each equals a variable; the flag wins):
-${columns(optionRows(COMMON_OPTIONS))}
+${alignColumns(formatOptions(COMMON_OPTIONS))}
   More about a command: inlet COMMAND --help
 
 Other variables (those marked * also as NAME_FILE, the name of a file that holds the value):
-${columns(listVariables())}`;
+${alignColumns(listVariables())}`;
 }
 
-export function commandHelp(command: Command): string {
+export function formatCommandHelp(command: Command): string {
   const details = command.details ? `\n${command.details}\n` : '';
   return `inlet ${[command.name, ...command.args].join(' ')} [flags]: ${command.summary}
 ${details}
-${columns(optionRows(optionsOf(command)))}`;
+${alignColumns(formatOptions(collectOptions(command)))}`;
 }

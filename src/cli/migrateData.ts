@@ -2,15 +2,15 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Config, judgeFlag, readConfig } from '../config.ts';
 import { type End, openSource, openTarget, type Place } from '../db/ends.ts';
-import { databaseFile, keyFile } from '../db/files.ts';
+import { locateDatabase, locateKey } from '../db/files.ts';
 import { splitHosts } from '../db/hosts.ts';
 import { type Store, StoreUnavailable } from '../db/store.ts';
 import { type Compared, compare, copy, finish, type Step } from '../db/transfer.ts';
 import { AppError } from '../errors.ts';
-import { isServed, marksOf } from '../inbound/careful.ts';
+import { isServed, readHeartbeats } from '../inbound/careful.ts';
 import { type Invocation, type Io, UsageError } from './command.ts';
-import { configOf } from './open.ts';
-import { selfCommand, table } from './print.ts';
+import { readInvocationConfig } from './open.ts';
+import { describeSelf, formatTable } from './print.ts';
 
 const SHOW_MS = 1000;
 const URL_START = /^postgres(ql)?:\/\//i;
@@ -18,7 +18,7 @@ const URL_START = /^postgres(ql)?:\/\//i;
 const isPostgres = (value: string) => value === 'postgres' || URL_START.test(value);
 
 /** A flag's URL is checked like the variable it stands for. */
-function postgresOf(i: Invocation, config: Config, value: string | undefined): Place {
+function parsePostgres(i: Invocation, config: Config, value: string | undefined): Place {
   const given = value !== undefined && URL_START.test(value) ? value : undefined;
   const url = given
     ? readConfig(i.io.env, { ...i.options, 'database-url': given }).config.databaseUrl
@@ -33,7 +33,7 @@ function postgresOf(i: Invocation, config: Config, value: string | undefined): P
 }
 
 /** Both sides; one that was left out is PostgreSQL opposite a file, the data folder opposite PostgreSQL. */
-function placesOf(i: Invocation, config: Config): { from: Place; to: Place } {
+function parsePlaces(i: Invocation, config: Config): { from: Place; to: Place } {
   const { from, to } = i.options;
   if (from === undefined && to === undefined)
     throw new UsageError('Which way? Type: inlet migrate-data --from ./inlet-data/inlet.db --to postgres, or back');
@@ -45,22 +45,22 @@ function placesOf(i: Invocation, config: Config): { from: Place; to: Place } {
     throw new UsageError(
       'One side must be a SQLite file and the other postgres. From file to file: inlet backup and restore; between PostgreSQL servers: pg_dump.',
     );
-  const file = resolve((fromPostgres ? to : from) ?? databaseFile(config.dataDir));
-  const postgres = postgresOf(i, config, fromPostgres ? from : to);
+  const file = resolve((fromPostgres ? to : from) ?? locateDatabase(config.dataDir));
+  const postgres = parsePostgres(i, config, fromPostgres ? from : to);
   return fromPostgres
     ? { from: postgres, to: { kind: 'sqlite', file } }
     : { from: { kind: 'sqlite', file }, to: postgres };
 }
 
 /** Without user and password. */
-function nameOf(place: Place): string {
+function describePlace(place: Place): string {
   if (place.kind === 'sqlite') return place.file;
   const urls = splitHosts(place.url).map(url => new URL(url));
   return `postgres://${urls.map(url => url.host).join()}${urls[0]?.pathname}`;
 }
 
 /** One line a second, and one at the end of every table that has rows. */
-function shown(io: Io): (step: Step) => void {
+function makeProgressPrinter(io: Io): (step: Step) => void {
   let [printed, stepped] = [performance.now(), performance.now()];
   let at = { key: '', since: stepped };
   return ({ doing, table, rows, of }) => {
@@ -71,22 +71,22 @@ function shown(io: Io): (step: Step) => void {
     if (now - printed < SHOW_MS && rows < of) return;
     printed = now;
     const rate = Math.round((1000 * rows) / Math.max(1, now - at.since));
-    io.err(`${key}: ${whole(rows)} of ${whole(of)} rows, ${whole(rate)} rows/s`);
+    io.err(`${key}: ${formatCount(rows)} of ${formatCount(of)} rows, ${formatCount(rate)} rows/s`);
   };
 }
 
-const whole = (n: number) => n.toLocaleString('en');
-const inShell = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`);
+const formatCount = (n: number) => n.toLocaleString('en');
+const quoteForShell = (path: string) => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`);
 
 /** The sealing key is named and never shown. */
-function howToStart(from: Place, to: Place, config: Config): string[] {
-  const self = selfCommand();
+function describeStart(from: Place, to: Place, config: Config): string[] {
+  const self = describeSelf();
   if (from.kind === 'sqlite') {
-    const key = keyFile(dirname(from.file));
+    const key = locateKey(dirname(from.file));
     const inFile = config.secretKey === null && existsSync(key);
     return [
       inFile
-        ? `  export INLET_SECRET_KEY="$(cat ${inShell(key)})"`
+        ? `  export INLET_SECRET_KEY="$(cat ${quoteForShell(key)})"`
         : '  export INLET_SECRET_KEY=…      # the same as before',
       '  export INLET_DATABASE_URL=…    # the target, as here',
       `  ${self} serve`,
@@ -94,37 +94,37 @@ function howToStart(from: Place, to: Place, config: Config): string[] {
   }
   if (to.kind !== 'sqlite') return [];
   const folder = dirname(to.file);
-  const home = databaseFile(folder);
+  const home = locateDatabase(folder);
   return [
-    `  # keep INLET_SECRET_KEY, or put it into ${keyFile(folder)} with mode 600`,
+    `  # keep INLET_SECRET_KEY, or put it into ${locateKey(folder)} with mode 600`,
     '  unset INLET_DATABASE_URL INLET_DATABASE_URL_FILE',
-    ...(to.file === home ? [] : [`  mv ${inShell(to.file)} ${inShell(home)}`]),
-    `  ${self} serve --data ${inShell(folder)}`,
+    ...(to.file === home ? [] : [`  mv ${quoteForShell(to.file)} ${quoteForShell(home)}`]),
+    `  ${self} serve --data ${quoteForShell(folder)}`,
   ];
 }
 
 function report(io: Io, from: Place, to: Place, tables: Compared[], altered: string[]): void {
   const rows = tables.reduce((sum, each) => sum + each.rows, 0);
   io.out(
-    table(
+    formatTable(
       ['TABLE', 'ROWS', 'HASH'],
       tables.map(each => [each.table, String(each.rows), each.hash.slice(0, 16)]),
     ),
   );
   io.out(
-    `Moved ${rows} rows from ${nameOf(from)} to ${nameOf(to)}. Every table has the same count and hash on both sides.`,
+    `Moved ${rows} rows from ${describePlace(from)} to ${describePlace(to)}. Every table has the same count and hash on both sides.`,
   );
   if (altered.length)
     io.out(`PostgreSQL can't hold NUL characters; they became U+FFFD in: ${altered.join(', ')}. All else is equal.`);
 }
 
 async function move(i: Invocation, from: Store, to: Store) {
-  const watch = shown(i.io);
-  const marks = await marksOf(from);
+  const watch = makeProgressPrinter(i.io);
+  const marks = await readHeartbeats(from);
   const { resumed } = await copy(from, to, watch);
   if (resumed) i.io.err('went on where an earlier run ended');
   const compared = await compare(from, to, watch);
-  if ((await marksOf(from)) !== marks)
+  if ((await readHeartbeats(from)) !== marks)
     throw new AppError(
       'conflict',
       'A server was started on the source meanwhile. Stop it, and move into a new, empty database.',
@@ -134,16 +134,16 @@ async function move(i: Invocation, from: Store, to: Store) {
 }
 
 /** Says why it takes long. */
-async function served(io: Io, store: Store): Promise<boolean> {
-  if (await marksOf(store)) io.err('a server did not end well or still runs: looking for 20 s whether it lives');
+async function checkServed(io: Io, store: Store): Promise<boolean> {
+  if (await readHeartbeats(store)) io.err('a server did not end well or still runs: looking for 20 s whether it lives');
   return isServed(store);
 }
 
-async function atBothEnds<T>(io: Io, from: Place, to: Place, fn: (from: Store, to: Store) => Promise<T>): Promise<T> {
+async function openBothEnds<T>(io: Io, from: Place, to: Place, fn: (from: Store, to: Store) => Promise<T>): Promise<T> {
   let source: End | undefined;
   let target: End | undefined;
   try {
-    source = await openSource(from, store => served(io, store));
+    source = await openSource(from, store => checkServed(io, store));
     target = await openTarget(to);
     return await fn(source.store, target.store);
   } catch (error) {
@@ -161,11 +161,11 @@ async function atBothEnds<T>(io: Io, from: Place, to: Place, fn: (from: Store, t
 
 /** Moves an installation between SQLite and PostgreSQL, server stopped. Ended at any moment, it goes on when run again. */
 export async function migrateData(i: Invocation): Promise<number> {
-  const config = configOf(i);
-  const { from, to } = placesOf(i, config);
-  const { tables, altered } = await atBothEnds(i.io, from, to, (source, target) => move(i, source, target));
+  const config = readInvocationConfig(i);
+  const { from, to } = parsePlaces(i, config);
+  const { tables, altered } = await openBothEnds(i.io, from, to, (source, target) => move(i, source, target));
   report(i.io, from, to, tables, altered);
   i.io.out('The source was left as it is. Start on the target, with the same sealing key:');
-  for (const line of howToStart(from, to, config)) i.io.out(line);
+  for (const line of describeStart(from, to, config)) i.io.out(line);
   return 0;
 }

@@ -1,7 +1,7 @@
 import { type Config, readConfig } from '../config.ts';
 import { openPostgres } from '../db/connect.ts';
-import { databaseFile, hasData, secretKeyFor } from '../db/files.ts';
-import { schemaVersion } from '../db/inspect.ts';
+import { hasData, loadSecretKey, locateDatabase } from '../db/files.ts';
+import { readSchemaVersion } from '../db/inspect.ts';
 import { MIGRATIONS } from '../db/migrate.ts';
 import { meta } from '../db/schema.ts';
 import { openSqlite } from '../db/sqlite.ts';
@@ -13,7 +13,7 @@ import type { Invocation } from './command.ts';
 export const FINGERPRINT = 'secretKeyFingerprint';
 
 /** The configuration as this command line and environment give it; warnings go to stderr. */
-export function configOf({ io, options }: Invocation): Config {
+export function readInvocationConfig({ io, options }: Invocation): Config {
   const { config, warnings } = readConfig(io.env, options, Boolean(process.stdout.isTTY));
   for (const warning of warnings) io.err(`inlet: warning: ${warning}`);
   return config;
@@ -23,11 +23,11 @@ export function configOf({ io, options }: Invocation): Config {
 export function requireData(config: Config): string {
   if (!hasData(config.dataDir))
     throw new AppError('notFound', `No Inlet data in ${config.dataDir}. Start the server first or pass --data.`);
-  return databaseFile(config.dataDir);
+  return locateDatabase(config.dataDir);
 }
 
 function refuseUpgrade(file: string): void {
-  const version = schemaVersion(file);
+  const version = readSchemaVersion(file);
   if (version > 0 && version < MIGRATIONS.length) {
     throw new AppError(
       'conflict',
@@ -44,7 +44,7 @@ async function open(config: Config): Promise<Store> {
 }
 
 /** Opens the database beside a running server for as long as `fn` runs. */
-export async function withStore<T>(config: Config, fn: (store: Store) => Promise<T>): Promise<T> {
+export async function useStore<T>(config: Config, fn: (store: Store) => Promise<T>): Promise<T> {
   const store = await open(config);
   try {
     return await fn(store);
@@ -54,8 +54,8 @@ export async function withStore<T>(config: Config, fn: (store: Store) => Promise
 }
 
 /** The sealer of this database. @throws AppError when the key at hand is another one */
-export async function sealerFor(config: Config, store: Store): Promise<Sealer> {
-  const sealer = makeSealer(secretKeyFor(config));
+export async function openSealer(config: Config, store: Store): Promise<Sealer> {
+  const sealer = makeSealer(loadSecretKey(config));
   const rows = await store.read(tx => tx.select().from(meta));
   const known = rows.find(row => row.key === FINGERPRINT)?.value;
   if (known === undefined || known === sealer.fingerprint) return sealer;

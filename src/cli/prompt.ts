@@ -34,17 +34,17 @@ async function ask(question: string): Promise<string> {
 }
 
 /** A mistyped name may be of a disk or of a device without end. */
-function bounded(file: string): string {
+function readBounded(file: string): string {
   const stat = statSync(file);
   if (stat.size > 16 * MAX_BYTES || stat.isCharacterDevice() || stat.isBlockDevice()) throw new Error('no secret');
   return file;
 }
 
 /** Trimmed text of `file`, `-` being standard input. @throws AppError invalid */
-export async function secretFrom(file: string, flag = '--secret-file'): Promise<string> {
+export async function readSecretFrom(file: string, flag = '--secret-file'): Promise<string> {
   let text: string;
   try {
-    text = file === '-' ? await Bun.stdin.text() : readFileSync(bounded(file), 'utf8');
+    text = file === '-' ? await Bun.stdin.text() : readFileSync(readBounded(file), 'utf8');
   } catch {
     throw invalid(`${flag}: this file can not be read. Check that it exists and that you may read it.`);
   }
@@ -57,7 +57,7 @@ const SIGNING = { question: 'Signing secret (not shown): ', flag: '--secret-file
 
 /** From the flag's file, else asked for without echo. @throws UsageError where there is no terminal to ask on */
 export async function readSecret(file: string | undefined, { question, flag } = SIGNING): Promise<string> {
-  if (file !== undefined) return secretFrom(file, flag);
+  if (file !== undefined) return readSecretFrom(file, flag);
   if (!process.stdin.isTTY)
     throw new UsageError(`No terminal to ask for the secret. Use ${flag} FILE (- reads standard input).`);
   return (await ask(question)).trim();

@@ -1,5 +1,5 @@
 import { eq } from 'drizzle-orm';
-import { replaceKey, secretKeyFor } from '../db/files.ts';
+import { loadSecretKey, replaceKey } from '../db/files.ts';
 import { takeLock } from '../db/lock.ts';
 import { meta } from '../db/schema.ts';
 import { resetSecrets } from '../inbound/endpoints.ts';
@@ -7,18 +7,18 @@ import { forgetSubscriptionSecrets } from '../outgoing/subscriptions.ts';
 import { makeSealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { writeNoted } from './noteChange.ts';
-import { configOf, FINGERPRINT, requireData, withStore } from './open.ts';
+import { FINGERPRINT, readInvocationConfig, requireData, useStore } from './open.ts';
 
 /** Servers must be stopped, they would go on with the old key: the lock proves it of a data folder; on PostgreSQL it is up to the user. */
 export async function resetAll(i: Invocation): Promise<number> {
-  const config = configOf(i);
+  const config = readInvocationConfig(i);
   const own = config.databaseUrl === null;
   if (own) requireData(config);
   const lock = own ? takeLock(config.dataDir) : null;
   try {
-    const key = own ? (config.secretKey ?? replaceKey(config, Date.now())) : secretKeyFor(config);
+    const key = own ? (config.secretKey ?? replaceKey(config, Date.now())) : loadSecretKey(config);
     const { fingerprint } = makeSealer(key);
-    await withStore(config, store =>
+    await useStore(config, store =>
       writeNoted(store, { action: 'secrets.reset' }, async tx => {
         await resetSecrets(tx);
         await forgetSubscriptionSecrets(tx);

@@ -1,11 +1,11 @@
 import { version } from '../../package.json' with { type: 'json' };
 import { AppError } from '../errors.ts';
-import { didYouMean } from '../nearest.ts';
+import { suggestWord } from '../nearest.ts';
 import { type Command, type Io, parseInvocation, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { EXIT_INTERNAL, EXIT_TROUBLE, EXIT_USAGE } from './exit.ts';
-import { commandHelp, overview } from './help.ts';
-import { plainLines } from './print.ts';
+import { formatCommandHelp, formatOverview } from './help.ts';
+import { stripLineControls } from './print.ts';
 
 const GROUPS = [...new Set(COMMANDS.filter(c => c.name.includes(' ')).map(c => c.name.split(' ')[0] ?? ''))];
 
@@ -19,7 +19,7 @@ function find(words: string[]): { command: Command; rest: string[] } {
     const verbs = COMMANDS.filter(c => c.name.startsWith(`${first} `)).map(c => c.name.slice(first.length + 1));
     throw new UsageError(`inlet ${first} needs one of: ${verbs.join(', ')}. See: inlet ${first} --help`);
   }
-  const hint = didYouMean(name, [...COMMANDS.map(c => c.name), ...GROUPS]);
+  const hint = suggestWord(name, [...COMMANDS.map(c => c.name), ...GROUPS]);
   throw new UsageError(`Unknown command "${name.slice(0, 60)}".${hint} See: inlet --help`);
 }
 
@@ -31,11 +31,11 @@ async function dispatch(words: string[], io: Io): Promise<number> {
     return 0;
   }
   if (asksHelp(first)) {
-    io.out(overview(version));
+    io.out(formatOverview(version));
     return 0;
   }
   if (GROUPS.includes(first) && asksHelp(second)) {
-    io.out(overview(version, `${first} `));
+    io.out(formatOverview(version, `${first} `));
     return 0;
   }
   const { command, rest } = find(words);
@@ -45,17 +45,17 @@ async function dispatch(words: string[], io: Io): Promise<number> {
     io,
   );
   if (invocation.switches.has('help')) {
-    io.out(commandHelp(command));
+    io.out(formatCommandHelp(command));
     return 0;
   }
   return command.run(invocation);
 }
 
 /** What to do about an error of SQLite, or null for any other. Never its own words. */
-function databaseTrouble(error: unknown): string | null {
+function explainDatabaseTrouble(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (!code.startsWith('SQLITE_')) return databaseTrouble(error.cause);
+  if (!code.startsWith('SQLITE_')) return explainDatabaseTrouble(error.cause);
   return /NOTADB|CORRUPT/.test(code)
     ? `The database file is damaged (${code}). Put a backup in its place: inlet restore FILE`
     : `The database file can't be used (${code}). Check its owner and mode, the free space, and that its folder is on a local disk.`;
@@ -65,8 +65,8 @@ function databaseTrouble(error: unknown): string | null {
 export async function run(words: string[], outside: Io): Promise<number> {
   const io: Io = {
     env: outside.env,
-    out: line => outside.out(plainLines(line)),
-    err: line => outside.err(plainLines(line)),
+    out: line => outside.out(stripLineControls(line)),
+    err: line => outside.err(stripLineControls(line)),
   };
   try {
     return await dispatch(words, io);
@@ -79,7 +79,7 @@ export async function run(words: string[], outside: Io): Promise<number> {
       io.err(`inlet: ${error.message}`);
       return EXIT_TROUBLE;
     }
-    const trouble = databaseTrouble(error);
+    const trouble = explainDatabaseTrouble(error);
     if (trouble) {
       io.err(`inlet: ${trouble}`);
       return EXIT_TROUBLE;

@@ -3,20 +3,20 @@ import type { Config } from '../config.ts';
 import { endpoints, secrets } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
-import { secretContext } from '../inbound/sealContexts.ts';
-import { didYouMean } from '../nearest.ts';
+import { makeSecretContext } from '../inbound/sealContexts.ts';
+import { suggestWord } from '../nearest.ts';
 import { providerById } from '../providers/index.ts';
 import type { Sealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
-import { localUrl } from './health.ts';
-import { configOf, sealerFor, withStore } from './open.ts';
-import { plain } from './print.ts';
+import { buildLocalUrl } from './health.ts';
+import { openSealer, readInvocationConfig, useStore } from './open.ts';
+import { stripControls } from './print.ts';
 
 const TIMEOUT_MS = 15_000;
 
 /** A sample as the provider would send it, signed with the endpoint's newest secret. */
 async function makeSample(config: Config, store: Store, id: string, type: string, email: string) {
-  const sealer = await sealerFor(config, store);
+  const sealer = await openSealer(config, store);
   const { row, sealed } = await store.read(async tx => {
     const [row] = await tx.select().from(endpoints).where(eq(endpoints.id, id));
     const newestFirst = [desc(secrets.createdAt), desc(secrets.id)];
@@ -32,13 +32,13 @@ async function makeSample(config: Config, store: Store, id: string, type: string
   if (!row || !provider) throw notFound('Endpoint');
   const types = provider.types.map(t => t.type);
   if (!types.includes(type))
-    throw invalid(`${provider.name} has no event type ${type.slice(0, 60)}.${didYouMean(type, types)}`);
+    throw invalid(`${provider.name} has no event type ${type.slice(0, 60)}.${suggestWord(type, types)}`);
   if (!sealed) throw invalid(`This endpoint has no signing secret yet. Add it: inlet endpoints set-secret ${id}`);
   const now = Date.now();
   const body = JSON.stringify(provider.sample(type, email, now));
   const headers = provider.sign(
     body,
-    openSecret(sealer, sealed.sealed, secretContext(sealed.id, id)),
+    openSecret(sealer, sealed.sealed, makeSecretContext(sealed.id, id)),
     provider.settings.parse(row.settings),
     now,
   );
@@ -60,10 +60,10 @@ function openSecret(sealer: Sealer, sealed: string, context: string): string {
 /** Exit code 0 when the server accepted it. */
 export async function sendTest(i: Invocation): Promise<number> {
   const [id = '', type = ''] = i.args;
-  const config = configOf(i);
+  const config = readInvocationConfig(i);
   const email = i.options.email ?? 'test@example.com';
-  const { body, headers } = await withStore(config, store => makeSample(config, store, id, type, email));
-  const url = `${localUrl(config)}/webhooks/${id}`;
+  const { body, headers } = await useStore(config, store => makeSample(config, store, id, type, email));
+  const url = `${buildLocalUrl(config)}/webhooks/${id}`;
   let answer: Response;
   try {
     answer = await fetch(url, {
@@ -76,9 +76,9 @@ export async function sendTest(i: Invocation): Promise<number> {
   } catch {
     throw new AppError(
       'unavailable',
-      `No server answers on ${localUrl(config)}. Start it first, or pass the --host and --port it has.`,
+      `No server answers on ${buildLocalUrl(config)}. Start it first, or pass the --host and --port it has.`,
     );
   }
-  i.io.out(`${answer.status} ${plain(await answer.text())}`);
+  i.io.out(`${answer.status} ${stripControls(await answer.text())}`);
   return answer.ok ? 0 : 1;
 }

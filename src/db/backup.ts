@@ -16,7 +16,7 @@ export interface Contents {
   contacts: number;
 }
 
-const one = (db: Database, text: string): unknown =>
+const readOne = (db: Database, text: string): unknown =>
   Object.values(db.query<Record<string, unknown>, []>(text).get() ?? {})[0];
 
 /** Reads a whole copy, nobody else may have it open. @throws AppError invalid when it can't be used */
@@ -24,18 +24,18 @@ export function verifyCopy(file: string): Contents {
   let db: Database | undefined;
   try {
     db = new Database(file, { readonly: true });
-    if (Number(one(db, 'pragma application_id')) !== APPLICATION_ID)
+    if (Number(readOne(db, 'pragma application_id')) !== APPLICATION_ID)
       throw invalid(`${file} is not a backup made by Inlet.`);
-    const schemaVersion = Number(one(db, 'pragma user_version'));
+    const schemaVersion = Number(readOne(db, 'pragma user_version'));
     if (schemaVersion > MIGRATIONS.length)
       throw invalid(`${file} was made by a newer Inlet. Use that version or a newer one.`);
-    if (one(db, `select 1 from sqlite_master where type in ('trigger', 'view') limit 1`) !== undefined)
+    if (readOne(db, `select 1 from sqlite_master where type in ('trigger', 'view') limit 1`) !== undefined)
       throw invalid(
         `${file} holds triggers or views, which are not Inlet's: somebody changed it. Take another backup.`,
       );
-    if (one(db, 'pragma integrity_check') !== 'ok') throw invalid(`${file} is damaged. Take an older backup.`);
-    const fingerprint = one(db, `select value from meta where key = 'secretKeyFingerprint'`);
-    const count = (table: string) => Number(db ? one(db, `select count(*) from ${table}`) : 0);
+    if (readOne(db, 'pragma integrity_check') !== 'ok') throw invalid(`${file} is damaged. Take an older backup.`);
+    const fingerprint = readOne(db, `select value from meta where key = 'secretKeyFingerprint'`);
+    const count = (table: string) => Number(db ? readOne(db, `select count(*) from ${table}`) : 0);
     return {
       schemaVersion,
       fingerprint: typeof fingerprint === 'string' ? fingerprint : null,

@@ -4,7 +4,7 @@ import { AppError, invalid } from '../errors.ts';
 import { Hosts, splitHosts } from './hosts.ts';
 import { migratePostgres, requireSchema } from './migrate.ts';
 import { requireSessions } from './pooler.ts';
-import { PostgresStore, postgresCode, type Server, type Watch } from './postgres.ts';
+import { findPostgresCode, PostgresStore, type Server, type Watch } from './postgres.ts';
 
 interface Connection {
   /** For Bun.SQL. */
@@ -23,7 +23,7 @@ const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
  * Splits what is ours off `postgres://…?pool=10&statement_timeout=30000&sslmode=verify-full&sslrootcert=/path/ca.pem`.
  * @throws AppError invalid
  */
-function connectionOf(databaseUrl: string): Connection {
+function parseConnection(databaseUrl: string): Connection {
   if (!URL.canParse(databaseUrl))
     throw invalid('INLET_DATABASE_URL must look like postgres://user:password@host:5432/database.');
   const url = new URL(databaseUrl);
@@ -63,7 +63,7 @@ const OTHERS: [RegExp, string][] = [
 
 /** A pool to a server that answers (of several hosts the one that writes), and how to open another one like it. @throws AppError invalid or unavailable, never repeating the URL */
 export async function connect(databaseUrl: string): Promise<Server> {
-  const [first, ...rest] = splitHosts(databaseUrl).map(connectionOf);
+  const [first, ...rest] = splitHosts(databaseUrl).map(parseConnection);
   if (first === undefined) throw invalid('INLET_DATABASE_URL names no host.');
   const { pool, statementTimeout, tls } = first;
   const settings = {
@@ -109,7 +109,7 @@ export async function connect(databaseUrl: string): Promise<Server> {
     return { sql, open, findWriter, lanes, writers, deadlineMs: statementTimeout + LOCK_MS + MARGIN_MS };
   } catch (error) {
     await sql.close({ timeout: 0 }); // a pooler may have one of its questions wait
-    throw refusal(error);
+    throw describeRefusal(error);
   }
 }
 
@@ -127,14 +127,15 @@ const POOLED: [RegExp, string][] = [
 ];
 
 /** Why the server could not be used, said without the URL and without the server's own words. Other errors as they are. */
-function refusal(error: unknown): unknown {
+function describeRefusal(error: unknown): unknown {
   if (error instanceof AppError || !(error instanceof Error && 'code' in error)) return error;
   const why =
-    POOLED.find(([words]) => words.test(error.message))?.[1] ?? whyNot(postgresCode(error) || String(error.code));
+    POOLED.find(([words]) => words.test(error.message))?.[1] ??
+    explainCode(findPostgresCode(error) || String(error.code));
   return new AppError('unavailable', `The PostgreSQL server of INLET_DATABASE_URL ${why}`, error);
 }
 
-function whyNot(code: string): string {
+function explainCode(code: string): string {
   if (/^28/.test(code)) return 'refuses this user or password. Check both, sslmode, and pg_hba.conf on the server.';
   if (code === '3D000') return 'has no such database. Create it first: createdb inlet';
   if (code === '53300') return 'has no connection left. Lower ?pool= or raise max_connections.';
@@ -161,7 +162,7 @@ export async function openPostgres(databaseUrl: string, watch?: Watch, migrate =
     await (migrate ? migratePostgres(server.sql) : requireSchema(server.sql));
   } catch (error) {
     await server.sql.close();
-    throw refusal(error);
+    throw describeRefusal(error);
   }
   return new PostgresStore(server, watch);
 }

@@ -3,10 +3,10 @@ import { dirname, resolve } from 'node:path';
 import { AppError, invalid } from '../errors.ts';
 import { settleLog } from './backup.ts';
 import { connect, openPostgres } from './connect.ts';
-import { databaseFile, openDataFolder } from './files.ts';
-import { schemaVersion } from './inspect.ts';
+import { locateDatabase, openDataFolder } from './files.ts';
+import { readSchemaVersion } from './inspect.ts';
 import { takeLock } from './lock.ts';
-import { MIGRATIONS, postgresVersion } from './migrate.ts';
+import { MIGRATIONS, readPostgresVersion } from './migrate.ts';
 import { PostgresStore } from './postgres.ts';
 import { openSqlite } from './sqlite.ts';
 import type { Store } from './store.ts';
@@ -20,15 +20,15 @@ export interface End {
   close(): Promise<void>;
 }
 
-const conflict = (message: string) => new AppError('conflict', message);
+const makeConflict = (message: string) => new AppError('conflict', message);
 
 function requireFile(file: string, flag: string): void {
-  if (!statSync(file).isFile()) throw invalid(`${file} is a folder. Name the file: ${flag} ${databaseFile(file)}`);
+  if (!statSync(file).isFile()) throw invalid(`${file} is a folder. Name the file: ${flag} ${locateDatabase(file)}`);
 }
 
-function versionOfFile(file: string): number {
+function readFileVersion(file: string): number {
   try {
-    return schemaVersion(file);
+    return readSchemaVersion(file);
   } catch (error) {
     throw new AppError('conflict', `${file} can't be read as an Inlet database. Check the path.`, error);
   }
@@ -56,7 +56,7 @@ async function askServer<T>(url: string, fn: (version: number, store: Store) => 
   const server = await connect(url);
   const store = new PostgresStore(server);
   try {
-    return await fn(await postgresVersion(server.sql), store);
+    return await fn(await readPostgresVersion(server.sql), store);
   } finally {
     await store.close();
   }
@@ -71,13 +71,15 @@ export async function openSource(place: Place, served: (store: Store) => Promise
     const { file } = place;
     if (!existsSync(file)) throw new AppError('notFound', `There is no database ${file} to move. Check --from.`);
     requireFile(file, '--from');
-    if (versionOfFile(file) === 0) throw conflict(`${file} holds no Inlet yet: there is nothing to move.`);
+    if (readFileVersion(file) === 0) throw makeConflict(`${file} holds no Inlet yet: there is nothing to move.`);
     return openFile(file);
   }
   await askServer(place.url, async (version, store) => {
-    if (version === 0) throw conflict('The PostgreSQL database holds no Inlet yet: there is nothing to move.');
+    if (version === 0) throw makeConflict('The PostgreSQL database holds no Inlet yet: there is nothing to move.');
     if (await served(store))
-      throw conflict('A server is running on the PostgreSQL database. Stop every instance first; then run this again.');
+      throw makeConflict(
+        'A server is running on the PostgreSQL database. Stop every instance first; then run this again.',
+      );
   });
   const store = await openPostgres(place.url);
   return { store, close: () => store.close() };
@@ -88,7 +90,7 @@ export async function openTarget(place: Place): Promise<End> {
   const older = (version: number) => version > 0 && version < MIGRATIONS.length;
   if (place.kind === 'sqlite') return openTargetFile(place.file, older);
   await askServer(place.url, async version => {
-    if (older(version)) throw conflict('The target holds an older Inlet. Move into a new, empty database.');
+    if (older(version)) throw makeConflict('The target holds an older Inlet. Move into a new, empty database.');
   });
   const store = await openPostgres(place.url);
   return { store, close: () => store.close() };
@@ -100,7 +102,7 @@ function openTargetFile(file: string, older: (version: number) => boolean): End 
   const folder = dirname(resolve(file));
   if (existsSync(file)) {
     requireFile(file, '--to');
-    if (older(versionOfFile(file))) throw conflict(`${file} holds an older Inlet. Move into a new file.`);
+    if (older(readFileVersion(file))) throw makeConflict(`${file} holds an older Inlet. Move into a new file.`);
   }
   // A folder of somebody else, say /tmp, keeps its mode: the file is private by itself.
   if (!existsSync(folder) || readdirSync(folder).every(name => OURS.test(name))) openDataFolder(folder);

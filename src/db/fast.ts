@@ -5,10 +5,10 @@ import { SQLiteColumn } from 'drizzle-orm/sqlite-core';
 export type Run = (text: string, params: unknown[], rows: boolean) => unknown[][] | Promise<unknown[][]>;
 
 type Values = Record<string, unknown>;
-const asIs = (value: unknown) => value;
+const keepValue = (value: unknown) => value;
 
 /** For each parameter of a prepared statement, how to get its value. */
-function filler(param: any): (values: Values) => unknown {
+function makeFiller(param: any): (values: Values) => unknown {
   if (is(param, Placeholder)) return values => values[param.name];
   if (is(param, Param) && is(param.value, Placeholder)) {
     const { name } = param.value;
@@ -20,7 +20,7 @@ function filler(param: any): (values: Values) => unknown {
   return () => param;
 }
 
-function decoder(field: any): (value: unknown) => unknown {
+function makeDecoder(field: any): (value: unknown) => unknown {
   const decode = is(field, SQLiteColumn)
     ? field
     : is(field, SQL)
@@ -29,24 +29,24 @@ function decoder(field: any): (value: unknown) => unknown {
         ? (field as any).sql.decoder
         : null;
   const map = decode?.mapFromDriverValue;
-  return map ? value => (value === null ? null : map.call(decode, value)) : asIs;
+  return map ? value => (value === null ? null : map.call(decode, value)) : keepValue;
 }
 
-const then = <T>(rows: unknown[][] | Promise<unknown[][]>, fn: (rows: unknown[][]) => T): T | Promise<T> =>
+const applyThen = <T>(rows: unknown[][] | Promise<unknown[][]>, fn: (rows: unknown[][]) => T): T | Promise<T> =>
   rows instanceof Promise ? rows.then(fn) : fn(rows);
 
 /**
  * Lets a prepared drizzle statement run without its asynchronous layers: text, parameters and columns are worked out once. Half of
  * the time of a small statement went there. A statement of a shape not known here is left as it is.
  */
-export function fast<Q>(prepared: Q, run: Run): Q {
+export function compilePrepared<Q>(prepared: Q, run: Run): Q {
   const statement = prepared as any;
   const { sql, params } = statement.query as { sql: string; params: unknown[] };
   const fields = statement.fields as { path: string[]; field: unknown }[] | undefined;
   const joined = Object.keys(statement.joinsNotNullableMap ?? {}).length > 1;
   if (statement.customResultMapper || joined || fields?.some(each => each.path.length !== 1)) return prepared;
-  const fillers = params.map(filler);
-  const columns = fields?.map(({ path, field }) => ({ key: path[0] ?? '', decode: decoder(field) }));
+  const fillers = params.map(makeFiller);
+  const columns = fields?.map(({ path, field }) => ({ key: path[0] ?? '', decode: makeDecoder(field) }));
   const filled = (values: Values = {}) => fillers.map(fill => fill(values));
   const toRow = (row: unknown[]) => {
     if (!columns) return row;
@@ -56,7 +56,7 @@ export function fast<Q>(prepared: Q, run: Run): Q {
   };
   return Object.assign(prepared as object, {
     run: (values?: Values) => run(sql, filled(values), false),
-    all: (values?: Values) => then(run(sql, filled(values), true), rows => rows.map(toRow)),
-    get: (values?: Values) => then(run(sql, filled(values), true), ([first]) => first && toRow(first)),
+    all: (values?: Values) => applyThen(run(sql, filled(values), true), rows => rows.map(toRow)),
+    get: (values?: Values) => applyThen(run(sql, filled(values), true), ([first]) => first && toRow(first)),
   }) as Q;
 }

@@ -12,17 +12,17 @@ function look<T>(file: string, fn: (first: (sql: string) => unknown) => T): T {
 }
 
 /** How many migrations the file has had. */
-export const schemaVersion = (file: string) => look(file, first => Number(first('pragma user_version')));
+export const readSchemaVersion = (file: string) => look(file, first => Number(first('pragma user_version')));
 
 /** The sealing key's fingerprint that the file was made with; null before the first start finished. */
-export const storedFingerprint = (file: string) =>
+export const readStoredFingerprint = (file: string) =>
   look(file, first => {
     const value = first(`select value from meta where key = 'secretKeyFingerprint'`);
     return typeof value === 'string' ? value : null;
   });
 
 /** `ok`, or the first fault found. Reads the whole file. */
-export const integrity = (file: string) => look(file, first => String(first('pragma integrity_check(1)')));
+export const checkIntegrity = (file: string) => look(file, first => String(first('pragma integrity_check(1)')));
 
 /** Of the SQLite library in this binary. */
-export const sqliteVersion = () => look(':memory:', first => String(first('select sqlite_version()')));
+export const readSqliteVersion = () => look(':memory:', first => String(first('select sqlite_version()')));

@@ -22,7 +22,7 @@ import stats from '../../migrations/0018_stats.sql' with { type: 'text' };
 import audits from '../../migrations/0019_audits.sql' with { type: 'text' };
 import arrivals from '../../migrations/0020_arrivals.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
-import { LOST, postgresCode } from './postgres.ts';
+import { findPostgresCode, LOST } from './postgres.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
 export const MIGRATIONS: string[] = [
@@ -50,7 +50,7 @@ export const MIGRATIONS: string[] = [
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;
 
-function pragma(db: Database, name: string): number {
+function readPragma(db: Database, name: string): number {
   return Number(db.query<Record<string, number>, []>(`pragma ${name}`).get()?.[name] ?? 0);
 }
 
@@ -72,8 +72,8 @@ function copyBefore(db: Database, file: string, version: number): string {
  * @throws AppError conflict when the file is not ours or newer than this binary; nothing is changed then
  */
 export function migrateSqlite(db: Database, file: string): void {
-  const id = pragma(db, 'application_id');
-  const version = pragma(db, 'user_version');
+  const id = readPragma(db, 'application_id');
+  const version = readPragma(db, 'user_version');
   const tables = db.query<{ n: number }, []>('select count(*) as n from sqlite_master').get()?.n ?? 0;
   if (id !== APPLICATION_ID && (id !== 0 || tables > 0)) {
     throw new AppError(
@@ -104,16 +104,16 @@ const RACE = /^(23505|42P07|42P06)$/; // another instance made the same thing at
 const MAX_TRIES = 100;
 
 /** Text sorts by its bytes, as in SQLite and as ids need it, whatever the database's language. */
-const forPostgres = (migration: string) => migration.replaceAll(/\btext\b/g, 'text collate "C"');
+const adaptToPostgres = (migration: string) => migration.replaceAll(/\btext\b/g, 'text collate "C"');
 
-async function versionOf(sql: SQL | ReservedSQL): Promise<number> {
+async function readVersion(sql: SQL | ReservedSQL): Promise<number> {
   const [row] = (await sql.unsafe('select coalesce(max(version), 0) as version from inlet_migrations')) as {
     version: number;
   }[];
   return Number(row?.version ?? 0);
 }
 
-const notOurs = (cause: unknown) =>
+const makeNotOurs = (cause: unknown) =>
   new AppError(
     'conflict',
     'The PostgreSQL database has tables that are not of Inlet. Give Inlet a database of its own.',
@@ -121,17 +121,17 @@ const notOurs = (cause: unknown) =>
   );
 
 /** The version of the schema, 0 in a new database, where the table of versions is made in passing. */
-async function versionOrNew(sql: ReservedSQL): Promise<number> {
+async function readOrCreateVersion(sql: ReservedSQL): Promise<number> {
   const [found] = await sql.unsafe(`select to_regclass('inlet_migrations')::text as name`);
   if (found.name === null) await sql.unsafe('create table inlet_migrations (version integer primary key)');
-  return versionOf(sql);
+  return readVersion(sql);
 }
 
 /** Runs the migrations that are missing, in one transaction with their numbers, whose key lets only one instance through. */
 async function migrateAll(sql: ReservedSQL): Promise<void> {
   await sql.unsafe('begin isolation level serializable');
   try {
-    const version = await versionOrNew(sql);
+    const version = await readOrCreateVersion(sql);
     if (version > MIGRATIONS.length) {
       throw new AppError(
         'conflict',
@@ -141,31 +141,31 @@ async function migrateAll(sql: ReservedSQL): Promise<void> {
     for (let next = version; next < MIGRATIONS.length; next++) {
       await sql.unsafe('insert into inlet_migrations (version) values ($1)', [String(next + 1)]);
       await sql
-        .unsafe(forPostgres(MIGRATIONS[next] ?? ''))
+        .unsafe(adaptToPostgres(MIGRATIONS[next] ?? ''))
         .simple()
         .catch(error => {
-          throw postgresCode(error) === EXISTS ? notOurs(error) : error;
+          throw findPostgresCode(error) === EXISTS ? makeNotOurs(error) : error;
         });
     }
     await sql.unsafe('drop table if exists inlet_turn'); // of releases before 0.2
     await sql.unsafe('commit');
   } catch (error) {
     await sql.unsafe('rollback').catch(() => {}); // the connection is gone: so is the transaction
-    throw postgresCode(error) === NO_COLUMN ? notOurs(error) : error;
+    throw findPostgresCode(error) === NO_COLUMN ? makeNotOurs(error) : error;
   }
 }
 
 /** How many migrations the database has had; 0: it holds no Inlet. */
-export async function postgresVersion(pool: SQL): Promise<number> {
-  return versionOf(pool).catch(error => {
-    if (postgresCode(error) === '42P01') return 0;
+export async function readPostgresVersion(pool: SQL): Promise<number> {
+  return readVersion(pool).catch(error => {
+    if (findPostgresCode(error) === '42P01') return 0;
     throw error;
   });
 }
 
 /** For what runs beside servers. @throws AppError conflict when the schema is not this binary's */
 export async function requireSchema(pool: SQL): Promise<void> {
-  const version = await postgresVersion(pool);
+  const version = await readPostgresVersion(pool);
   if (version === MIGRATIONS.length) return;
   throw new AppError(
     'conflict',
@@ -184,7 +184,7 @@ export async function migratePostgres(pool: SQL): Promise<void> {
         return await migrateAll(sql);
       } catch (error) {
         if (error instanceof AppError) throw error;
-        const code = postgresCode(error);
+        const code = findPostgresCode(error);
         if ((LOST.test(code) || RACE.test(code)) && ++tries < MAX_TRIES) {
           await Bun.sleep(Math.random() * 50);
           continue;

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { openPostgres } from './connect.ts';
-import { openDataFolder, secretKeyFor } from './files.ts';
+import { loadSecretKey, openDataFolder } from './files.ts';
 import { takeLock } from './lock.ts';
 import { openSqlite, type SqliteOptions } from './sqlite.ts';
 import type { Store } from './store.ts';
@@ -26,7 +26,7 @@ export async function openStore(config: Config, watch: SqliteOptions): Promise<O
 }
 
 async function openShared(config: Config, databaseUrl: string, watch: SqliteOptions): Promise<Opened> {
-  const key = secretKeyFor(config);
+  const key = loadSecretKey(config);
   const store = await openPostgres(databaseUrl, watch);
   return { store, key, lost: () => null, close: () => store.close() };
 }
@@ -40,7 +40,7 @@ function openOwn(config: Config, watch: SqliteOptions): Opened {
   const file = openDataFolder(config.dataDir);
   const lock = takeLock(config.dataDir);
   try {
-    const key = secretKeyFor(config); // before the database exists: only then may a new key be made
+    const key = loadSecretKey(config); // before the database exists: only then may a new key be made
     const store = openSqlite(file, watch);
     return {
       store,

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
 import { type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
-import { encodeAll, numbered, over } from './wire.ts';
+import { encodeAll, numberPlaceholders, wrapInDrizzle } from './wire.ts';
 import { WriteLane } from './writeLane.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
@@ -12,7 +12,7 @@ const VERSION_MS = 400; // other instances' changes are looked for this often
 const LOOK_MS = 500; // between two looks for another host that writes
 
 /** SQLSTATE, or Bun's code of a connection that failed; '' for an error of our own. */
-export function postgresCode(error: unknown): string {
+export function findPostgresCode(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
     if (!('code' in e) || typeof e.code !== 'string' || !e.code.startsWith('ERR_POSTGRES_')) continue;
     return 'errno' in e && typeof e.errno === 'string' && e.errno.length === 5 ? e.errno : e.code;
@@ -32,7 +32,7 @@ const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55000|55P03|XX)/;
 const UNREACHED = /^(CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_|ERR_SSL_|E[A-Z]{3,}$)/;
 
 /** Our own error, also where drizzle wrapped it. */
-function unavailable(error: unknown): StoreUnavailable | null {
+function findUnavailable(error: unknown): StoreUnavailable | null {
   for (let e = error; e instanceof Error; e = e.cause) {
     if (e instanceof StoreUnavailable) return e;
     const unreached = 'code' in e && typeof e.code === 'string' && UNREACHED.test(e.code);
@@ -41,10 +41,10 @@ function unavailable(error: unknown): StoreUnavailable | null {
   return null;
 }
 
-const failureOf = (error: unknown) =>
-  CANNOT.test(postgresCode(error))
+const classifyFailure = (error: unknown) =>
+  CANNOT.test(findPostgresCode(error))
     ? new StoreUnavailable('the database server could not be used', error)
-    : (unavailable(error) ?? error);
+    : (findUnavailable(error) ?? error);
 
 /** A server that was reached. */
 export interface Server {
@@ -87,7 +87,7 @@ export class PostgresStore implements Store {
     private readonly watch: Watch = {},
   ) {
     this.pool = server.sql;
-    this.readTx = over((text, params) => this.ask(numbered(text), encodeAll(params)));
+    this.readTx = wrapInDrizzle((text, params) => this.ask(numberPlaceholders(text), encodeAll(params)));
     this.makeLanes();
   }
 
@@ -133,7 +133,7 @@ export class PostgresStore implements Store {
       if (this.trouble) this.report(null);
       return rows;
     } catch (error) {
-      const failure = failureOf(error);
+      const failure = classifyFailure(error);
       if (failure instanceof StoreUnavailable) this.report(failure);
       throw failure;
     }
@@ -143,7 +143,7 @@ export class PostgresStore implements Store {
     try {
       return await fn(this.readTx);
     } catch (error) {
-      throw unavailable(error) ?? error;
+      throw findUnavailable(error) ?? error;
     }
   }
 
@@ -184,14 +184,16 @@ export class PostgresStore implements Store {
         this.report(null);
         return value;
       } catch (error) {
-        const code = postgresCode(error);
+        const code = findPostgresCode(error);
         const lost = LOST.test(code);
         if (lost && tries < (code === STOOD_STILL ? MAX_STOOD_STILL : MAX_TRIES)) {
           await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
           continue;
         }
         const failure =
-          lost && code !== '23505' ? new StoreUnavailable('too many concurrent changes', error) : failureOf(error);
+          lost && code !== '23505'
+            ? new StoreUnavailable('too many concurrent changes', error)
+            : classifyFailure(error);
         if (failure instanceof StoreUnavailable) this.report(failure);
         throw failure;
       }

@@ -39,10 +39,10 @@ export interface Search {
 }
 
 /** A column that no index is used for: inside a window the planner would read all rows of a value, again for every window. */
-export const unindexed = (column: SQLiteColumn): SQL => sql`${column} || ''`;
+export const avoidIndex = (column: SQLiteColumn): SQL => sql`${column} || ''`;
 
 /** How many rows an index names, counted up to `most`. */
-async function sizeOf(store: Store, { from, where }: Indexed, most: number): Promise<number> {
+async function countIndexed(store: Store, { from, where }: Indexed, most: number): Promise<number> {
   const [row] = await store.read(tx => {
     const some = tx
       .select({ one: sql<number>`1`.as('one') })
@@ -56,23 +56,28 @@ async function sizeOf(store: Store, { from, where }: Indexed, most: number): Pro
 }
 
 /** The index that names fewest rows, and whether they are few enough to be looked up one by one. Null without any. */
-async function best(store: Store, table: Aged, { narrow, indexes = [] }: Search) {
+async function chooseIndex(store: Store, table: Aged, { narrow, indexes = [] }: Search) {
   let found: { index: Indexed; rows: number; few: boolean } | null = null;
   if (narrow) {
     const index = { from: table, id: table.id, where: narrow, ordered: false };
-    const rows = await sizeOf(store, index, FEW + 1);
+    const rows = await countIndexed(store, index, FEW + 1);
     found = { index, rows: rows <= FEW ? rows : Number.POSITIVE_INFINITY, few: rows <= FEW };
   }
   for (const index of indexes) {
     if (found && found.rows <= FEW) break;
-    const rows = await sizeOf(store, index, MANY + 1);
+    const rows = await countIndexed(store, index, MANY + 1);
     if (!found || rows < found.rows) found = { index, rows, few: rows <= (index.ordered ? FEW : SOME) };
   }
   return found;
 }
 
 /** The lower end of the next window below `before`, null when the index ends first. */
-async function windowEnd(store: Store, index: Indexed, before: string | null, rows: number): Promise<string | null> {
+async function findWindowEnd(
+  store: Store,
+  index: Indexed,
+  before: string | null,
+  rows: number,
+): Promise<string | null> {
   const [end] = await store.read(tx =>
     tx
       .select({ id: index.id })
@@ -92,17 +97,17 @@ interface Window {
 }
 
 /** Goes through the rows from the newest id down in windows, so that no filter, however rare its rows, holds the thread. */
-async function* windows(store: Store, table: Aged, search: Search, before: string | null): AsyncGenerator<Window> {
+async function* walkWindows(store: Store, table: Aged, search: Search, before: string | null): AsyncGenerator<Window> {
   const { floor, ceiling } = search;
   const top = ceiling !== undefined && (before === null || ceiling < before) ? ceiling : before;
-  const found = await best(store, table, search);
-  if (found?.few) yield* named(store, table, found.index, top);
-  else if (found?.index.ordered) yield* walked(store, table, found.index, top, floor);
-  else yield* walked(store, table, null, top, floor);
+  const found = await chooseIndex(store, table, search);
+  if (found?.few) yield* walkNamed(store, table, found.index, top);
+  else if (found?.index.ordered) yield* walkOrdered(store, table, found.index, top, floor);
+  else yield* walkOrdered(store, table, null, top, floor);
 }
 
 /** Windows over the rows that an index names, all of which are looked up first. */
-async function* named(
+async function* walkNamed(
   store: Store,
   table: Aged,
   { from, id, where }: Indexed,
@@ -120,7 +125,7 @@ async function* named(
 }
 
 /** Windows over an ordered index, null: over the table. */
-async function* walked(
+async function* walkOrdered(
   store: Store,
   table: Aged,
   by: Indexed | null,
@@ -132,10 +137,10 @@ async function* walked(
   let size = WINDOW.first;
   for (;;) {
     const started = performance.now();
-    const end = await windowEnd(store, index, top, size);
+    const end = await findWindowEnd(store, index, top, size);
     const last = end === null || (floor !== undefined && end <= floor);
     const range = and(top === null ? undefined : lt(index.id, top), end === null ? undefined : gte(index.id, end));
-    const within = index.from === table ? and(index.where, range) : inArray(table.id, idsOf(index, range));
+    const within = index.from === table ? and(index.where, range) : inArray(table.id, selectIds(index, range));
     yield { within, rest: last ? null : end };
     if (last) return;
     top = end;
@@ -145,11 +150,11 @@ async function* walked(
   }
 }
 
-const idsOf = ({ from, id, where }: Indexed, range: SQL | undefined) =>
+const selectIds = ({ from, id, where }: Indexed, range: SQL | undefined) =>
   sql`(select ${id} from ${from} where ${and(where, range) ?? sql`1 = 1`})`;
 
 /** Ids of up to `limit` rows older than `before`, newest first. `rest`: look on below this id; null: there are no more. */
-export async function newest(
+export async function scanNewest(
   store: Store,
   table: Aged,
   search: Search,
@@ -169,7 +174,7 @@ export async function newest(
     );
     ids.push(...rows.map(row => String(row.id)));
   };
-  for await (const { within, rest } of windows(store, table, search, before)) {
+  for await (const { within, rest } of walkWindows(store, table, search, before)) {
     await look(within);
     if (ids.length >= limit) return { ids, rest: ids.at(-1) ?? null };
     if (rest !== null && performance.now() > until) return { ids, rest };
@@ -178,9 +183,13 @@ export async function newest(
 }
 
 /** How many rows match: exact up to 10,000, and capped there or where counting took too long. */
-export async function counted(store: Store, table: Aged, search: Search): Promise<{ total: number; capped: boolean }> {
+export async function countMatches(
+  store: Store,
+  table: Aged,
+  search: Search,
+): Promise<{ total: number; capped: boolean }> {
   if (search.alone) {
-    const rows = await sizeOf(store, search.alone, COUNTED + 1);
+    const rows = await countIndexed(store, search.alone, COUNTED + 1);
     return { total: Math.min(rows, COUNTED), capped: rows > COUNTED };
   }
   const until = performance.now() + BUDGET_MS;
@@ -190,7 +199,7 @@ export async function counted(store: Store, table: Aged, search: Search): Promis
     return Number(row?.n ?? 0);
   };
   let total = 0;
-  for await (const { within, rest } of windows(store, table, search, null)) {
+  for await (const { within, rest } of walkWindows(store, table, search, null)) {
     total += await look(within);
     if (total > COUNTED) return { total: COUNTED, capped: true };
     if (rest !== null && performance.now() > until) return { total, capped: true };

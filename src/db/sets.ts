@@ -19,30 +19,30 @@ export async function execute(tx: Tx, text: string, params: unknown[]): Promise<
   await run(text, params, false);
 }
 
-const arrayLiteral = (values: string[]) =>
+const formatArray = (values: string[]) =>
   `{${values.map(each => `"${each.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`).join(',')}}`;
 
 /** `= any(…)` or `in (…)` of one parameter. */
-export const amongText = (tx: Tx): string =>
+export const writeAmong = (tx: Tx): string =>
   isPostgres(tx) ? '= any(?::text[])' : 'in (select value from json_each(?))';
 /** That parameter. */
-export const amongValue = (tx: Tx, values: string[]): string =>
+export const encodeAmong = (tx: Tx, values: string[]): string =>
   isPostgres(tx)
-    ? arrayLiteral(values.map(each => each.replaceAll('\0', '\uFFFD').toWellFormed()))
+    ? formatArray(values.map(each => each.replaceAll('\0', '\uFFFD').toWellFormed()))
     : JSON.stringify(values);
 /** A set as a table with the one column `value`. */
-export const tableText = (tx: Tx): string =>
+export const writeTable = (tx: Tx): string =>
   isPostgres(tx) ? '(select unnest(?::text[]) as value)' : '(select value from json_each(?))';
 
 /** `select … where {text} among values`; nothing is asked for no values. `text` ends with the column's name. */
 export async function selectAmong(tx: Tx, text: string, values: string[], rest = ''): Promise<unknown[][]> {
   if (!values.length) return [];
-  return query(tx, `${text} ${amongText(tx)}${rest}`, [amongValue(tx, values)]);
+  return query(tx, `${text} ${writeAmong(tx)}${rest}`, [encodeAmong(tx, values)]);
 }
 
 /** `delete` or `update … where {text} among values`. `before`: parameters that come earlier in the text. */
 export async function changeAmong(tx: Tx, text: string, values: string[], before: unknown[] = []): Promise<void> {
-  if (values.length) await execute(tx, `${text} ${amongText(tx)}`, [...before, amongValue(tx, values)]);
+  if (values.length) await execute(tx, `${text} ${writeAmong(tx)}`, [...before, encodeAmong(tx, values)]);
 }
 
 const texts = new Map<string, string>();

@@ -9,7 +9,7 @@ export const isPostgres = (tx: Tx): boolean => dialects.get(tx) === 'postgres';
  * The limit of a select of rows that this transaction is about to lease. On PostgreSQL rows that another instance is just leasing are
  * passed over instead of waited for; SQLite has one writer.
  */
-export function leasing(tx: Tx, limit: number | Placeholder): number {
+export function limitForLease(tx: Tx, limit: number | Placeholder): number {
   const skip: SQL = sql`${limit} for update skip locked`;
   return (isPostgres(tx) ? skip : limit) as number; // drizzle renders what it is given
 }
@@ -24,14 +24,14 @@ export async function takeTurn(tx: Tx, thing: string): Promise<void> {
     await tx
       .insert(meta)
       .values(turn)
-      .onConflictDoUpdate({ target: onKey(meta.key), set: turn });
+      .onConflictDoUpdate({ target: pickKey(meta.key), set: turn });
 }
 
 /** The limit of a select of rows that nobody else may change until this transaction ends; SQLite has one writer. */
 export function limitLocked(tx: Tx, limit: number): number {
   const lock: SQL = sql`${limit} for update`;
-  return (isPostgres(tx) ? lock : limit) as number; // as in `leasing`
+  return (isPostgres(tx) ? lock : limit) as number; // as in `limitForLease`
 }
 
 /** The conflict target of an upsert: SQLite takes a column with its table's name, PostgreSQL only without. */
-export const onKey = <C extends SQLiteColumn>(column: C): C => sql`${sql.identifier(column.name)}` as unknown as C;
+export const pickKey = <C extends SQLiteColumn>(column: C): C => sql`${sql.identifier(column.name)}` as unknown as C;

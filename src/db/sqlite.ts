@@ -33,7 +33,7 @@ interface Ran {
 }
 
 /** The SQLite result code anywhere in the chain of causes, e.g. `SQLITE_FULL`; '' when there is none. */
-function sqliteCode(error: unknown): string {
+function findSqliteCode(error: unknown): string {
   for (let e = error; e instanceof Error; e = e.cause) {
     if ('code' in e && typeof e.code === 'string' && e.code.startsWith('SQLITE_')) return e.code;
   }
@@ -50,7 +50,7 @@ function connect(file: string, pragmas: string[]): Database {
 }
 
 /** Drizzle over one bun:sqlite connection. Statements are kept by their text; the map is bounded. */
-function over(db: Database): Tx {
+function wrapInDrizzle(db: Database): Tx {
   const statements = new Map<string, Statement>();
   const statement = (text: string) => {
     let found = statements.get(text);
@@ -140,13 +140,13 @@ export class SqliteStore implements Store {
     checkVersion(this.writer);
     migrateSqlite(this.writer, file);
     this.reader = connect(file, [...COMMON, 'query_only = on', 'cache_size = -8000']);
-    this.writeTx = over(this.writer);
+    this.writeTx = wrapInDrizzle(this.writer);
     this.begin = this.writer.prepare('begin immediate');
     this.savepoint = this.writer.prepare('savepoint job');
     this.release = this.writer.prepare('release job');
     this.commit = this.writer.prepare('commit');
     this.dataVersion = this.writer.prepare('pragma data_version');
-    this.readTx = over(this.reader);
+    this.readTx = wrapInDrizzle(this.reader);
     this.checkpointer = new Checkpointer(this.writer, file, error => this.report(error));
     this.inode = file === ':memory:' ? 0 : statSync(file).ino;
   }
@@ -244,7 +244,7 @@ export class SqliteStore implements Store {
       try {
         ran.push({ job, value: await job.fn(this.writeTx) });
       } catch (error) {
-        if (FATAL.test(sqliteCode(error))) this.report(error);
+        if (FATAL.test(findSqliteCode(error))) this.report(error);
         if (this.writer.inTransaction) this.writer.run('rollback');
         return null;
       }
@@ -273,7 +273,7 @@ export class SqliteStore implements Store {
         }
         this.writer.run('rollback to job');
         this.writer.run('release job');
-        const code = sqliteCode(error);
+        const code = findSqliteCode(error);
         job.reject(CANNOT_WRITE.test(code) ? new StoreUnavailable('the database could not write', error) : error);
         if (code) this.report(error);
       }
@@ -292,7 +292,7 @@ export class SqliteStore implements Store {
   private report(error: unknown): void {
     const failure = error instanceof Error ? error : new Error(String(error));
     this.options.onCommit?.(failure);
-    if (FATAL.test(sqliteCode(error))) this.options.onFatal?.(failure);
+    if (FATAL.test(findSqliteCode(error))) this.options.onFatal?.(failure);
   }
 }
 

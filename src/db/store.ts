@@ -1,5 +1,5 @@
 import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
-import { fast, type Run } from './fast.ts';
+import { compilePrepared, type Run } from './fast.ts';
 import type * as schema from './schema.ts';
 
 /** Drizzle over whichever database: the only thing domain code sees of it. Await nothing else inside `write`. */
@@ -68,7 +68,7 @@ export function prepare<Q>(tx: Tx, name: string, build: (tx: Tx) => Q): Q {
   if (known) return known;
   const built = build(tx);
   const run = direct.get(tx);
-  const statement = run ? fast(built, run) : built;
+  const statement = run ? compilePrepared(built, run) : built;
   byName.set(name, statement);
   return statement;
 }

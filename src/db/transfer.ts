@@ -25,7 +25,7 @@ interface Table {
   key: number[];
 }
 
-function tableOf(table: SQLiteTable): Table {
+function describeTable(table: SQLiteTable): Table {
   const { name, columns, primaryKeys } = getTableConfig(table);
   const names = columns.map(column => column.name);
   const key = primaryKeys[0]?.columns ?? columns.filter(column => column.primary);
@@ -40,7 +40,7 @@ function tableOf(table: SQLiteTable): Table {
 /** Every table of schema.ts: what is added there moves by itself. */
 export const TABLES: Table[] = Object.values(schema)
   .filter(each => is(each, SQLiteTable))
-  .map(each => tableOf(each as SQLiteTable));
+  .map(each => describeTable(each as SQLiteTable));
 
 /** How far a transfer came, kept in the target in the transaction of the rows. */
 interface Progress {
@@ -66,10 +66,10 @@ export interface Compared {
   hash: string;
 }
 
-const quoted = (names: string[]) => names.map(name => `"${name}"`).join(', ');
-const marks = (n: number) => Array(n).fill('?').join(', ');
+const quoteNames = (names: string[]) => names.map(name => `"${name}"`).join(', ');
+const writeMarks = (n: number) => Array(n).fill('?').join(', ');
 /** The mark is the transfer's own row on both sides. */
-const own = (table: Table) => (table.name === 'meta' ? `key <> '${TRANSFER}'` : '1 = 1');
+const matchOwnRows = (table: Table) => (table.name === 'meta' ? `key <> '${TRANSFER}'` : '1 = 1');
 
 function ask(tx: Tx): (text: string, params?: Value[]) => Promise<Row[]> {
   const run = runOf(tx);
@@ -83,12 +83,12 @@ function runOf(tx: Tx): Run {
 }
 
 /** The next rows in the order of the primary key, as many as PAGE_ROWS and PAGE_BYTES allow, at least one. Empty at the end. */
-async function nextPage(store: Store, table: Table, after: Row | null): Promise<Row[]> {
+async function readNextPage(store: Store, table: Table, after: Row | null): Promise<Row[]> {
   const key = table.key.map(i => table.columns[i] ?? '');
   const bytes = table.columns.filter((_, i) => !table.numbers[i]).map(name => `coalesce(octet_length("${name}"), 0)`);
-  const beyond = after ? `(${quoted(key)}) > (${marks(key.length)})` : '1 = 1';
-  const where = `from "${table.name}" where ${own(table)} and ${beyond}`;
-  const order = `order by ${quoted(key)} limit`;
+  const beyond = after ? `(${quoteNames(key)}) > (${writeMarks(key.length)})` : '1 = 1';
+  const where = `from "${table.name}" where ${matchOwnRows(table)} and ${beyond}`;
+  const order = `order by ${quoteNames(key)} limit`;
   return store.read(async tx => {
     const select = ask(tx);
     const sizes = await select(`select ${bytes.join(' + ') || '0'} ${where} ${order} ${PAGE_ROWS}`, after ?? []);
@@ -97,21 +97,21 @@ async function nextPage(store: Store, table: Table, after: Row | null): Promise<
       size += Number(sizes[rows]?.[0]);
       if (rows > 0 && size > PAGE_BYTES) break;
     }
-    const found = await select(`select ${quoted(table.columns)} ${where} ${order} ?`, [...(after ?? []), rows]);
+    const found = await select(`select ${quoteNames(table.columns)} ${where} ${order} ?`, [...(after ?? []), rows]);
     return found.map(row => row.map((value, i) => (table.numbers[i] && value !== null ? Number(value) : value)));
   });
 }
 
-const keyOf = (table: Table, row: Row | undefined): Row | null =>
+const pickKey = (table: Table, row: Row | undefined): Row | null =>
   row?.length ? table.key.map(i => row[i] ?? null) : null;
 
-async function* pages(store: Store, table: Table, after: Row | null): AsyncGenerator<Row[]> {
+async function* readPages(store: Store, table: Table, after: Row | null): AsyncGenerator<Row[]> {
   let last = after;
   for (;;) {
-    const rows = await nextPage(store, table, last);
+    const rows = await readNextPage(store, table, last);
     if (!rows.length) return;
     yield rows;
-    last = keyOf(table, rows.at(-1));
+    last = pickKey(table, rows.at(-1));
   }
 }
 
@@ -119,46 +119,46 @@ async function put(to: Store, table: Table, rows: Row[], progress: Progress): Pr
   await to.write(async tx => {
     const run = runOf(tx);
     if (rows.length) {
-      const values = rows.map(row => `(${marks(row.length)})`).join(', ');
-      await run(`insert into "${table.name}" (${quoted(table.columns)}) values ${values}`, rows.flat(), false);
+      const values = rows.map(row => `(${writeMarks(row.length)})`).join(', ');
+      await run(`insert into "${table.name}" (${quoteNames(table.columns)}) values ${values}`, rows.flat(), false);
     }
     await run('update meta set value = ? where key = ?', [JSON.stringify(progress), TRANSFER], false);
   });
 }
 
 async function countOf(store: Store, table: Table): Promise<number> {
-  const [row] = await store.read(tx => ask(tx)(`select count(*) from "${table.name}" where ${own(table)}`));
+  const [row] = await store.read(tx => ask(tx)(`select count(*) from "${table.name}" where ${matchOwnRows(table)}`));
   return Number(row?.[0]);
 }
 
-const sha256 = (text: string) => Bun.CryptoHasher.hash('sha256', text);
+const hashText = (text: string) => Bun.CryptoHasher.hash('sha256', text);
 
 /** Tells one source from another, and from itself after a server ran on it: rows counted, first and last keys, `meta`. */
-async function fingerprintOf(from: Store, counts: number[]): Promise<string> {
+async function computeFingerprint(from: Store, counts: number[]): Promise<string> {
   const seen: unknown[] = [MIGRATIONS.length, counts];
   for (const table of TABLES) {
     const key = table.key.map(i => table.columns[i] ?? '');
     for (const way of ['asc', 'desc']) {
       const order = key.map(name => `"${name}" ${way}`).join(', ');
-      const text = `select ${quoted(key)} from "${table.name}" where ${own(table)} order by ${order} limit 1`;
+      const text = `select ${quoteNames(key)} from "${table.name}" where ${matchOwnRows(table)} order by ${order} limit 1`;
       seen.push(await from.read(tx => ask(tx)(text)));
     }
   }
   seen.push(await from.read(tx => ask(tx)(`select key, value from meta where key <> '${TRANSFER}' order by key`)));
-  return Buffer.from(sha256(JSON.stringify(seen)))
+  return Buffer.from(hashText(JSON.stringify(seen)))
     .toString('hex')
     .slice(0, 32);
 }
 
 /** The mark of an unfinished transfer in this database, null where there is none. */
-async function progressOf(tx: Tx): Promise<Progress | null> {
+async function loadProgress(tx: Tx): Promise<Progress | null> {
   const [row] = await ask(tx)('select value from meta where key = ?', [TRANSFER]);
   return row ? (JSON.parse(String(row[0])) as Progress) : null;
 }
 
 /** @throws AppError conflict for a database that a transfer has not finished: no server may start on it */
 export async function requireWhole(tx: Tx): Promise<void> {
-  if (await progressOf(tx))
+  if (await loadProgress(tx))
     throw new AppError(
       'conflict',
       'This database is the target of an unfinished move. Finish it with the same inlet migrate-data command as before, or start on the database that it was moved from.',
@@ -168,7 +168,7 @@ export async function requireWhole(tx: Tx): Promise<void> {
 /** Marks an empty target, or finds the mark of this same transfer. @throws AppError conflict for any other target */
 async function begin(to: Store, source: string): Promise<{ progress: Progress; resumed: boolean }> {
   return to.write(async tx => {
-    const known = await progressOf(tx);
+    const known = await loadProgress(tx);
     if (known?.source === source) return { progress: known, resumed: true };
     if (known)
       throw new AppError(
@@ -196,15 +196,15 @@ export async function copy(from: Store, to: Store, watch: Watch = () => {}): Pro
   await from.read(requireWhole);
   const counts: number[] = [];
   for (const table of TABLES) counts.push(await countOf(from, table));
-  const source = await fingerprintOf(from, counts);
+  const source = await computeFingerprint(from, counts);
   const { progress, resumed } = await begin(to, source);
   if (progress.table === null) return { resumed };
   const first = TABLES.findIndex(table => table.name === progress.table);
   for (const [i, table] of TABLES.entries()) {
     if (i < first) continue;
     let { after, done } = i === first ? progress : { after: null, done: 0 };
-    for await (const rows of pages(from, table, after)) {
-      after = keyOf(table, rows.at(-1));
+    for await (const rows of readPages(from, table, after)) {
+      after = pickKey(table, rows.at(-1));
       done += rows.length;
       await put(to, table, rows, { source, table: table.name, after, done });
       watch({ doing: 'copying', table: table.name, rows: done, of: counts[i] ?? 0 });
@@ -225,16 +225,21 @@ interface Digest {
  * A sum of the SHA-256 of every row, so that the order of rows does not matter. `lossy`: as a target without NUL holds them.
  * Times are numbers, booleans 0 or 1, JSON is its text, null is not the empty text.
  */
-async function digest(store: Store, table: Table, lossy: boolean, seen: (rows: number) => void): Promise<Digest> {
+async function computeDigest(
+  store: Store,
+  table: Table,
+  lossy: boolean,
+  seen: (rows: number) => void,
+): Promise<Digest> {
   const sum = new Uint32Array(8);
   const altered: string[] = [];
   let rows = 0;
-  for await (const page of pages(store, table, null)) {
+  for await (const page of readPages(store, table, null)) {
     for (const row of page) {
       const nul = lossy && row.some(value => typeof value === 'string' && value.includes('\0'));
-      if (nul && altered.length < MAX_NAMED) altered.push(JSON.stringify(keyOf(table, row)));
+      if (nul && altered.length < MAX_NAMED) altered.push(JSON.stringify(pickKey(table, row)));
       const held = nul ? row.map(value => (typeof value === 'string' ? value.replaceAll('\0', '\uFFFD') : value)) : row;
-      const words = new Uint32Array(sha256(JSON.stringify(held)).buffer);
+      const words = new Uint32Array(hashText(JSON.stringify(held)).buffer);
       for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (words[i] ?? 0);
     }
     rows += page.length;
@@ -258,8 +263,8 @@ export async function compare(
     const of = await countOf(from, table);
     const lossy = to.kind === 'postgres';
     const [a, b] = await Promise.all([
-      digest(from, table, lossy, rows => watch({ doing: 'comparing', table: table.name, rows, of })),
-      digest(to, table, false, () => {}),
+      computeDigest(from, table, lossy, rows => watch({ doing: 'comparing', table: table.name, rows, of })),
+      computeDigest(to, table, false, () => {}),
     ]);
     if (a.rows !== b.rows || a.hash !== b.hash)
       throw new AppError(

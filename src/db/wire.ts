@@ -7,7 +7,7 @@ const placeholders = new Map<string, string>();
 const MAX_TEXTS = 2000;
 
 /** `?` becomes `$1`, `$2`, … outside of quotes. */
-export function numbered(text: string): string {
+export function numberPlaceholders(text: string): string {
   let known = placeholders.get(text);
   if (known === undefined) {
     let n = 0;
@@ -33,7 +33,7 @@ export function encodeAll(params: unknown[]): unknown[] {
 }
 
 /** Drizzle over a function that runs statements. */
-export function over(run: Run): Tx {
+export function wrapInDrizzle(run: Run): Tx {
   const tx = drizzle(
     async (text, params, method) => {
       const rows = await run(text, params, method !== 'run');

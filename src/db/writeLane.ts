@@ -1,6 +1,6 @@
 import type { ReservedSQL, SQL } from 'bun';
 import { Held, type Hold, type Tx } from './store.ts';
-import { encodeAll, numbered, over } from './wire.ts';
+import { encodeAll, numberPlaceholders, wrapInDrizzle } from './wire.ts';
 
 type Rows = unknown[][];
 
@@ -36,7 +36,7 @@ export class WriteLane {
   private readonly tx: Tx;
 
   constructor(private readonly pool: SQL) {
-    this.tx = over((text, params, rows) => this.run(numbered(text), encodeAll(params), rows));
+    this.tx = wrapInDrizzle((text, params, rows) => this.run(numberPlaceholders(text), encodeAll(params), rows));
   }
 
   /**

@@ -14,7 +14,7 @@ import { notFound } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { yieldTurn } from '../time.ts';
-import { ERASE_JOB, jobKey } from './eraseJob.ts';
+import { ERASE_JOB, makeJobKey } from './eraseJob.ts';
 import { DELIVERIES, type Erasure, judgeDelivery } from './erasePhases.ts';
 import { lookAt, Matcher } from './eraseSearch.ts';
 import { type Found, findPerson, MIN_USER_ID, type Whom } from './findPerson.ts';
@@ -48,7 +48,7 @@ export async function erasePerson(ctx: Context, whom: Whom): Promise<void> {
   const canSearch = asked.emails.length + asked.persons.length + asked.weak.length > 0;
   if (!found.known && canSearch) found.known = await isNamedAnywhere(ctx, found, now);
   if (!found.known) throw notFound('id' in whom ? 'Contact' : 'Person');
-  const call = erasingCall(found, newId('req', now));
+  const call = buildEraseCall(found, newId('req', now));
   await callPeople(ctx.people, {
     ...call,
     async after(tx, gone, at) {
@@ -65,7 +65,7 @@ interface Gone {
   tombstones: string[];
 }
 
-function erasingCall(found: Found, key: string): PersonCall<Gone> {
+function buildEraseCall(found: Found, key: string): PersonCall<Gone> {
   const { emails } = found.asked;
   return {
     keys: { contacts: found.contacts, ids: found.identities, ties: emails.map(makeEmailTie) },
@@ -76,16 +76,16 @@ function erasingCall(found: Found, key: string): PersonCall<Gone> {
     async after(tx, { needles, tombstones: dead }, now) {
       await addTombstones(tx, dead, now);
       await hashSuppressions(tx, needles.emails);
-      const whole = await withRows(tx, needles);
+      const whole = await addRows(tx, needles);
       const id = newId('era', now);
       await tx.insert(erasures).values({ id, needles: whole, createdAt: now });
-      await enqueue(tx, ERASE_JOB, { id, phase: 0, after: '' }, now, jobKey(id));
+      await enqueue(tx, ERASE_JOB, { id, phase: 0, after: '' }, now, makeJobKey(id));
     },
   };
 }
 
 /** Adds contacts that the identities formerly were, those merged into any of them, and payments. */
-async function withRows(tx: Tx, needles: Needles): Promise<Needles> {
+async function addRows(tx: Tx, needles: Needles): Promise<Needles> {
   const former = await selectAmong(tx, 'select contact_id from former_contacts where identity_id', needles.identities);
   const all = new Set([...needles.contacts, ...former.map(row => row[0] as string)]);
   for (const [from] of await selectAmong(tx, 'select from_id from merged_contacts where to_id', [...all]))
@@ -110,7 +110,7 @@ function forget(people: People, found: Found, key: string, now: number) {
     each => found.identities.includes(each.id) || contactIds.has(each.contactId ?? ''),
   );
   const { all } = people.around(seeds.map(each => each.id));
-  const { gone, shown } = whoGoes(all, seeds, contactIds, people);
+  const { gone, shown } = chooseGone(all, seeds, contactIds, people);
   const theirs = new Set(gone.map(each => each.id));
   const others = all.filter(each => !theirs.has(each.id));
   const k = makeKeyAfter(all, key, now);
@@ -137,7 +137,7 @@ function forget(people: People, found: Found, key: string, now: number) {
   const own = [...new Set([...values, ...[...emails].map(makeEmailTie), ...found.subjects])].filter(
     value => !isOthers(value) && people.identities.get(value) === undefined,
   );
-  const needles = needlesOf(gone, own, found);
+  const needles = collectNeedles(gone, own, found);
   const isAnybody =
     gone.length + contactIds.size + needles.emails.length + needles.persons.length + needles.weak.length;
   if (!isAnybody) throw notFound('Person'); // an address that somebody else had formerly
@@ -153,11 +153,11 @@ function forget(people: People, found: Found, key: string, now: number) {
   };
 }
 
-const lastAddressOf = ({ id, registers }: Identity): string | undefined =>
+const findLastAddress = ({ id, registers }: Identity): string | undefined =>
   readAddress(id) ?? registers.facts.findLast(each => each.e !== undefined)?.e;
 
 /** The members of the person's groups, and whoever died at an address that they show. `shown`: those addresses, as ties. */
-function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, people: People) {
+function chooseGone(all: Identity[], seeds: Identity[], contactIds: Set<string>, people: People) {
   const gone = new Map(seeds.map(each => [each.id, each]));
   const shown = new Set<string>();
   for (const id of contactIds) {
@@ -165,7 +165,7 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
     if (row) shown.add(makeEmailTie(row.email));
   }
   for (const identity of seeds) {
-    const email = lastAddressOf(identity);
+    const email = findLastAddress(identity);
     if (identity.contactId === null && email !== undefined) shown.add(makeEmailTie(email));
   }
   for (const { views } of findGroups(all).groups) {
@@ -180,7 +180,7 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
   for (const identity of all) {
     if (gone.has(identity.id) || identity.contactId !== null) continue;
     const view = viewOf(identity, null, '');
-    const address = lastAddressOf(identity);
+    const address = findLastAddress(identity);
     const lives = view?.live && (view.kind === 'user' || view.kind === 'payer');
     if (!lives && address !== undefined && shown.has(makeEmailTie(address))) gone.set(identity.id, identity);
   }
@@ -188,7 +188,7 @@ function whoGoes(all: Identity[], seeds: Identity[], contactIds: Set<string>, pe
 }
 
 /** What to look for: `own` are the ties that are nobody else's. */
-function needlesOf(gone: Identity[], own: string[], found: Found) {
+function collectNeedles(gone: Identity[], own: string[], found: Found) {
   const { asked } = found;
   const ofKind = (prefix: RegExp) => own.flatMap(value => (prefix.test(value) ? value.replace(prefix, '') : []));
   const persons = gone.flatMap(({ registers: r }) =>

@@ -7,7 +7,7 @@ import { yieldTurn } from '../time.ts';
 import { type Erasure, PHASES } from './erasePhases.ts';
 
 export const ERASE_JOB = 'contacts.erase';
-export const jobKey = (id: string) => `erase:${id}`;
+export const makeJobKey = (id: string) => `erase:${id}`;
 
 const STEP_MS = 300; // of one step of the job
 interface Progress {
@@ -17,7 +17,7 @@ interface Progress {
   after: string;
 }
 
-async function erasureOf(store: Store, id: string): Promise<Erasure | null> {
+async function loadErasure(store: Store, id: string): Promise<Erasure | null> {
   const [row] = await store.read(tx => tx.select().from(erasures).where(eq(erasures.id, id)));
   if (!row) return null;
   const { createdAt } = row;
@@ -33,7 +33,7 @@ async function erasureOf(store: Store, id: string): Promise<Erasure | null> {
 export async function eraseStep({ store }: Context, payload: unknown): Promise<(tx: Tx) => Promise<Progress | null>> {
   const given = payload as Progress | { contactId: string }; // written here and by erase.ts; the second by an older version
   const at: Progress = 'id' in given ? { ...given } : { id: given.contactId, phase: 0, after: '' };
-  const erasure = await erasureOf(store, at.id);
+  const erasure = await loadErasure(store, at.id);
   if (!erasure) return async () => null;
   const until = performance.now() + STEP_MS;
   for (let phase = PHASES[at.phase]; phase && performance.now() < until; phase = PHASES[at.phase]) {
@@ -63,8 +63,8 @@ export async function resumeErasures(tx: Tx, now: number): Promise<void> {
     const [job] = await tx
       .select()
       .from(jobs)
-      .where(eq(jobs.uniqueKey, jobKey(id)));
-    if (!job) await enqueue(tx, ERASE_JOB, { id, phase: 0, after: '' } satisfies Progress, now, jobKey(id));
+      .where(eq(jobs.uniqueKey, makeJobKey(id)));
+    if (!job) await enqueue(tx, ERASE_JOB, { id, phase: 0, after: '' } satisfies Progress, now, makeJobKey(id));
     else if (job.status !== 'queued' && job.dueAt < now - STALLED_MS)
       await tx.update(jobs).set({ status: 'queued', dueAt: now, attempts: 0 }).where(eq(jobs.id, job.id));
   }

@@ -14,7 +14,7 @@ import {
   steps,
   webhookCalls,
 } from '../db/schema.ts';
-import { amongText, amongValue, query } from '../db/sets.ts';
+import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { isAtLeast, type Look, lookAt, Matcher, type Searched, type Verdict } from './eraseSearch.ts';
 
@@ -50,7 +50,7 @@ const write = async (store: Store, ids: string[], change: (tx: Tx) => Promise<un
 };
 
 /** Rows that an index names as the person's own, some at a time: no more than OWN_BYTES by their `size`. */
-function own(
+function makeOwnPhase(
   from: string,
   column: string,
   of: (erasure: Erasure) => string[],
@@ -61,8 +61,8 @@ function own(
     const values = of(erasure);
     if (!values.length) return null;
     const found = await store.read(tx =>
-      query(tx, `select ${key}, ${size} from ${from} where ${column} ${amongText(tx)}${rest} limit ${rows}`, [
-        amongValue(tx, values),
+      query(tx, `select ${key}, ${size} from ${from} where ${column} ${writeAmong(tx)}${rest} limit ${rows}`, [
+        encodeAmong(tx, values),
       ]),
     );
     const ids: string[] = [];
@@ -77,11 +77,11 @@ function own(
   };
 }
 
-const contactsOf = (erasure: Erasure) => erasure.contacts;
-const identitiesOf = (erasure: Erasure) => erasure.identities;
+const getContacts = (erasure: Erasure) => erasure.contacts;
+const getIdentities = (erasure: Erasure) => erasure.identities;
 
 /** Rows of a table in the order of its key, by their columns and texts. */
-function searched(
+function makeSearchPhase(
   table: Searched,
   judge: (erasure: Erasure, columns: unknown[]) => Verdict,
   apply: (tx: Tx, look: Look, erasure: Erasure) => Promise<unknown>,
@@ -111,37 +111,43 @@ export function judgeDelivery(erasure: Erasure, [contact, identity, at]: unknown
 }
 
 const isLater = (erasure: Erasure, at: unknown) => Number(at) > erasure.createdAt;
-const withContacts = (erasure: Erasure) => new Matcher(erasure, erasure.contacts);
+const matchWithContacts = (erasure: Erasure) => new Matcher(erasure, erasure.contacts);
 
 /** Where copies may be, one after the other. */
 export const PHASES: Phase[] = [
-  own('deliveries', 'contact_id', contactsOf, wipe, {
+  makeOwnPhase('deliveries', 'contact_id', getContacts, wipe, {
     size: '(select octet_length(p.body) from payloads p where p.delivery_id = deliveries.id)',
   }),
-  own('deliveries', 'identity_id', identitiesOf, wipe, {
+  makeOwnPhase('deliveries', 'identity_id', getIdentities, wipe, {
     size: '(select octet_length(p.body) from payloads p where p.delivery_id = deliveries.id)',
     rest: " and status = 'waiting'", // as in the index
   }),
-  own('events', 'contact_id', contactsOf, (tx, ids) => tx.delete(events).where(inArray(events.id, ids))),
-  own(
+  makeOwnPhase('events', 'contact_id', getContacts, (tx, ids) => tx.delete(events).where(inArray(events.id, ids))),
+  makeOwnPhase(
     'runs',
     'contact_id',
-    contactsOf,
+    getContacts,
     async (tx, ids) => {
       await tx.delete(steps).where(inArray(steps.runId, ids));
       await tx.delete(runs).where(inArray(runs.id, ids));
     },
     { rows: RUNS },
   ),
-  own('mails', 'contact_id', contactsOf, (tx, ids) => tx.delete(mails).where(inArray(mails.id, ids))),
-  own('contact_changes', 'contact_id', contactsOf, (tx, ids) =>
+  makeOwnPhase('mails', 'contact_id', getContacts, (tx, ids) => tx.delete(mails).where(inArray(mails.id, ids))),
+  makeOwnPhase('contact_changes', 'contact_id', getContacts, (tx, ids) =>
     tx.delete(contactChanges).where(inArray(contactChanges.id, ids)),
   ),
-  own('payments', 'identity_id', identitiesOf, (tx, ids) => tx.delete(payments).where(inArray(payments.value, ids)), {
-    key: 'value',
-  }),
-  searched(DELIVERIES, judgeDelivery, (tx, { theirs, named }) => wipe(tx, [...theirs, ...named])),
-  searched(
+  makeOwnPhase(
+    'payments',
+    'identity_id',
+    getIdentities,
+    (tx, ids) => tx.delete(payments).where(inArray(payments.value, ids)),
+    {
+      key: 'value',
+    },
+  ),
+  makeSearchPhase(DELIVERIES, judgeDelivery, (tx, { theirs, named }) => wipe(tx, [...theirs, ...named])),
+  makeSearchPhase(
     {
       from: 'events',
       key: 'id',
@@ -158,7 +164,7 @@ export const PHASES: Phase[] = [
       if (named.length) await tx.update(events).set({ eventProperties: {} }).where(inArray(events.id, named));
     },
   ),
-  searched(
+  makeSearchPhase(
     { from: 'mails', key: 'id', columns: ['contact_id', 'recipient', 'created_at'], texts: [] },
     (erasure, [contact, recipient, at]) => {
       if (erasure.contacts.includes(contact as string)) return 'theirs';
@@ -168,18 +174,18 @@ export const PHASES: Phase[] = [
     },
     (tx, { theirs }) => tx.delete(mails).where(inArray(mails.id, theirs)),
   ),
-  searched(
+  makeSearchPhase(
     { from: 'webhook_calls', key: 'id', columns: ['created_at'], texts: ['body', 'history'] },
     (erasure, [at]) => (isLater(erasure, at) ? 'passed' : 'strong'),
     (tx, { named }) => tx.delete(webhookCalls).where(inArray(webhookCalls.id, named)),
-    withContacts,
+    matchWithContacts,
   ),
   searchImportFailures,
-  searched(
+  makeSearchPhase(
     { from: 'jobs', key: 'id', columns: ['unique_key'], texts: ['payload'] },
     (_, [key]) => ((key as string | null)?.startsWith('erase:') ? 'passed' : 'strong'),
     removeJobs,
-    withContacts,
+    matchWithContacts,
   ),
   searchBackfills,
 ];
@@ -237,8 +243,8 @@ async function searchBackfills(store: Store, erasure: Erasure): Promise<null> {
   const named = rows.filter(row => isAtLeast(matcher.find(`${row[1]}\n${row[2]}`), 'strong'));
   const ids = named.map(row => row[0] as string);
   await write(store, ids, tx =>
-    query(tx, `update backfills set cursor = null, page_done = null where id ${amongText(tx)} returning id`, [
-      amongValue(tx, ids),
+    query(tx, `update backfills set cursor = null, page_done = null where id ${writeAmong(tx)} returning id`, [
+      encodeAmong(tx, ids),
     ]),
   );
   return null;

@@ -13,7 +13,7 @@ const OVERLAP = 4096; // an address is at most 254 characters, each at most 7 wh
 const ESCAPE = /\\(?:u([0-9a-f]{4})|([\s\S]))/gi;
 
 /** JSON text as it reads: escapes of whichever writer undone (those of JSON within JSON, too), percent signs of addresses, lower case. */
-export function plainText(text: string): string {
+export function unescapeText(text: string): string {
   let out = text;
   for (let depth = 0; depth < 3 && out.includes('\\'); depth++)
     out = out.replace(ESCAPE, (_, hex: string | undefined, sign: string) => {
@@ -57,13 +57,13 @@ export class Matcher {
 
   private addId(id: string, certainty: Certainty): void {
     if (!isTelling(id)) return;
-    const text = plainText(id);
+    const text = unescapeText(id);
     if (/^[a-z0-9_-]+$/.test(text)) this.words.set(text, certainty);
     else this.phrases.push([text, certainty]);
   }
 
   find(text: string): Certainty {
-    const plain = plainText(text);
+    const plain = unescapeText(text);
     if (this.locals.size && this.hasAddress(plain)) return 'strong';
     let found: Certainty = 'none';
     if (this.words.size <= FEW_WORDS) {

@@ -2,7 +2,7 @@ import { compareTexts, type K, parseKey } from '../audience/registers.ts';
 import { RULES } from '../audience/rules.ts';
 import type { Claim, FieldTrace } from '../audience/trace.ts';
 import { readNamespace, type View } from '../audience/views.ts';
-import { amongText, amongValue, query } from '../db/sets.ts';
+import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { formatTime } from '../time.ts';
 
@@ -37,8 +37,8 @@ export async function findSources(tx: Tx, keys: Iterable<K>): Promise<Sources> {
   }
   const found: Sources = new Map();
   for (const [endpointId, ids] of wanted) {
-    const text = `select id, type, external_id from deliveries where endpoint_id = ? and external_id ${amongText(tx)}`;
-    for (const [id, type, external] of await query(tx, text, [endpointId, amongValue(tx, [...ids])]))
+    const text = `select id, type, external_id from deliveries where endpoint_id = ? and external_id ${writeAmong(tx)}`;
+    for (const [id, type, external] of await query(tx, text, [endpointId, encodeAmong(tx, [...ids])]))
       found.set(joinKey(endpointId, external as string), { id: id as string, type: type as string });
     // A row that was in the same state before has the delivery's id behind the external one.
     const again =

@@ -45,7 +45,7 @@ export interface Found {
 }
 
 /** Identities that a value ties; `alone`: of no contact. */
-async function tiedBy(tx: Tx, value: string, alone: boolean): Promise<string[]> {
+async function findTied(tx: Tx, value: string, alone: boolean): Promise<string[]> {
   const rows = await tx
     .select({ id: identities.id })
     .from(ties)
@@ -74,7 +74,7 @@ async function findById(tx: Tx, id: string): Promise<Found> {
   ]);
   const people = new Set(received.flatMap(row => row.id ?? []));
   for (const email of new Set([...fired, ...sent].map(row => normalizeEmail(row.email))))
-    for (const each of await tiedBy(tx, makeEmailTie(email), true)) people.add(each);
+    for (const each of await findTied(tx, makeEmailTie(email), true)) people.add(each);
   return { ...found, identities: [...people], known: received.length + fired.length + sent.length > 0 };
 }
 
@@ -85,35 +85,35 @@ async function findByEmail(tx: Tx, given: string): Promise<Found> {
   const parked = shown
     ? []
     : await tx.select({ id: parkedContacts.id }).from(parkedContacts).where(eq(parkedContacts.email, email));
-  const alone = await tiedBy(tx, makeEmailTie(email), true);
+  const alone = await findTied(tx, makeEmailTie(email), true);
   const [mail] = await tx.select({ id: mails.id }).from(mails).where(eq(mails.recipient, email)).limit(1);
   const rows = [...(shown ? [shown] : []), ...parked].map(row => row.id);
-  const known = rows.length + alone.length > 0 || mail !== undefined || (await wasErased(tx, makeEmailTie(email)));
+  const known = rows.length + alone.length > 0 || mail !== undefined || (await hasBeenErased(tx, makeEmailTie(email)));
   return { contacts: rows, identities: shown ? [] : alone, asked, subjects: [makeEmailTie(email)], known };
 }
 
 async function findByUserId(tx: Tx, userId: string): Promise<Found> {
   const tie = makeUserTie('', userId);
   const row = await findContact(tx, { userId });
-  const alone = await tiedBy(tx, tie, true);
+  const alone = await findTied(tx, tie, true);
   const asked = { ...NOTHING_ASKED, weak: userId.length >= MIN_USER_ID ? [userId] : [] };
-  const known = row !== undefined || alone.length > 0 || (await wasErased(tx, tie));
+  const known = row !== undefined || alone.length > 0 || (await hasBeenErased(tx, tie));
   return { contacts: row ? [row.id] : [], identities: alone, asked, subjects: [tie], known };
 }
 
 async function findByPerson(tx: Tx, provider: string, providerId: string): Promise<Found> {
   const id = `${provider}:${providerId}`;
   const rows = await tx.select({ id: identities.id }).from(identities).where(eq(identities.id, id));
-  const tied = await tiedBy(tx, `id:${id}`, false);
+  const tied = await findTied(tx, `id:${id}`, false);
   const all = [...rows.map(row => row.id), ...tied];
   // Of somebody unknown it may be the id of a person in another namespace.
   const asked = { ...NOTHING_ASKED, [all.length ? 'persons' : 'weak']: [providerId] };
-  const known = all.length > 0 || (await wasErased(tx, id));
+  const known = all.length > 0 || (await hasBeenErased(tx, id));
   return { contacts: [], identities: all, asked, subjects: [id], known };
 }
 
 /** Whether it was erased before: the copies are looked for once more then. */
-async function wasErased(tx: Tx, value: string): Promise<boolean> {
+async function hasBeenErased(tx: Tx, value: string): Promise<boolean> {
   const salt = await loadSalt(tx);
   if (salt === null) return false;
   const hash = hashSubject(salt, value);
@@ -153,7 +153,7 @@ interface WhomQuery {
 }
 
 /** Exactly one of address, user id, and provider with providerId. @throws AppError invalid */
-export function whomOf({ email, userId, provider, providerId, namespace }: WhomQuery): Whom {
+export function parseWhom({ email, userId, provider, providerId, namespace }: WhomQuery): Whom {
   const given = [email, userId, provider ?? providerId].filter(value => value !== undefined);
   if (given.length !== 1) throw invalid('Give exactly one of email, userId, and provider with providerId.');
   if (email !== undefined) return { email };

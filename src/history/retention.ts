@@ -2,7 +2,7 @@ import { and, eq, inArray, lt } from 'drizzle-orm';
 import { pruneSessions } from '../access/sessions.ts';
 import type { Context } from '../context.ts';
 import { type DeliveryStatus, deliveries, payloads, unprocessed } from '../db/schema.ts';
-import { amongText, amongValue, query } from '../db/sets.ts';
+import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { idAt } from '../id.ts';
 import { pruneIdempotencyKeys } from '../idempotency.ts';
@@ -25,19 +25,19 @@ export async function retain(ctx: Context): Promise<void> {
   const now = ctx.now();
   const contentsBefore = now - ctx.config.retentionDays * DAY_MS;
   const rowsBefore = now - Math.max(LOG_DAYS, ctx.config.retentionDays) * DAY_MS;
-  await inChunks(() => store.write(tx => buryWaiting(tx, contentsBefore, now)));
+  await repeatInChunks(() => store.write(tx => buryWaiting(tx, contentsBefore, now)));
   await sweep(store, 'payloads', 'delivery_id', idAt('dlv', contentsBefore), contentsBefore, removePayloads);
   await sweep(store, 'deliveries', 'id', idAt('dlv', rowsBefore), contentsBefore, removeDeliveries);
-  await inChunks(() => store.write(tx => prune(tx, 'contact_changes', 'id', contentsBefore)));
-  await inChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
-  await inChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
-  await inChunks(() => store.write(tx => pruneSessions(tx, now, CHUNK)));
-  await inChunks(() => store.write(tx => prune(tx, 'audits', 'id', rowsBefore, 'at')));
+  await repeatInChunks(() => store.write(tx => prune(tx, 'contact_changes', 'id', contentsBefore)));
+  await repeatInChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
+  await repeatInChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
+  await repeatInChunks(() => store.write(tx => pruneSessions(tx, now, CHUNK)));
+  await repeatInChunks(() => store.write(tx => prune(tx, 'audits', 'id', rowsBefore, 'at')));
   await pruneStats(store, now);
   await store.write(tx => resumeErasures(tx, now));
 }
 
-async function inChunks(step: () => Promise<number>): Promise<void> {
+async function repeatInChunks(step: () => Promise<number>): Promise<void> {
   for (let i = 0; i < MAX_CHUNKS; i++) if ((await step()) < CHUNK) return;
 }
 
@@ -109,6 +109,6 @@ async function prune(
   const old = await query(tx, `select ${key} from ${table} where ${column} < ? limit ${CHUNK}`, [before]);
   const ids = old.map(row => row[0] as string);
   if (ids.length)
-    await query(tx, `delete from ${table} where ${key} ${amongText(tx)} returning ${key}`, [amongValue(tx, ids)]);
+    await query(tx, `delete from ${table} where ${key} ${writeAmong(tx)} returning ${key}`, [encodeAmong(tx, ids)]);
   return ids.length;
 }

@@ -1,5 +1,5 @@
 import { meta } from '../db/schema.ts';
-import { amongText, amongValue, query } from '../db/sets.ts';
+import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { allProviders } from '../providers/index.ts';
@@ -14,7 +14,7 @@ const applied = new Map(allProviders.map(({ id, types }) => [id, new Set(types.m
  * Has a job empty what an older version stored of types that are not applied, which may hold one-time codes. Once for each database;
  * call it before anybody is answered.
  */
-export async function emptyUnappliedOnce(tx: Tx, now: number): Promise<void> {
+export async function clearUnappliedOnce(tx: Tx, now: number): Promise<void> {
   const made = await tx
     .insert(meta)
     .values({ key: MARK, value: String(now) })
@@ -26,7 +26,7 @@ export async function emptyUnappliedOnce(tx: Tx, now: number): Promise<void> {
 }
 
 /** One step of the job: finds by reading, empties in a short write. */
-export async function emptyStep(store: Store, payload: unknown): Promise<(tx: Tx) => Promise<unknown>> {
+export async function clearUnappliedStep(store: Store, payload: unknown): Promise<(tx: Tx) => Promise<unknown>> {
   const { after } = payload as { after: string }; // written here only
   const rows = await store.read(tx =>
     query(
@@ -41,8 +41,8 @@ export async function emptyStep(store: Store, payload: unknown): Promise<(tx: Tx
   });
   return async tx => {
     if (ids.length)
-      await query(tx, `update payloads set body = null where delivery_id ${amongText(tx)} returning delivery_id`, [
-        amongValue(tx, ids),
+      await query(tx, `update payloads set body = null where delivery_id ${writeAmong(tx)} returning delivery_id`, [
+        encodeAmong(tx, ids),
       ]);
     return rows.length === ROWS ? { after: rows.at(-1)?.[0] } : null;
   };

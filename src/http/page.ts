@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Aged, counted, newest, type Search } from '../db/scan.ts';
+import { type Aged, countMatches, type Search, scanNewest } from '../db/scan.ts';
 import type { Store } from '../db/store.ts';
 import { invalid } from '../errors.ts';
 
@@ -78,10 +78,10 @@ export async function page<T>(
   request: PageRequest,
   load: (ids: string[]) => Promise<T[]>,
 ) {
-  const { ids, rest } = await newest(store, table, search, decodeCursor(request.cursor), request.perPage + 1);
+  const { ids, rest } = await scanNewest(store, table, search, decodeCursor(request.cursor), request.perPage + 1);
   const shown = ids.slice(0, request.perPage);
   const next = ids.length > request.perPage ? (shown.at(-1) ?? null) : rest; // a long search ends early, with a way on
   const whole = !request.cursor && next === null; // this page is all there is
-  const total = whole ? { total: shown.length, capped: false } : await counted(store, table, search);
+  const total = whole ? { total: shown.length, capped: false } : await countMatches(store, table, search);
   return envelope(request, await load(shown), total, next);
 }

@@ -6,12 +6,12 @@ import { StoreUnavailable } from '../db/store.ts';
 import type { Fact } from '../providers/provider.ts';
 import { applyReport } from './applyReport.ts';
 import { type Decision, decide, needsLookup } from './decide.ts';
-import { type Applied, applyFact, identityOf } from './ingest.ts';
+import { type Applied, applyFact, identifyFact } from './ingest.ts';
 import { type Claimed, deliveryQueue } from './leases.ts';
-import type { Live } from './live.ts';
-import { originOf, scopedProvider, seenOf } from './origin.ts';
-import { whenDue } from './pause.ts';
-import { keysOf, laneOf, outcomeOf, type ReadyFact } from './recordDelivery.ts';
+import type { ReadyEndpoint } from './live.ts';
+import { buildOrigin, describeSeen, qualifyProvider } from './origin.ts';
+import { findDueAt } from './pause.ts';
+import { buildOutcome, chooseLane, collectKeys, type ReadyFact } from './recordDelivery.ts';
 
 interface Applying {
   row: Claimed;
@@ -24,30 +24,30 @@ interface ApplyContext {
   done: { row: Claimed; applied: Applied }[];
 }
 
-const heldKey = (id: string, fence: number) => `${id} ${fence}`;
+const makeHeldKey = (id: string, fence: number) => `${id} ${fence}`;
 
 /** Applies claimed deliveries and ends their leases. A lease that another worker took over meanwhile is not ended: nothing happens then. */
 export const applying: WriteKind<Applying, ApplyContext> = {
-  lane: ({ ready }) => laneOf(ready),
+  lane: ({ ready }) => chooseLane(ready),
   async load(tx, writes) {
     const ids = writes.map(({ row }) => row.id);
     const lock = isPostgres(tx) ? ' for update' : '';
     const rows = await selectAmong(tx, 'select id, fence, leased from deliveries where id', ids, lock);
-    const held = rows.filter(row => Number(row[2]) === 1).map(row => heldKey(row[0] as string, Number(row[1])));
+    const held = rows.filter(row => Number(row[2]) === 1).map(row => makeHeldKey(row[0] as string, Number(row[1])));
     return { held: new Set(held), done: [] };
   },
   keys: ({ ready, row }) => {
     const { settings, key, replays } = ready.origin;
     const event = settings.triggerEvent && `${key}:event:${settings.triggerEvent}${replays ? `:${replays}` : ''}`;
     const more = row.identityId ? { ids: [row.identityId] } : {};
-    const keys = keysOf(ready);
+    const keys = collectKeys(ready);
     return { ...keys, ids: [...keys.ids!, ...(more.ids ?? [])], effects: event ? [event] : [] };
   },
   apply(people, { row, ready }, context, now) {
-    if (!context.held.delete(heldKey(row.id, row.fence))) return null;
+    if (!context.held.delete(makeHeldKey(row.id, row.fence))) return null;
     const applied = applyFact(people, ready.fact, ready.origin, now);
     context.done.push({ row, applied });
-    return outcomeOf('done', ready, applied);
+    return buildOutcome('done', ready, applied);
   },
   async save(tx, { done }, now) {
     const erased = done.filter(({ applied }) => applied.erased).map(({ row }) => row.id);
@@ -89,7 +89,7 @@ export async function applyDelivery(
       return await deadLetter(ctx, row, 'The payload was pruned; ask the provider to send it again.', now);
     if (live.paused) {
       await ctx.store.write(async tx =>
-        deliveryQueue.complete(tx, row, { dueAt: await whenDue(tx, live.id), attempts: row.attempts - 1 }),
+        deliveryQueue.complete(tx, row, { dueAt: await findDueAt(tx, live.id), attempts: row.attempts - 1 }),
       );
       return 'done';
     }
@@ -101,9 +101,15 @@ export async function applyDelivery(
   }
 }
 
-async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | null, now: number): Promise<void> {
+async function applyTo(
+  ctx: Context,
+  live: ReadyEndpoint,
+  row: Claimed,
+  text: string | null,
+  now: number,
+): Promise<void> {
   const body = text === null ? undefined : (JSON.parse(text) as unknown);
-  const seen = seenOf(row);
+  const seen = describeSeen(row);
   const decided: Decision =
     body === undefined
       ? {
@@ -119,20 +125,20 @@ async function applyTo(ctx: Context, live: Live, row: Claimed, text: string | nu
   }
   if (decided.status === 'reported') return applyReport(ctx, row, decided.report, seen.at, now);
   const fact = await lookUp(ctx, live, row, body, decided.fact);
-  const ready = { fact, origin: originOf(live, row, body, decided.fact) };
+  const ready = { fact, origin: buildOrigin(live, row, body, decided.fact) };
   await ctx.people.write(applying, { row, ready });
 }
 
 /** Asks the provider who is behind an id, where nobody is known yet and the endpoint has a key. */
-async function lookUp(ctx: Context, live: Live, row: Claimed, body: unknown, fact: Fact): Promise<Fact> {
+async function lookUp(ctx: Context, live: ReadyEndpoint, row: Claimed, body: unknown, fact: Fact): Promise<Fact> {
   const { provider, settings } = live;
-  const id = identityOf(null, scopedProvider(live), fact);
+  const id = identifyFact(null, qualifyProvider(live), fact);
   if (!provider.lookup || !needsLookup(live, fact) || id === null) return fact;
   if (
     await isKnown(
       ctx,
       id,
-      fact.payments.map(each => `${scopedProvider(live)}:${each}`),
+      fact.payments.map(each => `${qualifyProvider(live)}:${each}`),
     )
   )
     return fact;

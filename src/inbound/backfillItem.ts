@@ -5,9 +5,9 @@ import type { Scalar } from '../db/schema.ts';
 import type { Fact, Listed } from '../providers/provider.ts';
 import type { BackfillRow } from './backfills.ts';
 import { decide } from './decide.ts';
-import { type Applied, applyFact, identityOf, type Origin } from './ingest.ts';
-import type { Live } from './live.ts';
-import { originOf } from './origin.ts';
+import { type Applied, applyFact, identifyFact, type Origin } from './ingest.ts';
+import type { ReadyEndpoint } from './live.ts';
+import { buildOrigin } from './origin.ts';
 
 /** What can be said of one listed person without the database: why it is skipped, or the fact to apply. */
 export type Planned = { id: string | null } & ({ skip: string } | { skip: null; fact: Fact; origin: Origin });
@@ -21,7 +21,7 @@ interface ItemOutcome {
  * Reads a listed person as the body of the back-fill's event type. Its rank is an update's: of the same instant as the event that
  * made it, what is listed now is the newer. No event fires unless the back-fill is to; then however long ago it was.
  */
-export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
+export function planItem(live: ReadyEndpoint, row: BackfillRow, item: Listed): Planned {
   const { id, at } = item;
   const type = live.provider.backfill?.type ?? '';
   if (id === null) return { id, skip: 'It has no id.' };
@@ -30,7 +30,7 @@ export function planned(live: Live, row: BackfillRow, item: Listed): Planned {
   if (decided.status !== 'queued') return { id, skip: decided.message };
   const fact: Fact = { ...decided.fact, rank: 1 };
   const source = { id: row.id, type, externalId: id, occurredAt: at, receivedAt: at, replays: 0 };
-  const origin = originOf(live, source, body, fact);
+  const origin = buildOrigin(live, source, body, fact);
   const settings = {
     ...origin.settings,
     triggerEvent: row.triggerEvents ? origin.settings.triggerEvent : null,
@@ -82,7 +82,7 @@ function isOutdated(r: Registers, fact: Fact, { settings, contactProperties }: O
 
 const CHANGES = /^(contact\.(?!kept)|list\.)/;
 
-function kindOf(all: Applied[]): ItemOutcome['kind'] {
+function classifyItem(all: Applied[]): ItemOutcome['kind'] {
   const kinds = all.flatMap(applied => applied.effects.map(effect => effect.kind)).filter(kind => CHANGES.test(kind));
   if (all.every(applied => applied.status === 'waiting')) return 'waiting';
   return kinds.includes('contact.created') ? 'created' : kinds.length ? 'updated' : 'known';
@@ -96,12 +96,12 @@ function kindOf(all: Applied[]): ItemOutcome['kind'] {
  */
 export function applyListed(
   people: People,
-  live: Live,
+  live: ReadyEndpoint,
   { fact, origin }: { fact: Fact; origin: Origin },
   readAt: number,
   now: number,
 ): { kind: ItemOutcome['kind']; all: Applied[] } {
-  const id = identityOf(people, origin.provider, fact) ?? '';
+  const id = identifyFact(people, origin.provider, fact) ?? '';
   const before = people.identities.get(id)?.registers;
   const silent = before?.mapped ? () => true : null;
   const all = [applyFact(people, fact, { ...origin, silent }, now)];
@@ -112,5 +112,5 @@ export function applyListed(
       all.push(applyFact(people, asRead, { ...origin, key: `${origin.key}:now`, silent: () => true }, now));
     }
   }
-  return { kind: kindOf(all), all };
+  return { kind: classifyItem(all), all };
 }

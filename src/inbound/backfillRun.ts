@@ -9,19 +9,19 @@ import { ApiTrouble } from '../providers/api.ts';
 import type { Backfill, ListPage } from '../providers/provider.ts';
 import { backoffMs } from '../queue/queue.ts';
 import { yieldTurn } from '../time.ts';
-import { applyListed, type Planned, planned } from './backfillItem.ts';
+import { applyListed, type Planned, planItem } from './backfillItem.ts';
 import {
-  anyBackfillDue,
   type BackfillRow,
   claimBackfill,
+  findObstacle,
   getBackfill,
+  hasBackfillDue,
   LEASE_MS,
   LONGEST_WAIT_MS,
-  obstacle,
   updateLeased,
 } from './backfills.ts';
-import type { Live } from './live.ts';
-import { keysOf } from './recordDelivery.ts';
+import type { ReadyEndpoint } from './live.ts';
+import { collectKeys } from './recordDelivery.ts';
 
 const PER_WRITE = 25; // people: some ms of the thread
 const MAX_TRIES = 8; // in a row without getting on
@@ -34,7 +34,7 @@ const AGAIN = 'Start the back-fill again: it goes on where it stopped.';
  * The worker's duty: one page of one back-fill. Fetched outside of any transaction, applied in short ones that note how far they got;
  * killed anywhere, the page is read again and nothing is applied or counted twice.
  */
-export function backfilling(ctx: Context, stopping: AbortSignal): (now: number) => Promise<number> {
+export function makeBackfillLoop(ctx: Context, stopping: AbortSignal): (now: number) => Promise<number> {
   const alone = ctx.store.kind === 'sqlite';
   const unfinished = new Set<BackfillRow>(); // leases to give back once the database writes again
   return async now => {
@@ -42,12 +42,12 @@ export function backfilling(ctx: Context, stopping: AbortSignal): (now: number) 
       await ctx.store.write(tx => updateLeased(tx, row, { tries: row.tries - 1, dueAt: now, lease: null }));
       unfinished.delete(row);
     }
-    if (stopping.aborted || !(await ctx.store.read(tx => anyBackfillDue(tx, now, alone)))) return 0;
+    if (stopping.aborted || !(await ctx.store.read(tx => hasBackfillDue(tx, now, alone)))) return 0;
     const claimed = await ctx.store.write(tx => claimBackfill(tx, now, alone));
     if (!claimed) return 0;
     if (claimed.begins) ctx.live.invalidate(); // another process may have set the key a moment ago
     try {
-      await step(ctx, claimed.row, stopping);
+      await runStep(ctx, claimed.row, stopping);
     } catch (error) {
       if (error instanceof StoreUnavailable) unfinished.add(claimed.row);
       throw error;
@@ -56,32 +56,32 @@ export function backfilling(ctx: Context, stopping: AbortSignal): (now: number) 
   };
 }
 
-async function step(ctx: Context, row: BackfillRow, stopping: AbortSignal): Promise<void> {
+async function runStep(ctx: Context, row: BackfillRow, stopping: AbortSignal): Promise<void> {
   const live = await ctx.live.get(row.endpointId);
   const backfill = live?.provider.backfill;
   if (!live || !backfill) return fail(ctx, row, 'The endpoint was removed.');
   const { settings, events, paused } = live;
-  const why = obstacle(live.provider, { settings, events, paused, hasKey: Boolean(settings.apiKey) });
+  const why = findObstacle(live.provider, { settings, events, paused, hasKey: Boolean(settings.apiKey) });
   if (why !== null) return fail(ctx, row, `${why} ${AGAIN}`);
   if (row.tries > MAX_TRIES)
     return fail(ctx, row, `It did not get on in ${MAX_TRIES} tries; the log has the cause. ${AGAIN}`);
   try {
     const begun = performance.now();
     const readAt = ctx.now();
-    const page = await pageOf(ctx, live, backfill, row, stopping);
+    const page = await fetchPage(ctx, live, backfill, row, stopping);
     if (!(await applyPage(ctx, live, row, page, readAt))) return;
-    await pace(row, begun, stopping);
+    await waitForPace(row, begun, stopping);
     await ctx.store.write(tx => advance(tx, row, page, ctx.now()));
   } catch (error) {
     if (stopping.aborted)
       await ctx.store.write(tx => updateLeased(tx, row, { tries: 0, dueAt: ctx.now(), lease: null }));
-    else await trouble(ctx, live, row, error);
+    else await recordTrouble(ctx, live, row, error);
   }
 }
 
-function pageOf(
+function fetchPage(
   ctx: Context,
-  live: Live,
+  live: ReadyEndpoint,
   backfill: Backfill,
   row: BackfillRow,
   signal: AbortSignal,
@@ -101,9 +101,15 @@ interface Tally {
 }
 
 /** False: cancelled, or another process goes on with it. */
-async function applyPage(ctx: Context, live: Live, row: BackfillRow, page: ListPage, readAt: number): Promise<boolean> {
+async function applyPage(
+  ctx: Context,
+  live: ReadyEndpoint,
+  row: BackfillRow,
+  page: ListPage,
+  readAt: number,
+): Promise<boolean> {
   const done = page.items.findIndex(item => item.id !== null && item.id === row.pageDone);
-  const rest = page.items.slice(done + 1).map(item => planned(live, row, item));
+  const rest = page.items.slice(done + 1).map(item => planItem(live, row, item));
   for (let i = 0; i < rest.length; i += PER_WRITE) {
     if (!(await applyChunk(ctx, live, row, rest.slice(i, i + PER_WRITE), readAt))) return false;
     await yieldTurn(); // webhooks first
@@ -114,7 +120,7 @@ async function applyPage(ctx: Context, live: Live, row: BackfillRow, page: ListP
 /** Someone who can't be applied is passed over, so that the others are not held up. */
 async function applyChunk(
   ctx: Context,
-  live: Live,
+  live: ReadyEndpoint,
   row: BackfillRow,
   chunk: Planned[],
   readAt: number,
@@ -135,9 +141,15 @@ async function applyChunk(
 }
 
 /** False: the lease is lost. */
-async function write(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number): Promise<boolean> {
+async function write(
+  ctx: Context,
+  live: ReadyEndpoint,
+  row: BackfillRow,
+  chunk: Planned[],
+  readAt: number,
+): Promise<boolean> {
   let held = true;
-  const call = chunkCall(live, row, chunk, readAt);
+  const call = buildChunkCall(live, row, chunk, readAt);
   let known: string[] = [];
   await callPeople(ctx.people, {
     ...call,
@@ -161,14 +173,14 @@ async function write(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[
 class LeaseLost extends Error {}
 
 /** A dry run: applied in memory only. */
-async function rehearse(ctx: Context, live: Live, row: BackfillRow, chunk: Planned[], readAt: number) {
-  const tally = await ctx.people.preview(chunkCall(live, row, chunk, readAt));
+async function rehearse(ctx: Context, live: ReadyEndpoint, row: BackfillRow, chunk: Planned[], readAt: number) {
+  const tally = await ctx.people.preview(buildChunkCall(live, row, chunk, readAt));
   return ctx.store.write(tx => note(tx, row, chunk, tally));
 }
 
-function chunkCall(live: Live, row: BackfillRow, chunk: Planned[], readAt: number): PersonCall<Tally> {
+function buildChunkCall(live: ReadyEndpoint, row: BackfillRow, chunk: Planned[], readAt: number): PersonCall<Tally> {
   const ready = chunk.flatMap(each => (each.skip === null ? [{ fact: each.fact, origin: each.origin }] : []));
-  const keys = ready.map(keysOf);
+  const keys = ready.map(collectKeys);
   const merged = (kind: 'ids' | 'ties' | 'payments' | 'lists') => keys.flatMap(each => each[kind] ?? []);
   return {
     keys: { ids: merged('ids'), ties: merged('ties'), payments: merged('payments'), lists: merged('lists') },
@@ -219,7 +231,7 @@ async function advance(tx: Tx, row: BackfillRow, page: ListPage, now: number): P
 }
 
 /** So that requests keep to their rate, counted from the start of the last one. */
-async function pace(row: BackfillRow, begun: number, stopping: AbortSignal): Promise<void> {
+async function waitForPace(row: BackfillRow, begun: number, stopping: AbortSignal): Promise<void> {
   const left = 1000 / row.requestsPerSecond - (performance.now() - begun);
   if (left > 0 && !stopping.aborted) await Bun.sleep(left);
 }
@@ -237,7 +249,7 @@ export function retryAfterMs(header: string | null, now: number): number | null 
 }
 
 /** What went wrong, and whether another try may help. */
-function diagnosis({ provider }: Live, error: unknown): { what: string; final: boolean } {
+function diagnoseError({ provider }: ReadyEndpoint, error: unknown): { what: string; final: boolean } {
   const { name, backfill } = provider;
   if (error instanceof AppError) return { what: error.message, final: true };
   if (!(error instanceof ApiTrouble))
@@ -252,10 +264,10 @@ function diagnosis({ provider }: Live, error: unknown): { what: string; final: b
 }
 
 /** Tries again later, or gives up with a sentence that says what to do. */
-async function trouble(ctx: Context, live: Live, row: BackfillRow, error: unknown): Promise<void> {
+async function recordTrouble(ctx: Context, live: ReadyEndpoint, row: BackfillRow, error: unknown): Promise<void> {
   if (error instanceof StoreUnavailable) throw error; // no fault of the back-fill
   ctx.log.warn({ err: error, backfillId: row.id, tries: row.tries }, 'a back-fill met trouble');
-  const { what, final } = diagnosis(live, error);
+  const { what, final } = diagnoseError(live, error);
   if (final) return fail(ctx, row, `${what} ${AGAIN}`);
   if (row.tries >= MAX_TRIES) return fail(ctx, row, `${what} That was try ${row.tries} of ${MAX_TRIES}. ${AGAIN}`);
   const asked = error instanceof ApiTrouble ? retryAfterMs(error.retryAfter, ctx.now()) : null;

@@ -1,12 +1,12 @@
 import { and, desc, eq, gt, inArray, isNotNull, lte, notInArray, or, sql } from 'drizzle-orm';
 import { type BackfillCounts, backfills } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
+import { limitForLease } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 import { newId, randomText } from '../id.ts';
 import type { Provider } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
-import { type EndpointRow, getEndpoint, providerOf } from './endpoints.ts';
+import { type EndpointRow, getEndpoint, requireProvider } from './endpoints.ts';
 import { resolveEvents } from './eventSettings.ts';
 
 export type BackfillRow = typeof backfills.$inferSelect;
@@ -22,10 +22,10 @@ export const LONGEST_WAIT_MS = 3_600_000; // between two tries
 const NONE: BackfillCounts = { read: 0, created: 0, updated: 0, known: 0, waiting: 0, skipped: 0, released: 0 };
 const OPEN = sql`${backfills.state} in ('queued', 'running')`; // written out for the partial index
 
-const conflict = (message: string) => new AppError('conflict', message);
+const makeConflict = (message: string) => new AppError('conflict', message);
 
 /** Why a back-fill of this endpoint can't run now and what to do about it, or null. */
-export function obstacle(
+export function findObstacle(
   provider: Provider,
   endpoint: Pick<EndpointRow, 'paused' | 'settings' | 'events'> & { hasKey: boolean },
 ): string | null {
@@ -60,11 +60,11 @@ export async function startBackfill(
   now: number,
 ): Promise<BackfillRow> {
   const endpoint = await getEndpoint(tx, endpointId);
-  const provider = providerOf(endpoint.provider);
-  const why = obstacle(provider, { ...endpoint, hasKey: endpoint.sealedApiKey !== null });
-  if (why !== null) throw conflict(why);
+  const provider = requireProvider(endpoint.provider);
+  const why = findObstacle(provider, { ...endpoint, hasKey: endpoint.sealedApiKey !== null });
+  if (why !== null) throw makeConflict(why);
   const open = await openBackfill(tx, endpointId);
-  if (open) throw running(open.id);
+  if (open) throw describeRunning(open.id);
   const [last] = await tx
     .select()
     .from(backfills)
@@ -88,12 +88,14 @@ export async function startBackfill(
     })
     .onConflictDoNothing()
     .returning();
-  if (!row) throw conflict('Another back-fill of this endpoint was started just now.');
+  if (!row) throw makeConflict('Another back-fill of this endpoint was started just now.');
   return row;
 }
 
-const running = (id: string) =>
-  conflict(`Back-fill ${id} of this endpoint is under way. Look at GET /api/v1/backfills/${id}, or cancel it first.`);
+const describeRunning = (id: string) =>
+  makeConflict(
+    `Back-fill ${id} of this endpoint is under way. Look at GET /api/v1/backfills/${id}, or cancel it first.`,
+  );
 
 async function resume(tx: Tx, id: string, { requestsPerSecond }: BackfillOptions, now: number): Promise<BackfillRow> {
   const [row] = await tx
@@ -126,7 +128,7 @@ export async function getBackfill(tx: Tx, id: string): Promise<BackfillRow> {
  * A description of that would be longer than these two functions. `alone`: no other process works on this database, so that a lease found here
  * is of one that died.
  */
-const due = (now: number, alone: boolean) =>
+const isDue = (now: number, alone: boolean) =>
   and(
     OPEN,
     or(
@@ -136,8 +138,8 @@ const due = (now: number, alone: boolean) =>
     ),
   );
 
-export async function anyBackfillDue(tx: Tx, now: number, alone: boolean): Promise<boolean> {
-  const rows = await tx.select({ id: backfills.id }).from(backfills).where(due(now, alone)).limit(1);
+export async function hasBackfillDue(tx: Tx, now: number, alone: boolean): Promise<boolean> {
+  const rows = await tx.select({ id: backfills.id }).from(backfills).where(isDue(now, alone)).limit(1);
   return rows.length > 0;
 }
 
@@ -146,9 +148,9 @@ export async function claimBackfill(tx: Tx, now: number, alone: boolean) {
   const [found] = await tx
     .select({ id: backfills.id, state: backfills.state })
     .from(backfills)
-    .where(due(now, alone))
+    .where(isDue(now, alone))
     .orderBy(backfills.dueAt, backfills.id)
-    .limit(leasing(tx, 1));
+    .limit(limitForLease(tx, 1));
   if (!found) return null;
   const [row] = await tx
     .update(backfills)

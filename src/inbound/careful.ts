@@ -1,6 +1,6 @@
 import { eq, like } from 'drizzle-orm';
 import { meta } from '../db/schema.ts';
-import { onKey } from '../db/sql.ts';
+import { pickKey } from '../db/sql.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { randomText } from '../id.ts';
 
@@ -15,7 +15,7 @@ const CRASHED = 'crashedAt';
  * one that kills the process is counted, goes alone and is buried (leases.ts). Until it has killed once it is not on disk, nor
  * acknowledged. Each instance has a mark in the database while it serves; on PostgreSQL it beats.
  */
-export class Careful {
+export class SafeMode {
   private readonly mark = `${MARK}${randomText(12)}`;
   private until = Number.NEGATIVE_INFINITY; // on the monotonic clock, ms
   private beats = 0;
@@ -24,7 +24,7 @@ export class Careful {
   private timer: Timer | undefined;
   private beating: Promise<void> = Promise.resolve();
 
-  now(): boolean {
+  isActive(): boolean {
     return performance.now() < this.until;
   }
 
@@ -37,7 +37,7 @@ export class Careful {
   async start(store: Store, now: () => number, failed: (error: unknown) => void): Promise<void> {
     const alone = store.kind === 'sqlite';
     const crashed = await store.write(async tx => {
-      if (!alone) return recentCrash(tx, now());
+      if (!alone) return readRecentCrash(tx, now());
       const left = await tx
         .delete(meta)
         .where(like(meta.key, `${MARK}%`))
@@ -70,7 +70,7 @@ export class Careful {
           .select()
           .from(meta)
           .where(like(meta.key, `${MARK}%`)),
-        crashed: await recentCrash(tx, now),
+        crashed: await readRecentCrash(tx, now),
       };
     });
     if (crashed !== null) this.begin(crashed);
@@ -97,17 +97,17 @@ export class Careful {
  * ended well. A SQLite file has a lock for that.
  */
 export async function isServed(store: Store): Promise<boolean> {
-  const before = await marksOf(store);
+  const before = await readHeartbeats(store);
   if (!before.length) return false;
   for (const until = performance.now() + SILENT_MS; performance.now() < until; ) {
     await Bun.sleep(500);
-    if ((await marksOf(store)) !== before) return true;
+    if ((await readHeartbeats(store)) !== before) return true;
   }
   return false;
 }
 
 /** The marks of instances as text; it changes when one starts, beats or ends. */
-export async function marksOf(store: Store): Promise<string> {
+export async function readHeartbeats(store: Store): Promise<string> {
   const rows = await store.read(tx =>
     tx
       .select()
@@ -119,7 +119,7 @@ export async function marksOf(store: Store): Promise<string> {
 }
 
 /** ms since the last crash that was noted, null when it is long ago. */
-async function recentCrash(tx: Tx, now: number): Promise<number | null> {
+async function readRecentCrash(tx: Tx, now: number): Promise<number | null> {
   const [row] = await tx.select().from(meta).where(eq(meta.key, CRASHED));
   const ago = row === undefined ? AFTER_CRASH_MS : Math.max(0, now - Number(row.value));
   return ago < AFTER_CRASH_MS ? ago : null;
@@ -129,5 +129,5 @@ async function set(tx: Tx, key: string, value: string): Promise<void> {
   await tx
     .insert(meta)
     .values({ key, value })
-    .onConflictDoUpdate({ target: onKey(meta.key), set: { value } });
+    .onConflictDoUpdate({ target: pickKey(meta.key), set: { value } });
 }

@@ -8,7 +8,7 @@ import { formatTime } from '../time.ts';
 const MOST = 50; // of each kind
 
 /** What came of a delivery, up to 50 of each: the events it fired, the runs they started, the mails of those and the outgoing calls. */
-export async function chainOf(
+export async function traceDelivery(
   tx: Tx,
   delivery: { id: string; contactId: string | null; receivedAt: number; effects: Effect[] },
 ) {

@@ -1,5 +1,5 @@
 import type { Fact, Ignored, MailReport } from '../providers/provider.ts';
-import type { Live } from './live.ts';
+import type { ReadyEndpoint } from './live.ts';
 
 /**
  * What can be said without the database. `ignored` with the reason; `final` where no settings could change it, so that its body is not
@@ -11,7 +11,7 @@ export type Decision =
   | { status: 'reported'; message: string; report: MailReport };
 
 export function decide(
-  live: Live,
+  live: ReadyEndpoint,
   redacted: unknown,
   seen: { type: string; at: number; externalId: string },
 ): Decision {
@@ -42,5 +42,5 @@ const isIgnored = (value: object): value is Ignored => 'ignored' in value;
 export const isFact = (value: Fact | MailReport | Ignored): value is Fact => !('ignored' in value || 'report' in value);
 
 /** Whether the person behind a fact may have to be asked for over the network first. */
-export const needsLookup = ({ provider, settings }: Live, fact: Fact): boolean =>
+export const needsLookup = ({ provider, settings }: ReadyEndpoint, fact: Fact): boolean =>
   fact.email === null && !fact.deletion && provider.lookup !== undefined && Boolean(settings.apiKey);

@@ -1,15 +1,15 @@
 import { and, eq, exists, gte, inArray, lte, not, or, type SQL, sql } from 'drizzle-orm';
 import { findContactIdsOfEmail } from '../audience/contacts.ts';
 import { loadMergedIds, loadMergedIdsOf } from '../audience/merges.ts';
-import { counted, newest, type Search, unindexed } from '../db/scan.ts';
+import { avoidIndex, countMatches, type Search, scanNewest } from '../db/scan.ts';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { idAt, newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { formatTime } from '../time.ts';
-import { chainOf } from './chain.ts';
-import { whenDue } from './pause.ts';
+import { traceDelivery } from './chain.ts';
+import { findDueAt } from './pause.ts';
 
 export const STATUSES = [
   'queued',
@@ -42,7 +42,7 @@ export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> 
   );
   return {
     where: and(
-      endpointId === undefined ? undefined : eq(unindexed(deliveries.endpointId), endpointId),
+      endpointId === undefined ? undefined : eq(avoidIndex(deliveries.endpointId), endpointId),
       status === undefined ? undefined : eq(deliveries.status, status),
       type === undefined ? undefined : eq(deliveries.type, type),
       ofContact,
@@ -50,12 +50,14 @@ export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> 
       until === undefined ? undefined : lte(deliveries.receivedAt, until),
     ),
     narrow:
-      ofContact ?? ofStatus(status) ?? (endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId)),
+      ofContact ??
+      matchStatus(status) ??
+      (endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId)),
     floor: since === undefined ? undefined : idAt('dlv', since),
   };
 }
 
-const ofStatus = (status: DeliveryStatus | undefined): SQL | undefined =>
+const matchStatus = (status: DeliveryStatus | undefined): SQL | undefined =>
   status === undefined || status === 'processed' ? undefined : unprocessed(status);
 
 type Row = typeof deliveries.$inferSelect;
@@ -81,7 +83,7 @@ const viewRow = (row: Row) => ({
 });
 
 /** A damaged row must not hide the rest of the log. */
-function shownBody(text: string | null): unknown {
+function parseShownBody(text: string | null): unknown {
   if (text === null) return null;
   try {
     return JSON.parse(text) as unknown;
@@ -91,7 +93,7 @@ function shownBody(text: string | null): unknown {
 }
 
 /** Which payloads, in the order of `ids`, stay within `budget` bytes together: reading a hundred large ones holds the thread. */
-async function withinBudget(tx: Tx, ids: string[], budget: number): Promise<Set<string>> {
+async function pickWithinBudget(tx: Tx, ids: string[], budget: number): Promise<Set<string>> {
   const sizes = await tx
     .select({ id: payloads.deliveryId, bytes: sql<number | null>`octet_length(${payloads.body})` })
     .from(payloads)
@@ -112,7 +114,7 @@ async function withinBudget(tx: Tx, ids: string[], budget: number): Promise<Set<
 export async function viewDeliveries(tx: Tx, ids: string[], budget = Number.POSITIVE_INFINITY) {
   if (!ids.length) return [];
   const rows = await tx.select().from(deliveries).where(inArray(deliveries.id, ids));
-  const shown = await withinBudget(tx, ids, budget);
+  const shown = await pickWithinBudget(tx, ids, budget);
   const bodies = await tx
     .select({
       id: payloads.deliveryId,
@@ -125,7 +127,7 @@ export async function viewDeliveries(tx: Tx, ids: string[], budget = Number.POSI
     const row = rows.find(each => each.id === id);
     const payload = bodies.find(each => each.id === id);
     if (!row) return [];
-    const body = { payload: shownBody(payload?.body ?? null), ...(!shown.has(id) && { payloadOmitted: true }) };
+    const body = { payload: parseShownBody(payload?.body ?? null), ...(!shown.has(id) && { payloadOmitted: true }) };
     return [{ ...viewRow(row), ...body, headers: payload?.headers ?? {} }];
   });
 }
@@ -135,7 +137,7 @@ export async function getDelivery(tx: Tx, id: string) {
   const [found] = await viewDeliveries(tx, [id]);
   if (!found) throw notFound('Delivery');
   const receivedAt = Date.parse(found.receivedAt ?? '');
-  return { ...found, chain: await chainOf(tx, { ...found, receivedAt }) };
+  return { ...found, chain: await traceDelivery(tx, { ...found, receivedAt }) };
 }
 
 /** Queues a delivery again, to be re-read with today's settings. @throws AppError notFound, conflict */
@@ -164,7 +166,7 @@ async function requeue(tx: Tx, row: Row, repeatEffects: boolean): Promise<void> 
     .update(deliveries)
     .set({
       status: 'queued',
-      dueAt: await whenDue(tx, row.endpointId),
+      dueAt: await findDueAt(tx, row.endpointId),
       leased: false,
       attempts: 0,
       crashes: 0,
@@ -183,7 +185,7 @@ interface BulkReplay {
 }
 
 /** What a bulk replay may queue, and what it has to pass over: payload pruned, or endpoint removed. Rejected ones are neither. */
-async function replayable(tx: Tx, filter: DeliveryFilter): Promise<{ queue: Search; skip: Search }> {
+async function splitReplayable(tx: Tx, filter: DeliveryFilter): Promise<{ queue: Search; skip: Search }> {
   const search = await searchOf(tx, filter);
   const payload = tx.select({ one: sql`1` }).from(payloads).where(eq(payloads.deliveryId, deliveries.id));
   const known = inArray(deliveries.endpointId, tx.select({ id: endpoints.id }).from(endpoints));
@@ -217,13 +219,13 @@ export async function replayAll(store: Store, { filter, repeatEffects, confirm }
       'Name at least one filter (endpointId, status, type, email, contactId, since or until): a replay of everything is never meant.',
     );
   }
-  const { queue, skip } = await store.read(tx => replayable(tx, filter));
-  const { total, capped } = await counted(store, deliveries, queue);
+  const { queue, skip } = await store.read(tx => splitReplayable(tx, filter));
+  const { total, capped } = await countMatches(store, deliveries, queue);
   if (repeatEffects && !confirm && (isOfTimeOnly(filter) || total > ASKED_ABOVE))
     throw invalid(
       `confirm: this fires the events of ${total} deliveries${capped ? ' or more' : ''} again, and the mails and calls they cause. Add "confirm": true if that is meant, or name what you mean (endpointId, type, contactId, email).`,
     );
-  const { total: skipped } = await counted(store, deliveries, skip);
+  const { total: skipped } = await countMatches(store, deliveries, skip);
   const payload: BulkReplay = { filter, repeatEffects, before: newId('dlv', now) }; // above every id so far, also after a clock that stepped back
   await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));
   return { total, capped, skipped };
@@ -234,8 +236,8 @@ const CHUNK = 200;
 /** One step of a bulk replay: chooses up to 200 deliveries, then queues them. The next payload, or null at the end. */
 export async function replayJob(store: Store, payload: unknown): Promise<(tx: Tx) => Promise<BulkReplay | null>> {
   const { filter, repeatEffects, before } = payload as BulkReplay; // written by replayAll only
-  const { queue } = await store.read(tx => replayable(tx, filter));
-  const { ids, rest } = await newest(store, deliveries, queue, before, CHUNK);
+  const { queue } = await store.read(tx => splitReplayable(tx, filter));
+  const { ids, rest } = await scanNewest(store, deliveries, queue, before, CHUNK);
   return async tx => {
     const rows = ids.length ? await tx.select().from(deliveries).where(inArray(deliveries.id, ids)) : [];
     for (const row of rows) await requeue(tx, row, repeatEffects);

@@ -3,7 +3,7 @@ import { deliveries, secrets, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
-import { type Deps, type EndpointRow, providerOf, type SecretRow } from './endpoints.ts';
+import { type Deps, type EndpointRow, requireProvider, type SecretRow } from './endpoints.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
 import { judgeSignUps, type SignUps } from './unproven.ts';
 
@@ -12,14 +12,20 @@ type State = 'needsSecret' | 'waitingForFirst' | 'live' | 'failing' | 'paused';
 const FAILING_AFTER = 3;
 const WINDOW = 500; // deliveries that are looked through for sign-ups
 
-function stateOf(row: EndpointRow, own: SecretRow[], refusedLately: boolean, now: number): State {
+function deriveState(row: EndpointRow, own: SecretRow[], refusedLately: boolean, now: number): State {
   if (row.paused) return 'paused';
   if (!own.some(secret => secret.expiresAt === null || secret.expiresAt > now)) return 'needsSecret';
   if (refusedLately) return 'failing';
   return row.lastReceivedAt === null ? 'waitingForFirst' : 'live';
 }
 
-function nextStep(row: EndpointRow, provider: Provider, state: State, url: string, signUps: SignUps): string | null {
+function describeNextStep(
+  row: EndpointRow,
+  provider: Provider,
+  state: State,
+  url: string,
+  signUps: SignUps,
+): string | null {
   const header = row.settings.headerName ?? 'x-inlet-secret';
   switch (state) {
     case 'needsSecret':
@@ -45,14 +51,14 @@ function viewEvents(provider: Provider, events: Record<string, EventSettings>): 
 
 /** The endpoint as the API shows it; never a secret. */
 export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: EndpointRow) {
-  const provider = providerOf(row.provider);
+  const provider = requireProvider(row.provider);
   const own = await tx
     .select()
     .from(secrets)
     .where(eq(secrets.endpointId, row.id))
     .orderBy(desc(secrets.createdAt), desc(secrets.id));
   const url = `${deps.publicUrl}/webhooks/${row.id}`;
-  const state = stateOf(row, own, await refusedLately(tx, row), deps.now);
+  const state = deriveState(row, own, await wasRefusedLately(tx, row), deps.now);
   const signUps = await judgeSignUps(tx, row, WINDOW);
   const events = viewEvents(provider, resolveEvents(provider, row.events));
   return {
@@ -74,7 +80,7 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
     lastReceivedAt: formatTime(row.lastReceivedAt),
     lastRejected:
       row.lastRejectedAt === null ? null : { at: formatTime(row.lastRejectedAt), cause: row.lastRejectedCause },
-    nextStep: nextStep(row, provider, state, url, signUps),
+    nextStep: describeNextStep(row, provider, state, url, signUps),
     notes: signUps.note === null ? [] : [signUps.note],
     createdAt: formatTime(row.createdAt),
     updatedAt: formatTime(row.updatedAt),
@@ -82,7 +88,7 @@ export async function viewEndpoint(tx: Tx, deps: Omit<Deps, 'sealer'>, row: Endp
 }
 
 /** The last deliveries were all refused, and something was refused since the last good one. */
-async function refusedLately(tx: Tx, row: EndpointRow): Promise<boolean> {
+async function wasRefusedLately(tx: Tx, row: EndpointRow): Promise<boolean> {
   if (row.lastRejectedAt === null || (row.lastReceivedAt !== null && row.lastReceivedAt > row.lastRejectedAt))
     return false;
   const refused = await tx

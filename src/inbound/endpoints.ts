@@ -5,13 +5,13 @@ import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import { newEndpointId, newId, randomText } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
-import { plainName } from '../plainName.ts';
+import { parseName } from '../plainName.ts';
 import { allProviders, providerById } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
 import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld } from './pause.ts';
-import { apiKeyContext, secretContext } from './sealContexts.ts';
+import { makeApiKeyContext, makeSecretContext } from './sealContexts.ts';
 
 export type EndpointRow = typeof endpoints.$inferSelect;
 export type SecretRow = typeof secrets.$inferSelect;
@@ -39,26 +39,26 @@ function cleanSecret(provider: Provider, pasted: string): string {
   return secret;
 }
 
-const hintOf = (secret: string) => {
+const makeHint = (secret: string) => {
   const prefix = /^([a-z]+_(?:[a-z]+_)?)/.exec(secret)?.[1] ?? '';
   return `${prefix.slice(0, 12)}…${secret.slice(-4)}`;
 };
 
-export function providerOf(id: string): Provider {
+export function requireProvider(id: string): Provider {
   const provider = providerById(id);
   if (provider) return provider;
   throw invalid(`provider: must be one of ${allProviders.map(each => each.id).join(', ')}.`);
 }
 
 /** The key that a problem is about, shortened: it is the caller's own text. */
-function fieldOf(issue: z.core.$ZodIssue | undefined): string {
+function describeField(issue: z.core.$ZodIssue | undefined): string {
   const unknown = issue?.code === 'unrecognized_keys';
   const parts = (unknown ? issue.keys : (issue?.path ?? [])).slice(0, 5);
   return parts.map(part => String(part).slice(0, 60)).join(unknown ? ', ' : '.');
 }
 
 /** A record's key has its reason one level down. */
-const whyOf = (issue: z.core.$ZodIssue | undefined) =>
+const explainIssue = (issue: z.core.$ZodIssue | undefined) =>
   (issue?.code === 'invalid_key' ? issue.issues[0]?.message : issue?.message) ?? 'is not valid';
 
 /** Parsed settings without the API key, and the key apart. @throws AppError naming the field */
@@ -68,7 +68,7 @@ function parseSettings(provider: Provider, given: Record<string, unknown>) {
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     throw invalid(
-      `settings.${fieldOf(issue)}: ${issue?.code === 'unrecognized_keys' ? `is not a setting of ${provider.name}` : issue?.message}`,
+      `settings.${describeField(issue)}: ${issue?.code === 'unrecognized_keys' ? `is not a setting of ${provider.name}` : issue?.message}`,
     );
   }
   const { apiKey, ...settings } = parsed.data as Record<string, unknown>;
@@ -96,7 +96,7 @@ async function patchEvents(
     const parsed = eventSettings.partial().safeParse(Object.fromEntries(values));
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw invalid(`events.${type}.${fieldOf(issue)}: ${whyOf(issue)}`);
+      throw invalid(`events.${type}.${describeField(issue)}: ${explainIssue(issue)}`);
     }
     const foreign = provider.class === 'mail' && Object.keys(given).find(each => each !== 'enabled');
     if (foreign)
@@ -134,16 +134,16 @@ export async function createEndpoint(
   deps: Deps,
   input: NewEndpoint,
 ): Promise<{ row: EndpointRow; made: string | null }> {
-  const provider = providerOf(input.provider);
+  const provider = requireProvider(input.provider);
   const { settings, apiKey } = parseSettings(provider, input.settings ?? {});
   const id = newEndpointId();
   const row: EndpointRow = {
     id,
     provider: provider.id,
-    name: plainName(input.name ?? '') || provider.name,
+    name: parseName(input.name ?? '') || provider.name,
     paused: false,
     settings,
-    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, apiKeyContext(id, provider, settings)) : null,
+    sealedApiKey: apiKey ? deps.sealer.seal(apiKey, makeApiKeyContext(id, provider, settings)) : null,
     events: await patchEvents(tx, provider, {}, input.events ?? {}),
     createdAt: deps.now,
     updatedAt: deps.now,
@@ -177,12 +177,12 @@ interface EndpointPatch {
 }
 
 /** A key is for one place: whoever changes where it would be sent must bring it along. */
-const movesApi = (provider: Provider, was: Record<string, unknown>, is: Record<string, unknown>) =>
+const doesMoveApi = (provider: Provider, was: Record<string, unknown>, is: Record<string, unknown>) =>
   provider.movesWith.some(key => was[key] !== is[key]);
 
 /** What a patch makes of an endpoint's settings and event settings, null where it names none; writes nothing. @throws AppError invalid */
 export async function mergePatch(tx: Tx, row: EndpointRow, patch: Pick<EndpointPatch, 'settings' | 'events'>) {
-  const provider = providerOf(row.provider);
+  const provider = requireProvider(row.provider);
   const given = Object.entries({ ...row.settings, ...patch.settings }).filter(([, value]) => value !== null);
   return {
     merged: patch.settings ? parseSettings(provider, Object.fromEntries(given)) : null,
@@ -193,15 +193,15 @@ export async function mergePatch(tx: Tx, row: EndpointRow, patch: Pick<EndpointP
 /** Changes the named parts. Settings: named keys only, null restores the default. Resuming makes what waited due. */
 export async function patchEndpoint(tx: Tx, deps: Deps, id: string, patch: EndpointPatch): Promise<EndpointRow> {
   const row = await getEndpoint(tx, id);
-  const provider = providerOf(row.provider);
+  const provider = requireProvider(row.provider);
   const set: Partial<EndpointRow> = { updatedAt: deps.now };
-  if (patch.name !== undefined) set.name = plainName(patch.name) || provider.name;
+  if (patch.name !== undefined) set.name = parseName(patch.name) || provider.name;
   const { merged, events } = await mergePatch(tx, row, patch);
   if (merged && patch.settings) {
     const { settings, apiKey } = merged;
     set.settings = settings;
-    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, apiKeyContext(id, provider, settings));
-    else if (patch.settings.apiKey === null || movesApi(provider, row.settings, settings)) set.sealedApiKey = null;
+    if (apiKey) set.sealedApiKey = deps.sealer.seal(apiKey, makeApiKeyContext(id, provider, settings));
+    else if (patch.settings.apiKey === null || doesMoveApi(provider, row.settings, settings)) set.sealedApiKey = null;
   }
   if (events) set.events = events;
   if (patch.paused !== undefined) set.paused = patch.paused;
@@ -232,7 +232,7 @@ export async function addSecret(
   expireOthersInHours: number | null,
 ): Promise<SecretRow> {
   const { provider } = await getEndpoint(tx, endpointId);
-  const secret = cleanSecret(providerOf(provider), pasted);
+  const secret = cleanSecret(requireProvider(provider), pasted);
   if (expireOthersInHours !== null) {
     const ends = deps.now + expireOthersInHours * 3_600_000;
     const later = or(isNull(secrets.expiresAt), gt(secrets.expiresAt, ends));
@@ -245,8 +245,8 @@ export async function addSecret(
   const row = {
     id,
     endpointId,
-    sealed: deps.sealer.seal(secret, secretContext(id, endpointId)),
-    hint: hintOf(secret),
+    sealed: deps.sealer.seal(secret, makeSecretContext(id, endpointId)),
+    hint: makeHint(secret),
     createdAt: deps.now,
     expiresAt: null,
     lastUsedAt: null,

@@ -10,11 +10,11 @@ import { CONTACT_STATES } from '../history/explainContact.ts';
 import { collectKeys, describeField, describeIdentity, findSources, listFields } from '../history/factOrigins.ts';
 import type { Fact } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
-import { chainOf } from './chain.ts';
+import { traceDelivery } from './chain.ts';
 import { decide } from './decide.ts';
-import { identityOf } from './ingest.ts';
-import type { Live } from './live.ts';
-import { scopedProvider, seenOf } from './origin.ts';
+import { identifyFact } from './ingest.ts';
+import type { ReadyEndpoint } from './live.ts';
+import { describeSeen, qualifyProvider } from './origin.ts';
 
 type Row = typeof deliveries.$inferSelect;
 type Parts = Pick<Context, 'store' | 'people' | 'live'>;
@@ -33,7 +33,7 @@ export async function explainDelivery(parts: Parts, id: string) {
       .from(secrets)
       .where(eq(secrets.id, row.secretId ?? ''));
     const [payload] = await tx.select().from(payloads).where(eq(payloads.deliveryId, id));
-    return { row, endpoint, secret, payload, chain: await chainOf(tx, row) };
+    return { row, endpoint, secret, payload, chain: await traceDelivery(tx, row) };
   });
   const { row, endpoint, secret, payload, chain } = found;
   const read = readAgain(await parts.live.get(row.endpointId), row, payload?.body ?? null);
@@ -76,7 +76,7 @@ export async function explainDelivery(parts: Parts, id: string) {
 
 /** Whether a fact came by this delivery. */
 function makeOwn(row: Row): (k: K) => boolean {
-  const { externalId } = seenOf(row);
+  const { externalId } = describeSeen(row);
   return k => {
     const key = parseKey(k);
     return key.endpointId === row.endpointId && key.externalId === externalId;
@@ -101,11 +101,11 @@ interface Read {
 }
 
 /** The fact in a stored payload as it is read today; null: pruned, not applied, or its endpoint is gone. */
-function readAgain(live: Live | null, row: Row, body: string | null): Read | null {
+function readAgain(live: ReadyEndpoint | null, row: Row, body: string | null): Read | null {
   if (!live || body === null || row.status === 'rejected') return null;
-  const decided = decide(live, JSON.parse(body) as unknown, seenOf(row));
+  const decided = decide(live, JSON.parse(body) as unknown, describeSeen(row));
   if (decided.status !== 'queued') return null;
-  return { fact: decided.fact, identityId: identityOf(null, scopedProvider(live), decided.fact) };
+  return { fact: decided.fact, identityId: identifyFact(null, qualifyProvider(live), decided.fact) };
 }
 
 interface Around {

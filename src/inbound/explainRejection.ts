@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { allProviders } from '../providers/index.ts';
 import { type RawRequest, Unverified } from '../providers/provider.ts';
-import type { Live } from './live.ts';
+import type { ReadyEndpoint } from './live.ts';
 
 const MAX_TRIES = 20; // secrets that a refused body is hashed with
 const MAX_SEARCHED = 65_536; // bytes: hashing 25 MiB twenty times would hold the thread for a third of a second
@@ -9,7 +9,7 @@ const MAX_SEARCHED = 65_536; // bytes: hashing 25 MiB twenty times would hold th
 /** The precise cause of a rejection, for the log only. */
 export async function explainRejection(
   ctx: Context,
-  live: Live,
+  live: ReadyEndpoint,
   raw: RawRequest,
   error: Unverified,
   now: number,
@@ -28,7 +28,7 @@ export async function explainRejection(
 }
 
 /** Whose secret it was signed with: an expired one of this endpoint, or another endpoint's. */
-async function findSigner(ctx: Context, live: Live, raw: RawRequest, now: number): Promise<string | null> {
+async function findSigner(ctx: Context, live: ReadyEndpoint, raw: RawRequest, now: number): Promise<string | null> {
   const expired = live.secrets.filter(secret => secret.expiresAt !== null && secret.expiresAt <= now);
   let tries = 0;
   for (const secret of expired.slice(0, MAX_TRIES))
@@ -45,9 +45,9 @@ async function findSigner(ctx: Context, live: Live, raw: RawRequest, now: number
 }
 
 async function isSignedWith(
-  live: Live,
+  live: ReadyEndpoint,
   raw: RawRequest,
-  secret: Live['secrets'][number],
+  secret: ReadyEndpoint['secrets'][number],
   now: number,
 ): Promise<boolean> {
   try {

@@ -57,7 +57,7 @@ export interface Applied {
 }
 
 /** Whom a fact is about: the provider's person, else the address, else who paid. Null: nobody. */
-export function identityOf(people: People | null, provider: string, fact: Fact): string | null {
+export function identifyFact(people: People | null, provider: string, fact: Fact): string | null {
   if (fact.personId !== null) return `${provider}:${fact.personId}`;
   if (fact.email !== null) return `${provider}:@${fact.email}`;
   const [payment] = fact.payments;
@@ -70,7 +70,7 @@ export function identityOf(people: People | null, provider: string, fact: Fact):
 const isNobody = (id: string) => id.includes(':#');
 
 /** Ids that are to be looked up with a fact: payments by `provider:pi_…`. */
-export const paymentsOf = (provider: string, fact: Fact) => fact.payments.map(each => `${provider}:${each}`);
+export const collectPayments = (provider: string, fact: Fact) => fact.payments.map(each => `${provider}:${each}`);
 
 const reportErased = (identityId: string): Applied => ({
   status: 'processed',
@@ -86,7 +86,7 @@ const reportErased = (identityId: string): Applied => ({
 
 /** Applies one fact to the people in memory. Pure but for `people` and ids of new rows. @throws when the fact is about nobody */
 export function applyFact(people: People, fact: Fact, origin: Origin, now: number): Applied {
-  const first = identityOf(people, origin.provider, fact);
+  const first = identifyFact(people, origin.provider, fact);
   if (first === null) throw new Error('a fact about nobody');
   const aliases = fact.aliases.map(each => `id:${origin.provider}:${each}`);
   if (!people.identities.has(first) && isErased(people, first, origin.provider, fact, aliases))
@@ -189,11 +189,11 @@ function fitProperties(
       effects.push({
         kind: 'property.dropped',
         property: key,
-        reason: `is a ${type}, the webhook holds ${saidAs(value)}`,
+        reason: `is a ${type}, the webhook holds ${describeValue(value)}`,
       });
     fitting[key] = value; // kept all the same: the property's type may change
   }
   return fitting;
 }
 
-const saidAs = (value: Scalar) => (typeof value === 'string' ? 'a text that is none' : `a ${typeof value}`);
+const describeValue = (value: Scalar) => (typeof value === 'string' ? 'a text that is none' : `a ${typeof value}`);

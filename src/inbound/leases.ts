@@ -16,15 +16,15 @@ export type Claimed = Pick<typeof deliveries.$inferSelect, (typeof DELIVERY)[num
 
 // The first half lets a database use the partial index; a due date of its own, neither 0 nor NEVER, keeps its range short.
 const inState = (status: 'queued' | 'failed') => `status <> 'processed' and status = '${status}'`;
-const dated = (status: 'queued' | 'failed') => `${inState(status)} and due_at > 0 and due_at < ${NEVER}`;
+const matchDated = (status: 'queued' | 'failed') => `${inState(status)} and due_at > 0 and due_at < ${NEVER}`;
 
 /** The last try comes in a quieter moment, seconds after any start, so that kills from outside bury nobody who only happened to be there. */
 const lastTryMs = () => LAST_TRY_MS * (1 + Math.random());
 
 export const deliveryQueue = queue(deliveries, {
   due: [`${inState('queued')} and leased = 0`, `${inState('failed')} and leased = 0`],
-  held: `${dated('queued')} and leased = 1`,
-  open: [dated('queued'), dated('failed')],
+  held: `${matchDated('queued')} and leased = 1`,
+  open: [matchDated('queued'), matchDated('failed')],
   lease: `status = 'queued', leased = 1`,
   free: 'leased = 0',
   settled: 'leased = 0',
@@ -45,7 +45,7 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
   const due = await deliveryQueue.findDue(tx, now, limit);
   const suspect = due.find(row => row.crashes > 0);
   const fresh = due.filter(row => row.crashes === 0).slice(0, limit);
-  const goesAlone = suspect !== undefined && !(await suspectUnderWay(tx));
+  const goesAlone = suspect !== undefined && !(await hasSuspectUnderWay(tx));
   if (goesAlone) await takeTurn(tx, 'suspect delivery');
   const chosen = goesAlone ? [suspect] : fresh;
   return deliveryQueue.lease(
@@ -57,7 +57,7 @@ export async function claim(tx: Tx, now: number, limit: number): Promise<Claimed
 
 const waiting = () => and(unprocessed('queued'), gt(deliveries.dueAt, 0), lt(deliveries.dueAt, NEVER));
 
-async function suspectUnderWay(tx: Tx): Promise<boolean> {
+async function hasSuspectUnderWay(tx: Tx): Promise<boolean> {
   const rows = await tx
     .select({ id: deliveries.id })
     .from(deliveries)
@@ -67,7 +67,7 @@ async function suspectUnderWay(tx: Tx): Promise<boolean> {
 }
 
 /** The stored bodies of claimed deliveries; null where there was no JSON, absent where it was pruned. */
-export async function bodiesOf(tx: Tx, ids: string[]): Promise<Map<string, string | null>> {
+export async function loadBodies(tx: Tx, ids: string[]): Promise<Map<string, string | null>> {
   const rows = await tx
     .select({ id: payloads.deliveryId, body: payloads.body })
     .from(payloads)

@@ -6,10 +6,10 @@ import { providerById } from '../providers/index.ts';
 import type { Provider, Secret } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
-import { apiKeyContext, secretContext } from './sealContexts.ts';
+import { makeApiKeyContext, makeSecretContext } from './sealContexts.ts';
 
 /** An endpoint ready for use: settings resolved, secrets opened. Lives in memory only. */
-export interface Live {
+export interface ReadyEndpoint {
   id: string;
   provider: Provider;
   paused: boolean;
@@ -23,8 +23,8 @@ const CHECK_EVERY_MS = 500; // another process's change is seen within a second
 const MAX_CACHED = 5000;
 
 /** Endpoints as of the newest commit, cached until this process or another one changes something. */
-export class LiveEndpoints {
-  private cache = new Map<string, Promise<Live | null>>();
+export class EndpointCache {
+  private cache = new Map<string, Promise<ReadyEndpoint | null>>();
   private version = -1;
   private checkedAt = -Infinity;
 
@@ -39,7 +39,7 @@ export class LiveEndpoints {
     this.cache = new Map();
   }
 
-  async get(id: string): Promise<Live | null> {
+  async get(id: string): Promise<ReadyEndpoint | null> {
     const at = performance.now();
     if (at - this.checkedAt > CHECK_EVERY_MS) {
       this.checkedAt = at;
@@ -51,7 +51,7 @@ export class LiveEndpoints {
   }
 
   /** One look-up for all that ask meanwhile: in a burst each would ask for itself. An endpoint that is not there is not remembered. */
-  private remember(id: string): Promise<Live | null> {
+  private remember(id: string): Promise<ReadyEndpoint | null> {
     const { cache } = this;
     if (cache.size >= MAX_CACHED) cache.clear();
     const loading = this.load(id);
@@ -64,7 +64,7 @@ export class LiveEndpoints {
   }
 
   /** Every endpoint of a provider: to name the one whose secret a refused delivery was signed with. */
-  async ofProvider(providerId: string, limit: number): Promise<Live[]> {
+  async ofProvider(providerId: string, limit: number): Promise<ReadyEndpoint[]> {
     const rows = await this.store.read(tx =>
       tx.select({ id: endpoints.id }).from(endpoints).where(eq(endpoints.provider, providerId)).limit(limit),
     );
@@ -72,7 +72,7 @@ export class LiveEndpoints {
     return lives.filter(live => live !== null);
   }
 
-  private async load(id: string): Promise<Live | null> {
+  private async load(id: string): Promise<ReadyEndpoint | null> {
     return this.store.read(async tx => {
       const [row] = await tx.select().from(endpoints).where(eq(endpoints.id, id));
       if (!row) return null;
@@ -84,16 +84,16 @@ export class LiveEndpoints {
         .where(eq(secrets.endpointId, id))
         .orderBy(desc(secrets.createdAt), desc(secrets.id));
       const apiKey = row.sealedApiKey
-        ? { apiKey: this.open(row.sealedApiKey, apiKeyContext(id, provider, row.settings)) }
+        ? { apiKey: this.open(row.sealedApiKey, makeApiKeyContext(id, provider, row.settings)) }
         : {};
       return {
         id,
         provider,
         paused: row.paused,
-        settings: { ...(provider.settings.parse(row.settings) as Live['settings']), ...apiKey },
+        settings: { ...(provider.settings.parse(row.settings) as ReadyEndpoint['settings']), ...apiKey },
         events: resolveEvents(provider, row.events),
         secrets: sealed.flatMap(s => {
-          const value = this.open(s.sealed, secretContext(s.id, id));
+          const value = this.open(s.sealed, makeSecretContext(s.id, id));
           return value === null ? [] : [{ id: s.id, value, expiresAt: s.expiresAt }];
         }),
       };

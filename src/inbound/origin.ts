@@ -3,7 +3,7 @@ import { isCut, MAX_TEXT, pick } from '../providers/pick.ts';
 import type { Fact } from '../providers/provider.ts';
 import { isFact } from './decide.ts';
 import type { Origin } from './ingest.ts';
-import type { Live } from './live.ts';
+import type { ReadyEndpoint } from './live.ts';
 
 /** The part of a delivery's row that its effect depends on. */
 interface Source {
@@ -16,18 +16,18 @@ interface Source {
 }
 
 /** What a delivery says of itself beside its body. */
-export const seenOf = (row: Source) => ({
+export const describeSeen = (row: Source) => ({
   type: row.type,
   at: row.occurredAt ?? row.receivedAt,
   externalId: (row.externalId ?? '').split(' ')[0] ?? '',
 });
 
 /** A provider within its namespace: `stripe`, `stripe@staging`. */
-export const scopedProvider = ({ provider, settings }: Live): string =>
+export const qualifyProvider = ({ provider, settings }: ReadyEndpoint): string =>
   settings.namespace ? `${provider.id}@${settings.namespace}` : provider.id;
 
 /** Where a fact of a redacted body comes from, and what today's settings make of it. */
-export function originOf(live: Live, row: Source, body: unknown, fact: Fact): Origin {
+export function buildOrigin(live: ReadyEndpoint, row: Source, body: unknown, fact: Fact): Origin {
   const { provider } = live;
   if (provider.class === 'mail') throw new Error('an event of a mail provider is about no person');
   const settings = live.events[fact.settingsType ?? row.type]!;
@@ -36,29 +36,29 @@ export function originOf(live: Live, row: Source, body: unknown, fact: Fact): Or
   const paths = watching
     ? [...Object.values(watching.contactProperties), ...Object.values(watching.eventProperties)]
     : [];
-  const mapped = watching ? mappedOf(body, fact, paths) : null;
+  const mapped = watching ? readMapped(body, fact, paths) : null;
   const before = provider.previous(body);
   const contactProperties = pickAll(body, settings.contactProperties);
   const eventProperties = pickAll(body, settings.eventProperties);
-  const notes = notesOf(live, settings.contactProperties, settings.eventProperties);
+  const notes = noteWithheld(live, settings.contactProperties, settings.eventProperties);
   if (!fact.deletion) notes.push(...cutNotes(body, contactProperties, settings.contactProperties));
   if (settings.triggerEvent !== null) notes.push(...cutNotes(body, eventProperties, settings.eventProperties));
   return {
-    provider: scopedProvider(live),
+    provider: qualifyProvider(live),
     endpointId: live.id,
     class: provider.class,
     source: `${provider.name} webhook`,
     deliveryId: row.id,
     key: row.id,
-    externalId: seenOf(row).externalId,
+    externalId: describeSeen(row).externalId,
     receivedAt: row.receivedAt,
     replays: row.replays,
     settings,
     contactProperties,
-    formerProperties: before === null ? {} : formerOf(before, settings.contactProperties),
+    formerProperties: before === null ? {} : readFormer(before, settings.contactProperties),
     eventProperties,
     mapped,
-    silent: silenceOf(live, row, before, paths, mapped, settings.syncNames),
+    silent: judgeSilence(live, row, before, paths, mapped, settings.syncNames),
     notes,
   };
 }
@@ -72,14 +72,14 @@ function pickAll(body: unknown, paths: Record<string, string>): Record<string, S
   return out;
 }
 
-function formerOf(before: unknown, paths: Record<string, string>): Record<string, Scalar | null> {
+function readFormer(before: unknown, paths: Record<string, string>): Record<string, Scalar | null> {
   const out: Record<string, Scalar | null> = {};
   for (const [key, path] of Object.entries(paths)) out[key] = pick(before, path) ?? null;
   return out;
 }
 
 /** A mapping on a key that redaction withholds says so. */
-function notesOf({ provider }: Live, ...mappings: Record<string, string>[]): Effect[] {
+function noteWithheld({ provider }: ReadyEndpoint, ...mappings: Record<string, string>[]): Effect[] {
   const notes: Effect[] = [];
   for (const mapping of mappings)
     for (const [property, path] of Object.entries(mapping))
@@ -103,7 +103,7 @@ function cutNotes(body: unknown, picked: Record<string, Scalar>, paths: Record<s
 }
 
 /** What we map of a person, path values included: an update that leaves all of it alone is silent. */
-function mappedOf(body: unknown, fact: Fact, paths: string[]): Record<string, Scalar | null> {
+function readMapped(body: unknown, fact: Fact, paths: string[]): Record<string, Scalar | null> {
   const out: Record<string, Scalar | null> = {
     ' email': fact.email,
     ' firstName': fact.firstName,
@@ -116,8 +116,8 @@ function mappedOf(body: unknown, fact: Fact, paths: string[]): Record<string, Sc
 }
 
 /** Compares an update with the document's own former state, else with what was seen last. Unknown counts as changed. */
-function silenceOf(
-  { provider, settings }: Live,
+function judgeSilence(
+  { provider, settings }: ReadyEndpoint,
   row: Source,
   before: unknown,
   paths: string[],
@@ -126,8 +126,8 @@ function silenceOf(
 ): Origin['silent'] {
   const isUpdate = provider.types.some(type => type.type === row.type && type.silentWhenUnchanged);
   if (!isUpdate || !mapped) return null;
-  const read = before === null ? null : provider.read(before, settings, seenOf(row));
-  const former = read && isFact(read) ? mappedOf(before, read, paths) : undefined;
+  const read = before === null ? null : provider.read(before, settings, describeSeen(row));
+  const former = read && isFact(read) ? readMapped(before, read, paths) : undefined;
   return seen => {
     const was = before === null ? seen : former;
     if (!was) return false;

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { counted } from '../db/scan.ts';
+import { countMatches } from '../db/scan.ts';
 import { contacts, endpoints, mails, secrets, workflows } from '../db/schema.ts';
 import { query } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
@@ -51,7 +51,7 @@ async function look(parts: Parts) {
   const people = await describeContacts(store);
   const states: Record<string, { count: number; isCapped: boolean }> = {};
   for (const state of ['queued', 'held', 'sending', 'failed', 'bounced', 'suppressed'] as const) {
-    const { total, capped } = await counted(store, mails, await store.read(tx => searchMails(tx, { state })));
+    const { total, capped } = await countMatches(store, mails, await store.read(tx => searchMails(tx, { state })));
     states[state] = { count: total, isCapped: capped };
   }
   const backlog = await health.backlog();
@@ -71,10 +71,10 @@ async function look(parts: Parts) {
 
 /** Exact up to 10,000; beyond as of the last hour. */
 async function describeContacts(store: Store) {
-  const { total, capped } = await counted(store, contacts, {});
+  const { total, capped } = await countMatches(store, contacts, {});
   if (!capped) {
     const yes = eq(contacts.subscribed, true);
-    const { total: subscribed } = await counted(store, contacts, { where: yes });
+    const { total: subscribed } = await countMatches(store, contacts, { where: yes });
     return { total, subscribed, isExact: true, asOf: null };
   }
   const last = await readLastContacts(store);

@@ -1,14 +1,14 @@
 import { and, count, eq, inArray, lte } from 'drizzle-orm';
 import type { WriteKind } from '../audience/peopleWriter.ts';
 import { deliveries, endpoints, unprocessed } from '../db/schema.ts';
-import { leasing } from '../db/sql.ts';
+import { limitForLease } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 
 /** Due date of what waits for its endpoint to be resumed: later than any clock. */
 export const NEVER = 8_640_000_000_000_000;
 
 /** NEVER while the endpoint is paused. Looked up in the transaction: a resume that committed meanwhile must not be missed. */
-export async function whenDue(tx: Tx, endpointId: string): Promise<number> {
+export async function findDueAt(tx: Tx, endpointId: string): Promise<number> {
   const [endpoint] = await tx.select({ paused: endpoints.paused }).from(endpoints).where(eq(endpoints.id, endpointId));
   return endpoint?.paused ? NEVER : 0;
 }
@@ -28,7 +28,7 @@ async function moveQueued(tx: Tx, endpointId: string, from: number, to: number):
         eq(deliveries.endpointId, endpointId),
       ),
     )
-    .limit(leasing(tx, AT_ONCE));
+    .limit(limitForLease(tx, AT_ONCE));
   const ids = some.map(row => row.id);
   if (ids.length) await tx.update(deliveries).set({ dueAt: to }).where(inArray(deliveries.id, ids));
   return ids.length === AT_ONCE;
@@ -36,11 +36,11 @@ async function moveQueued(tx: Tx, endpointId: string, from: number, to: number):
 
 /** Sets aside some of what is queued for an endpoint, unless it is not paused any more. True when there may be more. */
 export const holdQueued = async (tx: Tx, endpointId: string): Promise<boolean> =>
-  (await whenDue(tx, endpointId)) === NEVER && (await moveQueued(tx, endpointId, 0, NEVER));
+  (await findDueAt(tx, endpointId)) === NEVER && (await moveQueued(tx, endpointId, 0, NEVER));
 
 /** Makes some due that a pause set aside, unless the endpoint is paused again. True when there may be more. */
 export const releaseHeld = async (tx: Tx, endpointId: string): Promise<boolean> =>
-  (await whenDue(tx, endpointId)) === 0 && (await moveQueued(tx, endpointId, NEVER, 0));
+  (await findDueAt(tx, endpointId)) === 0 && (await moveQueued(tx, endpointId, NEVER, 0));
 
 export const HOLD_QUEUED_JOB = 'endpoints.hold';
 export const RELEASE_HELD_JOB = 'endpoints.release';
@@ -65,7 +65,7 @@ export const releasing: WriteKind<string, string[]> = {
 };
 
 /** Deliveries due and not applied yet, counted up to 10,000. */
-export async function backlogOf(tx: Tx, now: number): Promise<number> {
+export async function countBacklog(tx: Tx, now: number): Promise<number> {
   const due = tx
     .select({ id: deliveries.id })
     .from(deliveries)

@@ -1,16 +1,16 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Contact, People } from '../audience/people.ts';
 import type { Context } from '../context.ts';
-import { newest, unindexed } from '../db/scan.ts';
+import { avoidIndex, scanNewest } from '../db/scan.ts';
 import { deliveries, type Effect, payloads, type Scalar } from '../db/schema.ts';
 import { formatTime, yieldTurn } from '../time.ts';
 import { decide } from './decide.ts';
-import { getEndpoint, mergePatch, providerOf } from './endpoints.ts';
+import { getEndpoint, mergePatch, requireProvider } from './endpoints.ts';
 import { resolveEvents } from './eventSettings.ts';
 import { applyFact } from './ingest.ts';
-import type { Live } from './live.ts';
-import { originOf, seenOf } from './origin.ts';
-import { keysOf, type ReadyFact } from './recordDelivery.ts';
+import type { ReadyEndpoint } from './live.ts';
+import { buildOrigin, describeSeen } from './origin.ts';
+import { collectKeys, type ReadyFact } from './recordDelivery.ts';
 
 const AT_ONCE = 20; // deliveries that are worked out without letting webhooks go first
 const HOUR_MS = 3_600_000;
@@ -66,13 +66,17 @@ export async function previewSettings(
 }
 
 /** The endpoint as it would be. */
-async function tryOn({ store, live }: Pick<Context, 'store' | 'live'>, id: string, trial: Trial): Promise<Live> {
+async function tryOn(
+  { store, live }: Pick<Context, 'store' | 'live'>,
+  id: string,
+  trial: Trial,
+): Promise<ReadyEndpoint> {
   const now = await live.get(id);
   return store.read(async tx => {
     const row = await getEndpoint(tx, id);
-    const provider = providerOf(row.provider);
+    const provider = requireProvider(row.provider);
     const { merged, events } = await mergePatch(tx, row, trial);
-    const settings = provider.settings.parse(merged?.settings ?? row.settings) as Live['settings'];
+    const settings = provider.settings.parse(merged?.settings ?? row.settings) as ReadyEndpoint['settings'];
     const base = { id, provider, paused: false, secrets: now?.secrets ?? [] };
     return { ...base, settings, events: resolveEvents(provider, events ?? row.events) };
   });
@@ -82,8 +86,12 @@ async function tryOn({ store, live }: Pick<Context, 'store' | 'live'>, id: strin
 async function listStored({ store }: Pick<Context, 'store'>, endpointId: string, limit: number) {
   const ofEndpoint = eq(deliveries.endpointId, endpointId);
   const hasBody = sql`exists (select 1 from payloads where payloads.delivery_id = deliveries.id and payloads.body is not null)`;
-  const where = and(eq(unindexed(deliveries.endpointId), endpointId), sql`${deliveries.status} <> 'rejected'`, hasBody);
-  const { ids } = await newest(store, deliveries, { where, narrow: ofEndpoint }, null, limit);
+  const where = and(
+    eq(avoidIndex(deliveries.endpointId), endpointId),
+    sql`${deliveries.status} <> 'rejected'`,
+    hasBody,
+  );
+  const { ids } = await scanNewest(store, deliveries, { where, narrow: ofEndpoint }, null, limit);
   const found = await store.read(async tx => ({
     rows: ids.length ? await tx.select().from(deliveries).where(inArray(deliveries.id, ids)) : [],
     bodies: ids.length ? await tx.select().from(payloads).where(inArray(payloads.deliveryId, ids)) : [],
@@ -97,12 +105,12 @@ async function listStored({ store }: Pick<Context, 'store'>, endpointId: string,
 /** Each from the contacts as they are now: none sees what another would have done. */
 async function tryDeliveries(
   { people, now }: Pick<Context, 'people' | 'now'>,
-  live: Live,
+  live: ReadyEndpoint,
   stored: { row: Row; body: unknown }[],
 ): Promise<Tried[]> {
   const read = stored.map(({ row, body }) => ({ row, read: readFact(live, row, body, now()) }));
   const ready = read.flatMap(each => ('ready' in each.read ? [{ ...each.read.ready, row: each.row }] : []));
-  const keys = ready.map(each => keysOf(each));
+  const keys = ready.map(each => collectKeys(each));
   const apply = (all: People, at: number) => {
     const done = new Map<string, Omit<Tried, 'deliveryId' | 'type' | 'receivedAt' | 'wasStatus'>>();
     for (const { row, fact, origin } of ready) {
@@ -135,15 +143,15 @@ async function tryDeliveries(
 
 /** The fact in a stored payload with the settings to try; its trigger fires as it would have when it came. */
 function readFact(
-  live: Live,
+  live: ReadyEndpoint,
   row: Row,
   body: unknown,
   now: number,
 ): { ready: ReadyFact } | { status: 'ignored' | 'skipped'; message: string } {
-  const decided = decide(live, body, seenOf(row));
+  const decided = decide(live, body, describeSeen(row));
   if (decided.status === 'ignored') return { status: 'ignored', message: decided.message };
   if (decided.status === 'reported') return { status: 'skipped', message: decided.message }; // of a mail, not of a contact
-  const origin = originOf(live, row, body, decided.fact);
+  const origin = buildOrigin(live, row, body, decided.fact);
   const age = Math.max(0, now - row.receivedAt) / HOUR_MS;
   const settings = { ...origin.settings, triggerMaxAgeHours: origin.settings.triggerMaxAgeHours + age };
   return { ready: { fact: decided.fact, origin: { ...origin, settings } } };

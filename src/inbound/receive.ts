@@ -5,9 +5,9 @@ import { newId } from '../id.ts';
 import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
 import { decide, needsLookup } from './decide.ts';
 import { noteLastUsed } from './lastUsed.ts';
-import type { Live } from './live.ts';
+import type { ReadyEndpoint } from './live.ts';
 import { pickLoggedHeaders } from './loggedHeaders.ts';
-import { originOf } from './origin.ts';
+import { buildOrigin } from './origin.ts';
 import { type Received, type Recorded, receiving } from './recordDelivery.ts';
 import { clearClockSkew, recordRejection } from './rejections.ts';
 
@@ -22,7 +22,7 @@ const REFUSAL =
   "The signature could not be verified. Check that this endpoint's signing secret in Inlet is the one your provider shows for it; Inlet's log has the cause under rejected deliveries.";
 
 /** Verifies, logs durably, answers. Nothing is parsed before it is verified. @throws StoreUnavailable when it can't be stored now */
-export async function receive(ctx: Context, live: Live, raw: RawRequest): Promise<Answer> {
+export async function receive(ctx: Context, live: ReadyEndpoint, raw: RawRequest): Promise<Answer> {
   const now = ctx.now();
   let seen: Seen;
   try {
@@ -64,7 +64,7 @@ function noteArrival(
  * can't be applied so is logged as queued, and the worker counts its attempts.
  */
 async function record(ctx: Context, received: Received): Promise<Recorded> {
-  if (received.ready && !ctx.careful.now()) {
+  if (received.ready && !ctx.careful.isActive()) {
     try {
       return await ctx.people.write(receiving, received);
     } catch (error) {
@@ -79,7 +79,7 @@ async function record(ctx: Context, received: Received): Promise<Recorded> {
 }
 
 /** The log row of a verified request, with everything decided that needs no database. */
-function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Received {
+function describe(live: ReadyEndpoint, raw: RawRequest, seen: Seen, now: number): Received {
   const { provider } = live;
   const base = {
     id: newId('dlv', now),
@@ -93,7 +93,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
     receivedAt: now,
   };
   const ignored = (message: string, externalId: string): Received => ({
-    delivery: { ...base, status: 'ignored', message, externalId: bounded(externalId), dedupe: null, body: null },
+    delivery: { ...base, status: 'ignored', message, externalId: limitId(externalId), dedupe: null, body: null },
     ready: null,
   });
   const hashOf = (body: Uint8Array | string) => `body:${createHash('sha256').update(body).digest('hex')}`;
@@ -102,7 +102,7 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
   const redacted = provider.redact(seen.json);
   const body = redacted === seen.json && seen.text !== undefined ? seen.text : JSON.stringify(redacted);
   const dedupe = seen.externalId === null ? (provider.dedupe?.(redacted) ?? null) : null;
-  const externalId = bounded(seen.externalId ?? dedupe?.hash ?? hashOf(body));
+  const externalId = limitId(seen.externalId ?? dedupe?.hash ?? hashOf(body));
   const decided = decide(live, redacted, { type: seen.type, at: seen.at, externalId });
   // Nothing is kept of a type that is not applied: it may hold whatever the provider knows, one-time codes included.
   if (decided.status === 'ignored' && decided.final) return ignored(decided.message, externalId);
@@ -119,9 +119,9 @@ function describe(live: Live, raw: RawRequest, seen: Seen, now: number): Receive
     body,
   };
   if (decided.status !== 'queued' || live.paused || needsLookup(live, decided.fact)) return { delivery, ready: null };
-  const origin = originOf(live, { ...delivery, replays: 0 }, redacted, decided.fact);
+  const origin = buildOrigin(live, { ...delivery, replays: 0 }, redacted, decided.fact);
   return { delivery, ready: { fact: decided.fact, origin } };
 }
 
 /** External ids are at most 255 characters; a longer one is kept as its hash. */
-const bounded = (id: string) => (id.length <= 255 ? id : `hash:${createHash('sha256').update(id).digest('hex')}`);
+const limitId = (id: string) => (id.length <= 255 ? id : `hash:${createHash('sha256').update(id).digest('hex')}`);

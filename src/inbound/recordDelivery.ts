@@ -4,12 +4,12 @@ import type { Outcome, WriteKind } from '../audience/peopleWriter.ts';
 import { hashSubject } from '../audience/tombstones.ts';
 import type { Keys } from '../audience/workingSet.ts';
 import { type DeliveryStatus, deliveries, type Effect, payloads } from '../db/schema.ts';
-import { amongText, amongValue, insertRows, query, selectAmong, tableText } from '../db/sets.ts';
-import { onKey } from '../db/sql.ts';
+import { encodeAmong, insertRows, query, selectAmong, writeAmong, writeTable } from '../db/sets.ts';
+import { pickKey } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { changeOfEvent } from '../events.ts';
 import type { Fact } from '../providers/provider.ts';
-import { type Applied, applyFact, identityOf, type Origin, paymentsOf } from './ingest.ts';
+import { type Applied, applyFact, collectPayments, identifyFact, type Origin } from './ingest.ts';
 import { NEVER, pauseKey } from './pause.ts';
 
 interface NewDelivery {
@@ -78,15 +78,15 @@ interface Context {
   again: { id: string; delivery: NewDelivery }[];
 }
 
-const keyOf = (endpointId: string, value: string) => `${endpointId} ${value}`;
+const makeKey = (endpointId: string, value: string) => `${endpointId} ${value}`;
 
 /** What keeps a person's facts together. */
-export const laneOf = ({ fact }: ReadyFact): string => fact.personId ?? fact.email ?? fact.payments[0] ?? '';
+export const chooseLane = ({ fact }: ReadyFact): string => fact.personId ?? fact.email ?? fact.payments[0] ?? '';
 
 /** Whom a fact needs in memory. */
-export function keysOf({ fact, origin }: ReadyFact): Keys & { lists: string[] } {
+export function collectKeys({ fact, origin }: ReadyFact): Keys & { lists: string[] } {
   const { provider } = origin;
-  const id = identityOf(null, provider, fact);
+  const id = identifyFact(null, provider, fact);
   const namespace = provider.slice(provider.indexOf('@') + 1 || provider.length);
   const ties = [
     ...(fact.email === null ? [] : [`email:${fact.email}`]),
@@ -94,11 +94,11 @@ export function keysOf({ fact, origin }: ReadyFact): Keys & { lists: string[] } 
     ...fact.aliases.map(each => `id:${provider}:${each}`),
   ];
   const ids = [...(id === null ? [] : [id]), ...(fact.email === null ? [] : [`${provider}:@${fact.email}`])];
-  return { ids, ties, payments: paymentsOf(provider, fact), lists: origin.settings.mailingLists };
+  return { ids, ties, payments: collectPayments(provider, fact), lists: origin.settings.mailingLists };
 }
 
 /** What a fact did, for those who follow it. `effects` is the array that goes into the log. */
-export const outcomeOf = (result: unknown, { origin }: ReadyFact, applied: Applied): Outcome => ({
+export const buildOutcome = (result: unknown, { origin }: ReadyFact, applied: Applied): Outcome => ({
   result,
   changes: applied.event ? [...applied.changes, changeOfEvent(applied.event)] : applied.changes,
   cause: { key: `${origin.key}:${origin.replays}`, deliveryId: origin.deliveryId },
@@ -113,7 +113,7 @@ export const outcomeOf = (result: unknown, { origin }: ReadyFact, applied: Appli
  * a replay of it, which is queued.
  */
 export const receiving: WriteKind<Received, Context> = {
-  lane: ({ delivery, ready }) => (ready ? laneOf(ready) : delivery.externalId),
+  lane: ({ delivery, ready }) => (ready ? chooseLane(ready) : delivery.externalId),
   async load(tx, writes, salt, hold) {
     const context: Context = {
       salt,
@@ -136,7 +136,7 @@ export const receiving: WriteKind<Received, Context> = {
       if (Number(paused)) context.paused.add(id as string);
     return context;
   },
-  keys: ({ ready }) => ready && keysOf(ready),
+  keys: ({ ready }) => ready && collectKeys(ready),
   apply(people, { delivery, ready }, context, now) {
     const { endpointId, dedupe } = delivery;
     const group = dedupe && hashSubject(context.salt, dedupe.group);
@@ -147,15 +147,15 @@ export const receiving: WriteKind<Received, Context> = {
     const applied = ready && applyReady(people, ready, now);
     const status = applied?.status ?? delivery.status;
     const row = { id: delivery.id, status, externalId };
-    context.byExternalId.set(keyOf(endpointId, externalId), row);
+    context.byExternalId.set(makeKey(endpointId, externalId), row);
     if (group !== null) {
-      const key = keyOf(endpointId, group);
+      const key = makeKey(endpointId, group);
       context.newest.set(key, status === 'ignored' ? [row, ...(context.newest.get(key) ?? []).slice(-1)] : [row]);
     }
     context.rows.push({ delivery, externalId, group, applied });
     const result = delivery.status === 'ignored' ? ('ignored' as const) : ('accepted' as const);
     const recorded: Recorded = { id: delivery.id, status, result, message: applied?.message ?? delivery.message };
-    return ready && applied ? outcomeOf(recorded, ready, applied) : { ...NOTHING, result: recorded };
+    return ready && applied ? buildOutcome(recorded, ready, applied) : { ...NOTHING, result: recorded };
   },
   async save(tx, context) {
     await insertDeliveries(tx, context);
@@ -178,7 +178,7 @@ const NOTHING: Omit<Outcome, 'result'> = {
   effects: [],
 };
 
-const earlierOf = ([id, status, externalId]: unknown[]): Earlier => ({
+const readEarlier = ([id, status, externalId]: unknown[]): Earlier => ({
   id: id as string,
   status: status as DeliveryStatus,
   externalId: externalId as string,
@@ -189,23 +189,23 @@ async function loadEarlier(tx: Tx, context: Context, endpointId: string, writes:
   const groups = writes.flatMap(({ delivery: d }) =>
     d.dedupe && !d.dedupe.once ? [hashSubject(context.salt, d.dedupe.group)] : [],
   );
-  const text = `select id, status, external_id from deliveries where endpoint_id = ? and external_id ${amongText(tx)}`;
+  const text = `select id, status, external_id from deliveries where endpoint_id = ? and external_id ${writeAmong(tx)}`;
   const [rows] = await Promise.all([
-    query(tx, text, [endpointId, amongValue(tx, ids)]),
+    query(tx, text, [endpointId, encodeAmong(tx, ids)]),
     groups.length > 0 && loadNewest(tx, context, endpointId, [...new Set(groups)]),
   ]);
-  for (const row of rows) context.byExternalId.set(keyOf(endpointId, row[2] as string), earlierOf(row));
+  for (const row of rows) context.byExternalId.set(makeKey(endpointId, row[2] as string), readEarlier(row));
 }
 
 async function loadNewest(tx: Tx, context: Context, endpointId: string, groups: string[]): Promise<void> {
   const newest = (rest: string) =>
-    `select d.id, d.status, d.external_id, d.dedupe_group from ${tableText(tx)} g join deliveries d on d.id = (select id from (select id, status from deliveries where endpoint_id = ? and dedupe_group = g.value order by id desc limit 20) as newest ${rest} order by id desc limit 1)`;
+    `select d.id, d.status, d.external_id, d.dedupe_group from ${writeTable(tx)} g join deliveries d on d.id = (select id from (select id, status from deliveries where endpoint_id = ? and dedupe_group = g.value order by id desc limit 20) as newest ${rest} order by id desc limit 1)`;
   const found = await Promise.all(
-    ['', "where status <> 'ignored'"].map(rest => query(tx, newest(rest), [amongValue(tx, groups), endpointId])),
+    ['', "where status <> 'ignored'"].map(rest => query(tx, newest(rest), [encodeAmong(tx, groups), endpointId])),
   );
   for (const row of found.flat()) {
-    const key = keyOf(endpointId, row[3] as string);
-    context.newest.set(key, [...(context.newest.get(key) ?? []), earlierOf(row)]);
+    const key = makeKey(endpointId, row[3] as string);
+    context.newest.set(key, [...(context.newest.get(key) ?? []), readEarlier(row)]);
   }
 }
 
@@ -214,9 +214,9 @@ function findSame(
   { endpointId, externalId, dedupe }: NewDelivery,
   group: string | null,
 ): Earlier | null {
-  const first = context.byExternalId.get(keyOf(endpointId, externalId));
+  const first = context.byExternalId.get(makeKey(endpointId, externalId));
   if (!dedupe || dedupe.once || group === null) return first ?? null;
-  const newest = context.newest.get(keyOf(endpointId, group)) ?? [];
+  const newest = context.newest.get(makeKey(endpointId, group)) ?? [];
   return newest.find(each => each.externalId.split(' ')[0] === externalId) ?? null;
 }
 
@@ -253,7 +253,7 @@ async function replayResent(tx: Tx, { paused }: Context, id: string, delivery: N
   await tx
     .insert(payloads)
     .values({ deliveryId: id, ...payload })
-    .onConflictDoUpdate({ target: onKey(payloads.deliveryId), set: payload });
+    .onConflictDoUpdate({ target: pickKey(payloads.deliveryId), set: payload });
 }
 
 const COLUMNS =

@@ -7,7 +7,7 @@ import { newId } from '../id.ts';
 import type { RawRequest, Unverified } from '../providers/provider.ts';
 import { ClockEvidence } from './clockEvidence.ts';
 import { explainRejection } from './explainRejection.ts';
-import type { Live } from './live.ts';
+import type { ReadyEndpoint } from './live.ts';
 import { pickLoggedHeaders } from './loggedHeaders.ts';
 
 const KEPT_PER_CAUSE = 20;
@@ -102,13 +102,13 @@ export function clearClockSkew(ctx: Context): void {
 /** Logs a request that was not verified, with the precise cause: headers of the allow-list, length and hash, never its bytes. */
 export async function recordRejection(
   ctx: Context,
-  live: Live,
+  live: ReadyEndpoint,
   raw: RawRequest,
   error: Unverified,
   now: number,
 ): Promise<void> {
   if (error.reason === 'clockSkew' && error.skewSeconds !== undefined)
-    ctx.rejections.clock.add(fingerprint(live, raw), error.skewSeconds, now);
+    ctx.rejections.clock.add(computeFingerprint(live, raw), error.skewSeconds, now);
   if (!ctx.rejections.mayLog(live.id)) {
     if (ctx.rejections.isWorthTelling())
       ctx.log.warn({ endpointId: live.id }, 'refused requests come too fast to log each one');
@@ -117,9 +117,9 @@ export async function recordRejection(
   ctx.lastUsed.forget(live.id); // so that the endpoint is seen to be well again by the next good delivery
   const cause = await explainRejection(ctx, live, raw, error, now);
   ctx.log.warn({ endpointId: live.id, provider: live.provider.id, cause }, 'refused a request');
-  const repeated = ctx.rejections.repeatOf(live.id, kindOf(cause));
+  const repeated = ctx.rejections.repeatOf(live.id, classifyCause(cause));
   const id = newId('dlv', now);
-  if (!repeated) ctx.rejections.open(live.id, kindOf(cause), id);
+  if (!repeated) ctx.rejections.open(live.id, classifyCause(cause), id);
   try {
     await ctx.store.write(async tx => {
       const isCounted = repeated !== null && (await countRepeat(tx, repeated, cause, now));
@@ -135,14 +135,14 @@ export async function recordRejection(
 }
 
 /** Tells requests apart by what nobody but the sender could make. */
-function fingerprint(live: Live, raw: RawRequest): string {
+function computeFingerprint(live: ReadyEndpoint, raw: RawRequest): string {
   const hash = createHash('sha256').update(raw.body);
   for (const name of live.provider.signatureHeaders) hash.update(`\n${raw.headers[name] ?? ''}`);
   return hash.digest('hex');
 }
 
 /** Causes that differ in a number of seconds only are one. */
-const kindOf = (message: string) => message.replace(/ \(\d+ times within \d+ s\)$/, '').replace(/\d+ s\b/g, 's');
+const classifyCause = (message: string) => message.replace(/ \(\d+ times within \d+ s\)$/, '').replace(/\d+ s\b/g, 's');
 
 /** False when the row is gone. */
 async function countRepeat(tx: Tx, { id, repeats }: OpenRow, cause: string, now: number): Promise<boolean> {
@@ -161,7 +161,7 @@ interface New {
   now: number;
 }
 
-async function insertRejection(tx: Tx, live: Live, raw: RawRequest, { id, cause, now }: New): Promise<void> {
+async function insertRejection(tx: Tx, live: ReadyEndpoint, raw: RawRequest, { id, cause, now }: New): Promise<void> {
   await tx.insert(deliveries).values({
     id,
     endpointId: live.id,
@@ -200,7 +200,7 @@ async function pruneRejections(tx: Tx, endpointId: string): Promise<void> {
     .orderBy(desc(deliveries.id));
   const seen = new Map<string, number>();
   const ranked = rows.map(({ id, message }) => {
-    const kind = kindOf(message);
+    const kind = classifyCause(message);
     const rank = seen.get(kind) ?? 0;
     seen.set(kind, rank + 1);
     return { id, rank };

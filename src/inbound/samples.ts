@@ -5,7 +5,7 @@ import { invalid } from '../errors.ts';
 import { at, pick } from '../providers/pick.ts';
 import type { Provider } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
-import { getEndpoint, providerOf } from './endpoints.ts';
+import { getEndpoint, requireProvider } from './endpoints.ts';
 
 const RECENT = 2000; // deliveries that are looked through for what is not written down yet
 const MOST_PATHS = 500;
@@ -30,7 +30,7 @@ export async function describeSample(
   asked?: string,
 ) {
   const found = await store.read(async tx => {
-    const provider = providerOf((await getEndpoint(tx, endpointId)).provider);
+    const provider = requireProvider((await getEndpoint(tx, endpointId)).provider);
     const type = asked ?? provider.types[0]?.type ?? '';
     return { provider, type, stored: await findStored(tx, endpointId, type) };
   });
@@ -97,7 +97,7 @@ export async function listIgnored({ store }: Pick<Context, 'store'>, endpointId:
     const text =
       "select type, amount, last_at, last_id, message from arrivals where endpoint_id = ? and outcome = 'ignored' order by amount desc, type limit 200";
     return {
-      provider: providerOf(endpoint.provider),
+      provider: requireProvider(endpoint.provider),
       events: endpoint.events,
       rows: await query(tx, text, [endpointId]),
     };

@@ -9,10 +9,10 @@ const MARKER = 'sealContexts';
 const EDITION = '2';
 
 /** A signing secret opens at its own endpoint only: who can write the database can't move it to another. */
-export const secretContext = (secretId: string, endpointId: string): string => `${secretId} ${endpointId}`;
+export const makeSecretContext = (secretId: string, endpointId: string): string => `${secretId} ${endpointId}`;
 
 /** An API key opens only beside the address it may be sent to. */
-export const apiKeyContext = (
+export const makeApiKeyContext = (
   endpointId: string,
   { movesWith }: Pick<Provider, 'movesWith'>,
   settings: Record<string, unknown>,
@@ -23,13 +23,13 @@ export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
   const [done] = await tx.select().from(meta).where(eq(meta.key, MARKER));
   if (done) return;
   for (const { id, endpointId, sealed } of await tx.select().from(secrets)) {
-    const again = reseal(sealer, sealed, id, secretContext(id, endpointId));
+    const again = reseal(sealer, sealed, id, makeSecretContext(id, endpointId));
     if (again !== null) await tx.update(secrets).set({ sealed: again }).where(eq(secrets.id, id));
   }
   for (const row of await tx.select().from(endpoints).where(isNotNull(endpoints.sealedApiKey))) {
     const provider = providerById(row.provider);
     if (!provider) continue;
-    const again = reseal(sealer, row.sealedApiKey ?? '', row.id, apiKeyContext(row.id, provider, row.settings));
+    const again = reseal(sealer, row.sealedApiKey ?? '', row.id, makeApiKeyContext(row.id, provider, row.settings));
     if (again !== null) await tx.update(endpoints).set({ sealedApiKey: again }).where(eq(endpoints.id, row.id));
   }
   await tx.insert(meta).values({ key: MARKER, value: EDITION }).onConflictDoNothing();

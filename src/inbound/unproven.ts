@@ -2,7 +2,7 @@ import { query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import type { Provider } from '../providers/provider.ts';
 import { isFact } from './decide.ts';
-import { type EndpointRow, providerOf } from './endpoints.ts';
+import { type EndpointRow, requireProvider } from './endpoints.ts';
 
 const MAX_BODIES = 20;
 const MAX_BODY = 65_536; // characters
@@ -18,7 +18,7 @@ export interface SignUps {
 
 /** Looks at an endpoint's sign-ups among the newest `window` deliveries of the log. */
 export async function judgeSignUps(tx: Tx, row: EndpointRow, window: number): Promise<SignUps> {
-  const provider = providerOf(row.provider);
+  const provider = requireProvider(row.provider);
   const { unproven } = provider;
   const settings: unknown = provider.settings.parse(row.settings);
   if (!unproven?.isTaken(settings)) return { note: null, help: null };

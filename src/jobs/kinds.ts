@@ -6,7 +6,7 @@ import type { Context } from '../context.ts';
 import type { Tx } from '../db/store.ts';
 import { ERASE_JOB, eraseStep } from '../history/eraseJob.ts';
 import { mergeStep } from '../history/merge.ts';
-import { EMPTY_JOB, emptyStep } from '../history/unappliedBodies.ts';
+import { clearUnappliedStep, EMPTY_JOB } from '../history/unappliedBodies.ts';
 import { replayJob } from '../inbound/deliveries.ts';
 import { HOLD_QUEUED_JOB, holdQueued, RELEASE_HELD_JOB, releaseHeld, releasing } from '../inbound/pause.ts';
 import { type EndRuns, endSome, mergeRuns, releaseSome } from '../workflows/runs.ts';
@@ -27,7 +27,7 @@ export const kinds: Record<string, (ctx: Context, payload: unknown, now: number)
     return async tx => ((await releaseHeld(tx, endpointOf(payload))) ? payload : null);
   },
   [ERASE_JOB]: eraseStep,
-  [EMPTY_JOB]: ({ store }, payload) => emptyStep(store, payload),
+  [EMPTY_JOB]: ({ store }, payload) => clearUnappliedStep(store, payload),
   [MERGE_JOB]: async (_, payload) => tx => mergeStep(tx, payload, mergeRuns),
   [RETYPE_JOB]: retypeStep,
   'workflows.end': async (_, payload) => tx => endSome(tx, payload as EndRuns),

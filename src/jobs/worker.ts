@@ -4,7 +4,7 @@ import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { retain } from '../history/retention.ts';
 import { countContacts } from '../history/stats.ts';
 import { applyDelivery } from '../inbound/applyDelivery.ts';
-import { bodiesOf, type Claimed, claim, deliveryQueue, recover } from '../inbound/leases.ts';
+import { type Claimed, claim, deliveryQueue, loadBodies, recover } from '../inbound/leases.ts';
 import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { LeaseLost, LONGEST_DELAY_MS } from '../queue/queue.ts';
@@ -174,7 +174,7 @@ export class Worker {
     if (!claimed.length) return 0;
     const ids = claimed.map(row => row.id);
     try {
-      const bodies = await store.read(tx => bodiesOf(tx, ids));
+      const bodies = await store.read(tx => loadBodies(tx, ids));
       const now = this.ctx.now();
       const outcomes = await Promise.all(claimed.map(row => applyDelivery(this.ctx, row, bodies.get(row.id), now)));
       this.unfinished.push(...claimed.filter((_, i) => outcomes[i] === 'giveBack'));

@@ -1,6 +1,6 @@
 import { and, count, eq, getTableColumns, gt, gte, inArray, lt, lte, ne, notExists, sql } from 'drizzle-orm';
 import { mails, workflows } from '../db/schema.ts';
-import { leasing, takeTurn } from '../db/sql.ts';
+import { limitForLease, takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { queue } from '../queue/queue.ts';
 import type { MailRow } from './mails.ts';
@@ -134,7 +134,7 @@ export async function releaseMails(
     .from(mails)
     .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, heldFor)))
     .orderBy(mails.id)
-    .limit(leasing(tx, limit));
+    .limit(limitForLease(tx, limit));
   await queueHeld(tx, held, now);
   return held.length;
 }
@@ -150,7 +150,7 @@ export async function releaseOfWorkflows(tx: Tx, now: number, limit: number): Pr
     .from(mails)
     .where(and(sql`${mails.state} = 'held'`, eq(mails.heldFor, 'workflow'), notExists(paused)))
     .orderBy(mails.id)
-    .limit(leasing(tx, limit));
+    .limit(limitForLease(tx, limit));
   await queueHeld(tx, held, now);
   return held.length;
 }

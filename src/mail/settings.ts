@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import type { Config } from '../config.ts';
 import { meta } from '../db/schema.ts';
-import { onKey } from '../db/sql.ts';
+import { pickKey } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 
 export { RESTORED } from '../db/backup.ts';
@@ -52,6 +52,6 @@ export async function setMailSettings(
   await tx
     .insert(meta)
     .values({ key: KEY, value })
-    .onConflictDoUpdate({ target: onKey(meta.key), set: { value } });
+    .onConflictDoUpdate({ target: pickKey(meta.key), set: { value } });
   return settings;
 }

@@ -1,6 +1,6 @@
 import { AppError, invalid } from '../errors.ts';
 import type { Fetch } from '../providers/provider.ts';
-import { addressesOf, parseTarget, Refused, type Resolve, systemResolve } from './target.ts';
+import { parseTarget, Refused, type Resolve, resolveAddresses, resolveBySystem } from './target.ts';
 
 const DEADLINE_MS = 15_000; // connecting, headers and body together
 const MAX_ANSWER_BYTES = 8_388_608; // a page of a hundred customers with all the metadata there can be takes 3 MB
@@ -22,11 +22,11 @@ interface Options {
  * called `anywhere` obeys the rules of outgoing webhooks: plain http to private addresses alone, nothing to link-local or reserved ones.
  * The fetch it gives throws AppError: invalid when the host is not to be called, unavailable when it answers too much.
  */
-export const guarded = ({
+export const makeGuardedFetch = ({
   hosts = [],
   anywhere = false,
   deadlineMs = DEADLINE_MS,
-  resolve = systemResolve,
+  resolve = resolveBySystem,
 }: Options = {}): Fetch => {
   const isNamed = matchHosts(hosts);
   return async (url, init = {}) => {
@@ -51,7 +51,7 @@ export const guarded = ({
       const value = response.headers.get(name);
       return value === null ? [] : [[name, value] as [string, string]];
     });
-    const body = await bounded(response, target.host);
+    const body = await readBounded(response, target.host);
     return new Response(body.length ? body : null, { status: response.status, headers: kept });
   };
 };
@@ -63,7 +63,7 @@ export const guarded = ({
 async function pinTarget(target: URL, headers: Headers, resolve: Resolve): Promise<string> {
   try {
     const url = parseTarget(target.href, true);
-    const [address = ''] = await addressesOf(url, true, resolve);
+    const [address = ''] = await resolveAddresses(url, true, resolve);
     if (url.protocol === 'https:') return url.href;
     headers.set('host', url.host);
     url.hostname = address.includes(':') ? `[${address}]` : address;
@@ -82,7 +82,7 @@ function matchHosts(hosts: string[]): (host: string) => boolean {
   };
 }
 
-async function bounded(response: Response, host: string): Promise<Buffer<ArrayBuffer>> {
+async function readBounded(response: Response, host: string): Promise<Buffer<ArrayBuffer>> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   const reader = response.body?.getReader();

@@ -13,7 +13,7 @@ const LOCALHOST = /(^|\.)localhost\.?$/;
 export class Refused extends Error {}
 
 /** By the system: hosts file included. */
-export const systemResolve: Resolve = async host => (await lookup(host, { all: true })).map(each => each.address);
+export const resolveBySystem: Resolve = async host => (await lookup(host, { all: true })).map(each => each.address);
 
 /** The URL in its normal spelling, checked as far as no look-up is needed. @throws Refused */
 export function parseTarget(text: string, allowPrivate: boolean): URL {
@@ -34,12 +34,12 @@ export function parseTarget(text: string, allowPrivate: boolean): URL {
 }
 
 /** The host as a resolver takes it: an IPv6 address without brackets. */
-const hostOf = (url: URL) => url.hostname.replace(/^\[|\]$/g, '');
+const readHost = (url: URL) => url.hostname.replace(/^\[|\]$/g, '');
 
 /** An address that may be called, or why not. Plain http only where it stays inside. */
 function requireAllowed(url: URL, address: string, allowPrivate: boolean): void {
   const reach = reachOf(address);
-  const literal = isIP(hostOf(url)) !== 0;
+  const literal = isIP(readHost(url)) !== 0;
   if (reach === 'public') {
     if (url.protocol === 'https:') return;
     throw new Refused('must start with https://: its address is public, and plain http would show what is sent.');
@@ -53,7 +53,7 @@ function requireAllowed(url: URL, address: string, allowPrivate: boolean): void 
   );
 }
 
-async function inTime(found: Promise<string[]>): Promise<string[]> {
+async function limitTime(found: Promise<string[]>): Promise<string[]> {
   let timer: Timer | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(Object.assign(new Error('slow'), { code: 'ETIMEOUT' })), RESOLVE_MS);
@@ -65,10 +65,10 @@ async function inTime(found: Promise<string[]>): Promise<string[]> {
  * The addresses to connect to, IPv4 first: exactly those that were checked, none looked up again (DNS rebinding).
  * @throws Refused when any of them is private or reserved; an error with a `code` when there is none
  */
-export async function addressesOf(url: URL, allowPrivate: boolean, resolve: Resolve): Promise<string[]> {
-  const host = hostOf(url);
+export async function resolveAddresses(url: URL, allowPrivate: boolean, resolve: Resolve): Promise<string[]> {
+  const host = readHost(url);
   if (LOCALHOST.test(host)) requireAllowed(url, '127.0.0.1', allowPrivate); // whatever the resolver says (RFC 6761)
-  const found = isIP(host) ? [host] : await inTime(resolve(host));
+  const found = isIP(host) ? [host] : await limitTime(resolve(host));
   for (const address of found) requireAllowed(url, address, allowPrivate);
   if (!found.length) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
   return found.sort((a, b) => isIP(a) - isIP(b));
@@ -77,7 +77,7 @@ export async function addressesOf(url: URL, allowPrivate: boolean, resolve: Reso
 /** For a new subscription: the normal spelling of a URL that may be called. A name that no look-up knows (yet) passes: every call looks again. @throws Refused */
 export async function checkTarget(text: string, allowPrivate: boolean, resolve: Resolve): Promise<string> {
   const url = parseTarget(text, allowPrivate);
-  await addressesOf(url, allowPrivate, resolve).catch(error => {
+  await resolveAddresses(url, allowPrivate, resolve).catch(error => {
     if (error instanceof Refused) throw error;
   });
   return url.href;

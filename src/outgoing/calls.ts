@@ -1,5 +1,5 @@
 import { and, asc, eq, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
-import { type Search, unindexed } from '../db/scan.ts';
+import { avoidIndex, type Search } from '../db/scan.ts';
 import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
@@ -113,7 +113,7 @@ export function callSearch(subscriptionId: string, state: CallRow['state'] | und
   const ofState = state === undefined ? undefined : state === 'queued' ? QUEUED : eq(webhookCalls.state, state);
   const own = eq(webhookCalls.subscriptionId, subscriptionId);
   return {
-    where: and(eq(unindexed(webhookCalls.subscriptionId), subscriptionId), ofState),
+    where: and(eq(avoidIndex(webhookCalls.subscriptionId), subscriptionId), ofState),
     narrow: and(own, ofState),
   };
 }

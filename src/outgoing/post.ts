@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { isIP } from 'node:net';
-import { addressesOf, parseTarget, Refused, type Resolve } from '../net/target.ts';
+import { parseTarget, Refused, type Resolve, resolveAddresses } from '../net/target.ts';
 import { escapeControls } from '../plainName.ts';
 
 const DEADLINE_MS = 15_000; // look-up, connecting, TLS, headers and body together
@@ -140,7 +140,7 @@ export async function send(post: Post, failed: (error: unknown) => void = () => 
   });
   const answered = async () => {
     const url = parseTarget(post.url, post.allowPrivate);
-    const addresses = await addressesOf(url, post.allowPrivate, post.resolve);
+    const addresses = await resolveAddresses(url, post.allowPrivate, post.resolve);
     return askAny(url, addresses, post, signal);
   };
   try {

@@ -1,6 +1,6 @@
 import { getTableColumns, getTableName } from 'drizzle-orm';
 import type { SQLiteColumn, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import { amongText, amongValue, execute, query, type SetColumn, updateRows } from '../db/sets.ts';
+import { encodeAmong, execute, query, type SetColumn, updateRows, writeAmong } from '../db/sets.ts';
 import { isPostgres } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 
@@ -111,8 +111,8 @@ class Queue<T extends QueueTable, L extends Name<T>, C extends Name<T>> {
     const { leaseMs, lease = '', fence, holds } = this.as;
     const raised = joinSettings('attempts = attempts + 1', fence === 'fence' ? 'fence = fence + 1' : '');
     const settings = joinSettings('due_at = ?', raised, lease, text);
-    const all = `update ${this.name} set ${settings} where id ${amongText(tx)} returning ${this.listOf(holds)}`;
-    return this.toRows(holds, await query(tx, all, [now + leaseMs, ...params, amongValue(tx, ids)]));
+    const all = `update ${this.name} set ${settings} where id ${writeAmong(tx)} returning ${this.listOf(holds)}`;
+    return this.toRows(holds, await query(tx, all, [now + leaseMs, ...params, encodeAmong(tx, ids)]));
   }
 
   /** Prolongs leases that are still held. */

@@ -3,11 +3,11 @@ import { workflows } from '../db/schema.ts';
 import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
-import { type Deps, type EndpointRow, getEndpoint, patchEndpoint, providerOf } from '../inbound/endpoints.ts';
+import { type Deps, type EndpointRow, getEndpoint, patchEndpoint, requireProvider } from '../inbound/endpoints.ts';
 import { resolveEvents } from '../inbound/eventSettings.ts';
 import { createMessage, EMPTY_CONTENT } from '../mail/messages.ts';
-import { didYouMean } from '../nearest.ts';
-import { plainName } from '../plainName.ts';
+import { suggestWord } from '../nearest.ts';
+import { parseName } from '../plainName.ts';
 import { findRecipe, listRecipes, type Recipe } from './recipes/index.ts';
 import { createWorkflow, putGraph } from './workflows.ts';
 
@@ -37,7 +37,7 @@ function requireRecipe(id: string): Recipe {
   const ids = listRecipes().map(each => each.id);
   throw new AppError(
     'notFound',
-    `There is no recipe ${id.slice(0, 60)}; there are ${ids.join(', ')}.${didYouMean(id, ids)}`,
+    `There is no recipe ${id.slice(0, 60)}; there are ${ids.join(', ')}.${suggestWord(id, ids)}`,
   );
 }
 
@@ -64,7 +64,7 @@ function planEvents(recipe: Recipe, endpoint: EndpointRow) {
         ? `endpointId: the recipe ${recipe.id} needs no endpoint; leave it out.`
         : `endpointId: the recipe ${recipe.id} needs an endpoint for ${recipe.provider}; ${endpoint.id} is one for ${endpoint.provider}.`,
     );
-  const now = resolveEvents(providerOf(endpoint.provider), endpoint.events);
+  const now = resolveEvents(requireProvider(endpoint.provider), endpoint.events);
   const names = new Map<string, string>();
   const patch: Record<string, Record<string, unknown>> = {};
   for (const [type, { triggerEvent, eventProperties: wanted }] of Object.entries(recipe.events)) {
@@ -122,7 +122,7 @@ function listNext({ provider, events }: Recipe, workflowId: string, endpointId: 
 /** Makes the messages and the workflow of a recipe, as a draft. @throws AppError notFound, invalid, conflict */
 export async function addRecipe(tx: Tx, deps: Deps, id: string, { name, endpointId }: Wish): Promise<Added> {
   const recipe = requireRecipe(id);
-  const called = plainName(name ?? '') || recipe.name;
+  const called = parseName(name ?? '') || recipe.name;
   await requireFreeName(tx, called);
   const endpoint = endpointId === undefined ? null : await getEndpoint(tx, endpointId);
   const { names, patch } = endpoint ? planEvents(recipe, endpoint) : { names: new Map<string, string>(), patch: null };

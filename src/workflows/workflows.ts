@@ -4,7 +4,7 @@ import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { newId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
-import { plainName } from '../plainName.ts';
+import { parseName } from '../plainName.ts';
 import { DEFAULT_PROPERTIES, filterProblem, type PropertyType } from './conditions.ts';
 import type { Expected } from './expected.ts';
 import { EMPTY, type Graph, type Known, lacking, nodeOf, readGraph } from './graph.ts';
@@ -62,7 +62,7 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
   await requireExpected(tx, fields.exitOn);
   const row: WorkflowRow = {
     id: newId('wf', now),
-    name: plainName(fields.name),
+    name: parseName(fields.name),
     description: fields.description ?? null,
     mailingListId: fields.mailingListId ?? null,
     state: 'draft',
@@ -105,7 +105,7 @@ export async function updateWorkflow(
   now: number,
 ): Promise<WorkflowRow> {
   const row = await atRevision(tx, id, expected);
-  const name = fields.name === undefined ? row.name : plainName(fields.name);
+  const name = fields.name === undefined ? row.name : parseName(fields.name);
   const { description = row.description, exitOn = row.exitOn } = fields;
   await requireExpected(tx, fields.exitOn);
   const set = { name, description, exitOn, listens: findListens(row.graph, exitOn) };

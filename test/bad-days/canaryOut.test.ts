@@ -3,14 +3,14 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
 import { queueMail } from '../../src/mail/mails.ts';
-import { guarded } from '../../src/net/fetch.ts';
+import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { closeReceivers, receiver, subscribe } from '../outgoing/receiver.ts';
 import { onPostgres, SECRETS, stripeEvent, TestApp } from '../support/app.ts';
 import { FakeApi } from '../support/fakeApi.ts';
 import { smtpSink } from '../support/smtp.ts';
 
 const MARK = 'CANARYout';
-const fetch = guarded({ anywhere: true, deadlineMs: 2000 });
+const fetch = makeGuardedFetch({ anywhere: true, deadlineMs: 2000 });
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();

@@ -133,17 +133,17 @@ test.skipIf(onPostgres)(
   async () => {
     const app = await TestApp.open({}, { port: 0 });
     await app.app.start();
-    expect(app.app.ctx.careful.now()).toBe(false);
+    expect(app.app.ctx.careful.isActive()).toBe(false);
     const id = await app.endpoint('stripe');
     await app.app.ctx.careful.start(app.app.ctx.store, Date.now, () => {}); // finds the mark of the one that serves
-    expect(app.app.ctx.careful.now()).toBe(true);
+    expect(app.app.ctx.careful.isActive()).toBe(true);
     const { deliveryId } = (await app.post(id, 'stripe', stripeEvent('customer.created'))).body;
     for (let i = 0; i < 400 && (await statusOf(app, deliveryId)).status !== 'processed'; i++) await Bun.sleep(5);
     expect(await statusOf(app, deliveryId)).toMatchObject({ status: 'processed', attempts: 1 });
     await app.stop(true);
     const again = await TestApp.open({}, { port: 0 }, app.folder);
     await again.app.start();
-    expect(again.app.ctx.careful.now()).toBe(false);
+    expect(again.app.ctx.careful.isActive()).toBe(false);
     await again.stop();
   },
 );

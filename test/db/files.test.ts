@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
-import { databaseFile, keyFile, openDataFolder, replaceKey, secretKeyFor } from '../../src/db/files.ts';
+import { loadSecretKey, locateDatabase, locateKey, openDataFolder, replaceKey } from '../../src/db/files.ts';
 import { takeLock } from '../../src/db/lock.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'inlet-files-'));
@@ -43,29 +43,29 @@ test('a file in the place of the data folder is refused with a sentence', () => 
 
 test('the sealing key is made once, 0600, and read back', () => {
   openDataFolder(dataDir);
-  const key = secretKeyFor(config());
+  const key = loadSecretKey(config());
   expect(key).toHaveLength(32);
-  expect(mode(keyFile(dataDir))).toBe('600');
-  expect(secretKeyFor(config())).toEqual(key);
+  expect(mode(locateKey(dataDir))).toBe('600');
+  expect(loadSecretKey(config())).toEqual(key);
   expect(readdirSync(dataDir)).toEqual(['secret.key']);
 });
 
 test('a damaged key, or a database without its key, is never given a new one', () => {
   openDataFolder(dataDir);
-  writeFileSync(keyFile(dataDir), 'dG9vIHNob3J0\n');
-  expect(() => secretKeyFor(config())).toThrow('exactly 32 bytes');
-  rmSync(keyFile(dataDir));
-  writeFileSync(databaseFile(dataDir), '');
-  expect(() => secretKeyFor(config())).toThrow('is missing');
-  expect(existsSync(keyFile(dataDir))).toBe(false);
+  writeFileSync(locateKey(dataDir), 'dG9vIHNob3J0\n');
+  expect(() => loadSecretKey(config())).toThrow('exactly 32 bytes');
+  rmSync(locateKey(dataDir));
+  writeFileSync(locateDatabase(dataDir), '');
+  expect(() => loadSecretKey(config())).toThrow('is missing');
+  expect(existsSync(locateKey(dataDir))).toBe(false);
 });
 
 test('a replaced key is kept beside the new one', () => {
   openDataFolder(dataDir);
-  const old = secretKeyFor(config());
-  const text = readFileSync(keyFile(dataDir), 'utf8');
+  const old = loadSecretKey(config());
+  const text = readFileSync(locateKey(dataDir), 'utf8');
   expect(replaceKey(config(), 123)).not.toEqual(old);
-  expect(readFileSync(`${keyFile(dataDir)}.before-reset-123`, 'utf8')).toBe(text);
+  expect(readFileSync(`${locateKey(dataDir)}.before-reset-123`, 'utf8')).toBe(text);
 });
 
 test('the lock keeps another process out, and kill -9 frees it', async () => {

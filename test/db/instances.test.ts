@@ -4,7 +4,7 @@ import { count, eq, like } from 'drizzle-orm';
 import { openPostgres } from '../../src/db/connect.ts';
 import { deliveries, events, keys, meta } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { Careful } from '../../src/inbound/careful.ts';
+import { SafeMode } from '../../src/inbound/careful.ts';
 import { claim, deliveryQueue, recover } from '../../src/inbound/leases.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { postgresDatabase, withPostgres } from '../support/backends.ts';
@@ -192,18 +192,18 @@ describe.skipIf(!withPostgres)('several instances on one PostgreSQL database', (
       throw error;
     };
     await hurried(async () => {
-      const living = new Careful();
-      const leaving = new Careful();
+      const living = new SafeMode();
+      const leaving = new SafeMode();
       await living.start(store, Date.now, fail);
       await leaving.start(store, Date.now, fail);
       await leaving.stop(store);
       await Bun.sleep(3500); // 35 s of theirs
-      expect(living.now()).toBe(false); // neither the living nor who left in order is taken for dead
+      expect(living.isActive()).toBe(false); // neither the living nor who left in order is taken for dead
       await store.write(tx => tx.insert(meta).values({ key: 'serving:dead', value: '17' }));
-      await within(40_000, async () => living.now());
-      const next = new Careful();
+      await within(40_000, async () => living.isActive());
+      const next = new SafeMode();
       await next.start(store, Date.now, fail);
-      expect(next.now()).toBe(true);
+      expect(next.isActive()).toBe(true);
       await next.stop(store);
       await living.stop(store);
     });
@@ -218,7 +218,7 @@ describe.skipIf(!withPostgres)('several instances on one PostgreSQL database', (
     let failures = 0;
     const failed = () => void failures++;
     await hurried(async () => {
-      const [first, second] = [new Careful(), new Careful()];
+      const [first, second] = [new SafeMode(), new SafeMode()];
       const begin = Date.now();
       const until = (ms: number) => Bun.sleep(Math.max(0, begin + ms - Date.now()));
       await first.start(store, Date.now, failed); // beats at 500, 1000, …
@@ -231,7 +231,7 @@ describe.skipIf(!withPostgres)('several instances on one PostgreSQL database', (
       await admin.unsafe(`alter database ${name} allow_connections true`);
       await until(6400);
       expect(failures).toBeGreaterThan(5);
-      expect([first.now(), second.now()]).toEqual([false, false]);
+      expect([first.isActive(), second.isActive()]).toEqual([false, false]);
       await first.stop(store);
       await second.stop(other);
     });

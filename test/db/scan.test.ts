@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { and, desc, gte, lt, sql } from 'drizzle-orm';
 import { buildContactSearch } from '../../src/audience/search.ts';
-import { type Aged, COUNTED, counted, newest, type Search } from '../../src/db/scan.ts';
+import { type Aged, COUNTED, countMatches, type Search, scanNewest } from '../../src/db/scan.ts';
 import { contacts, deliveries, events } from '../../src/db/schema.ts';
-import { eventSearch } from '../../src/events.ts';
+import { buildEventSearch } from '../../src/events.ts';
 import { searchOf } from '../../src/inbound/deliveries.ts';
 import { onPostgres, TestApp } from '../support/app.ts';
 
@@ -48,7 +48,7 @@ describe('every row once, newest first, whichever way it is found', () => {
       const seen: string[] = [];
       let before: string | null = null;
       for (;;) {
-        const { ids, rest }: { ids: string[]; rest: string | null } = await newest(
+        const { ids, rest }: { ids: string[]; rest: string | null } = await scanNewest(
           store(),
           deliveries,
           floorless,
@@ -60,7 +60,7 @@ describe('every row once, newest first, whichever way it is found', () => {
         before = rest;
       }
       expect(seen).toEqual(wanted);
-      expect(await counted(store(), deliveries, floorless)).toEqual({
+      expect(await countMatches(store(), deliveries, floorless)).toEqual({
         total: Math.min(wanted.length, COUNTED),
         capped: wanted.length > COUNTED,
       });
@@ -104,7 +104,7 @@ test.skipIf(onPostgres)(
       const out: [Aged, Search][] = [];
       for (const filter of people) out.push([contacts, await buildContactSearch(tx, filter)]);
       for (const filter of logged) out.push([deliveries, await searchOf(tx, filter)]);
-      for (const filter of fired) out.push([events, await eventSearch(tx, filter)]);
+      for (const filter of fired) out.push([events, await buildEventSearch(tx, filter)]);
       return out;
     });
     for (const [table, search] of searches) {

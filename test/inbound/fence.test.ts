@@ -3,7 +3,7 @@ import { query } from '../../src/db/sets.ts';
 import { applyDelivery, applying } from '../../src/inbound/applyDelivery.ts';
 import { decide } from '../../src/inbound/decide.ts';
 import { claim, deliveryQueue } from '../../src/inbound/leases.ts';
-import { originOf, seenOf } from '../../src/inbound/origin.ts';
+import { buildOrigin, describeSeen } from '../../src/inbound/origin.ts';
 import { NEVER } from '../../src/inbound/pause.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 
@@ -34,11 +34,11 @@ test('a delivery whose lease another worker took over is left alone, and its nei
   });
   const apply = (body: (typeof bodies)[number]) => {
     const row = rows.find(each => each.externalId === body.id)!;
-    const decided = decide(live, body, seenOf(row));
+    const decided = decide(live, body, describeSeen(row));
     if (decided.status !== 'queued') throw new Error(decided.message);
     return ctx.people.write(applying, {
       row,
-      ready: { fact: decided.fact, origin: originOf(live, row, body, decided.fact) },
+      ready: { fact: decided.fact, origin: buildOrigin(live, row, body, decided.fact) },
     });
   };
   expect(await Promise.all(bodies.map(apply))).toEqual([undefined, 'done']);

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import type { Context } from '../../src/context.ts';
 import { backfills, jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { backfilling } from '../../src/inbound/backfillRun.ts';
+import { makeBackfillLoop } from '../../src/inbound/backfillRun.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
 import { Worker } from '../../src/jobs/worker.ts';
-import { guarded } from '../../src/net/fetch.ts';
+import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { Engine } from '../../src/workflows/engine.ts';
 import { closeAll, smtp } from '../mail/support.ts';
 import { call, calls, closeReceivers, receiver, subscribe } from '../outgoing/receiver.ts';
@@ -91,10 +91,10 @@ describe.skipIf(!withPostgres)('while the database is away', () => {
   test('a back-fill goes on at once when it is back, and the try does not count', async () => {
     const api = new FakeApi('stripe');
     api.people = crowd('stripe', 3);
-    const { ctx } = (await opened({}, { fetch: guarded({ anywhere: true, deadlineMs: 2000 }) })).app;
+    const { ctx } = (await opened({}, { fetch: makeGuardedFetch({ anywhere: true, deadlineMs: 2000 }) })).app;
     const endpoint = await app!.endpoint('stripe', { settings: api.settings });
     const { id } = (await app!.api('POST', `/endpoints/${endpoint}/backfill`, {})).body;
-    const duty = backfilling(awayBefore(2, ctx), new AbortController().signal);
+    const duty = makeBackfillLoop(awayBefore(2, ctx), new AbortController().signal);
     await duty(app!.now()).catch(() => {});
     await postgres.run();
     await until(async () => (await duty(app!.now())) === 1);

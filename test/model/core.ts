@@ -8,7 +8,7 @@ import { findGroups, reconcile } from '../../src/audience/reconcile.ts';
 import { findDeath } from '../../src/audience/registers.ts';
 import { readAddress, type View } from '../../src/audience/views.ts';
 import { AppError, notFound } from '../../src/errors.ts';
-import { applyFact, identityOf, type Origin } from '../../src/inbound/ingest.ts';
+import { applyFact, identifyFact, type Origin } from '../../src/inbound/ingest.ts';
 import { email as normalEmail } from '../../src/providers/pick.ts';
 import type { Answer, Audience, FactStep, ModelContact, Step } from './steps.ts';
 
@@ -72,7 +72,7 @@ export class Core implements Audience {
   private applyFact(step: FactStep): void {
     const event = `${step.endpoint.id} ${step.externalId}`;
     const origin = originOf(step);
-    const known = identityOf(this.people, origin.provider, factOf(step));
+    const known = identifyFact(this.people, origin.provider, factOf(step));
     if (this.erased.has(event) || (known !== null && this.dead.has(known))) return;
     const { identityId } = applyFact(this.people, factOf(step), origin, step.arrivedAt);
     this.events.set(identityId, (this.events.get(identityId) ?? new Set()).add(event));

@@ -5,18 +5,18 @@ import { lists, properties } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import { AppError } from '../../src/errors.ts';
 import { applyFact } from '../../src/inbound/ingest.ts';
-import { keysOf, laneOf, outcomeOf, type ReadyFact } from '../../src/inbound/recordDelivery.ts';
+import { buildOutcome, chooseLane, collectKeys, type ReadyFact } from '../../src/inbound/recordDelivery.ts';
 import { audience, peopleOf } from '../support/facts.ts';
 import { factOf, originOf } from './core.ts';
 import type { Answer, Audience, ModelContact, Step } from './steps.ts';
 
 const telling: WriteKind<ReadyFact, null> = {
-  lane: laneOf,
+  lane: chooseLane,
   load: async () => null,
-  keys: keysOf,
+  keys: collectKeys,
   apply(people, ready, _, now) {
     const applied = applyFact(people, ready.fact, ready.origin, now);
-    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
+    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...buildOutcome(applied, ready, applied) };
   },
   save: async () => {},
 };

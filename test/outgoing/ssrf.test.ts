@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { createServer, type Server, type Socket } from 'node:net';
 import { webhookSubscriptions } from '../../src/db/schema.ts';
 import { reachOf } from '../../src/net/addresses.ts';
-import { systemResolve } from '../../src/net/target.ts';
+import { resolveBySystem } from '../../src/net/target.ts';
 import { TestApp } from '../support/app.ts';
 import { call, closeReceivers, receiver, subscribe } from './receiver.ts';
 
@@ -159,7 +159,7 @@ test('every special address is known; public ones are public', () => {
 });
 
 test('over 200 spellings are refused when a subscription is made, with what to do', async () => {
-  const app = await TestApp.open({ resolve: systemResolve });
+  const app = await TestApp.open({ resolve: resolveBySystem });
   const urls = spellings
     .flatMap(host => [`https://${host}:${port}/`, `http://${host}:${port}/`])
     .concat(URLS(String(port)));
@@ -175,7 +175,7 @@ test('over 200 spellings are refused when a subscription is made, with what to d
 }, 30_000);
 
 test('with them in the database all the same, not one is connected to', async () => {
-  const app = await TestApp.open({ resolve: systemResolve });
+  const app = await TestApp.open({ resolve: resolveBySystem });
   const { id } = (await app.api('POST', '/webhook-subscriptions', { url: 'https://1.1.1.1/' })).body;
   const { store } = app.app.ctx;
   const urls = spellings

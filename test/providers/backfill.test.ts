@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { guarded } from '../../src/net/fetch.ts';
+import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { providerById } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { seeded } from '../support/crash.ts';
@@ -13,7 +13,7 @@ const TYPES: Record<string, string> = {
   polar: 'customer.created',
 };
 const MINUTE = 60_000;
-const fetch = guarded({ anywhere: true, deadlineMs: 400 });
+const fetch = makeGuardedFetch({ anywhere: true, deadlineMs: 400 });
 
 let api: FakeApi;
 let app: TestApp;

@@ -2,11 +2,11 @@ import { afterEach, describe, expect, test } from 'bun:test';
 import type { ContactChange } from '../../src/changes.ts';
 import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
 import { claimBackfill } from '../../src/inbound/backfills.ts';
-import { guarded } from '../../src/net/fetch.ts';
+import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';
 
-const fetch = guarded({ anywhere: true, deadlineMs: 2000 });
+const fetch = makeGuardedFetch({ anywhere: true, deadlineMs: 2000 });
 
 let api: FakeApi;
 let app: TestApp;
@@ -92,7 +92,7 @@ describe('the key', () => {
   });
 
   test('goes to the provider only, unless the installation allows other hosts', async () => {
-    await open('stripe', {}, { fetch: guarded() });
+    await open('stripe', {}, { fetch: makeGuardedFetch() });
     const failed = await run();
     expect(failed).toMatchObject({ state: 'failed' });
     expect(failed.error).toContain('INLET_ALLOW_PRIVATE_TARGETS=true');

@@ -1,9 +1,9 @@
 import { expect, test } from 'bun:test';
 import { AppError } from '../../src/errors.ts';
-import { guarded } from '../../src/net/fetch.ts';
+import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { providerHosts } from '../../src/providers/index.ts';
 
-const fetch = guarded({ hosts: [...providerHosts, '*.example.test'], deadlineMs: 1 });
+const fetch = makeGuardedFetch({ hosts: [...providerHosts, '*.example.test'], deadlineMs: 1 });
 const refusalOf = async (url: string) => {
   try {
     await fetch(url, { signal: AbortSignal.abort() });
@@ -31,7 +31,7 @@ test.each([
 
 /** What a call of `anywhere` came to; names lead where `addresses` says. */
 async function call(url: string, addresses: string[] = []): Promise<string> {
-  const anywhere = guarded({ anywhere: true, deadlineMs: 2000, resolve: async () => addresses });
+  const anywhere = makeGuardedFetch({ anywhere: true, deadlineMs: 2000, resolve: async () => addresses });
   try {
     return await (await anywhere(url)).text();
   } catch (error) {

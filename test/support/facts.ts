@@ -6,7 +6,7 @@ import { contacts, memberships } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
 import type { EventSettings } from '../../src/inbound/eventSettings.ts';
 import { type Applied, applyFact, type Origin } from '../../src/inbound/ingest.ts';
-import { keysOf, outcomeOf, type ReadyFact } from '../../src/inbound/recordDelivery.ts';
+import { buildOutcome, collectKeys, type ReadyFact } from '../../src/inbound/recordDelivery.ts';
 import type { Fact } from '../../src/providers/provider.ts';
 
 export const NOW = Date.parse('2026-11-01T12:00:00Z');
@@ -74,10 +74,10 @@ export function peopleOf(store: Store, now = NOW, publish: Listener = ignoreChan
 
 const telling: WriteKind<ReadyFact, null> = {
   load: async () => null,
-  keys: ready => ({ ...keysOf(ready), effects: eventKeysOf(ready) }),
+  keys: ready => ({ ...collectKeys(ready), effects: eventKeysOf(ready) }),
   apply(people, ready, _, now) {
     const applied = applyFact(people, ready.fact, ready.origin, now);
-    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...outcomeOf(applied, ready, applied) };
+    return { ...makeOutcome(applied, null, { key: '', deliveryId: null }), ...buildOutcome(applied, ready, applied) };
   },
   save: async () => {},
 };

@@ -1,6 +1,6 @@
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { unindexed } from '../../db/scan.ts';
+import { avoidIndex } from '../../db/scan.ts';
 import { backfills } from '../../db/schema.ts';
 import { cancelBackfill, getBackfill, startBackfill, viewBackfill, viewBackfills } from '../../inbound/backfills.ts';
 import { getEndpoint } from '../../inbound/endpoints.ts';
@@ -48,7 +48,7 @@ export const backfillRoutes: Route[] = [
     example: example.backfill,
     search: async (tx, _, { id }) => {
       await getEndpoint(tx, id);
-      return { where: eq(unindexed(backfills.endpointId), id), narrow: eq(backfills.endpointId, id) };
+      return { where: eq(avoidIndex(backfills.endpointId), id), narrow: eq(backfills.endpointId, id) };
     },
     view: viewBackfills,
   }),

@@ -8,9 +8,9 @@ import { callPeople } from '../../audience/personCall.ts';
 import { buildContactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
-import { eventSearch, viewEvents } from '../../events.ts';
+import { buildEventSearch, viewEvents } from '../../events.ts';
 import { erasePerson } from '../../history/erase.ts';
-import { whomOf } from '../../history/findPerson.ts';
+import { parseWhom } from '../../history/findPerson.ts';
 import { newId } from '../../id.ts';
 import { countSoftBounces } from '../../mail/reports.ts';
 
@@ -157,7 +157,7 @@ export const contactRoutes: Route[] = [
     handle: async ({ ctx, query: { erase, ...given } }) => {
       if (erase !== 'true')
         throw invalid('erase: must be true here. POST /contacts/delete deletes a contact without erasing the person.');
-      await erasePerson(ctx, whomOf(given));
+      await erasePerson(ctx, parseWhom(given));
       return { success: true, message: 'Person erased.' };
     },
   }),
@@ -193,7 +193,7 @@ export const contactRoutes: Route[] = [
     },
     row: eventView,
     example: example.event,
-    search: eventSearch,
+    search: buildEventSearch,
     view: viewEvents,
   }),
 ];

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { callPeople } from '../../audience/personCall.ts';
 import { invalid } from '../../errors.ts';
-import { eventPattern, pageOfPatterns } from '../../eventPatterns.ts';
+import { getEventPattern, listPatterns } from '../../eventPatterns.ts';
 import { newId } from '../../id.ts';
-import { sendingCall } from '../../sendEvent.ts';
+import { buildSendCall } from '../../sendEvent.ts';
 import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -41,7 +41,7 @@ export const loopsEventRoutes: Route[] = [
       const { eventName, eventProperties: given, ...rest } = body;
       const event = { name: eventNameOf(eventName), properties: eventPropertiesOf(given) };
       const contact = writeOf(rest, OWN);
-      const call = sendingCall(contact, event, { key: newId('req', ctx.now()) });
+      const call = buildSendCall(contact, event, { key: newId('req', ctx.now()) });
       const idempotency = idempotencyKey === null ? undefined : { scope: 'events/send', key: idempotencyKey };
       await callPeople(ctx.people, { ...call, idempotency });
       return { success: true };
@@ -55,7 +55,7 @@ export const loopsEventRoutes: Route[] = [
     answer: example.pageWith(example.pattern),
     handle: async ({ ctx, query: { perPage, cursor } }) => {
       const after = decodeCursor(cursor);
-      const { shown, total, last } = await ctx.store.read(tx => pageOfPatterns(tx, after, perPage));
+      const { shown, total, last } = await ctx.store.read(tx => listPatterns(tx, after, perPage));
       const request = { perPage, url: ctx.config.publicUrl + PATTERNS, filters: {} };
       return envelope(request, shown, { total, capped: false }, last);
     },
@@ -66,7 +66,7 @@ export const loopsEventRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.wholePattern,
-    handle: ({ ctx, params }) => ctx.store.read(tx => eventPattern(tx, { name: params.eventName ?? '' })),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { name: params.eventName ?? '' })),
   }),
   route('GET', `${PATTERNS}/:id`, {
     summary: 'One event pattern, with its properties',
@@ -74,7 +74,7 @@ export const loopsEventRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.wholePattern,
-    handle: ({ ctx, params }) => ctx.store.read(tx => eventPattern(tx, { id: params.id ?? '' })),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { id: params.id ?? '' })),
   }),
   route('GET', '/api/v1/dedicated-sending-ips', {
     summary: 'Dedicated sending addresses: none, mail leaves through your own server',
