@@ -10,7 +10,7 @@ import { fillDemo } from './demo.ts';
 
 const FOLDER = join(import.meta.dir, '../../dist/shots');
 const SIZE = { width: 1280, height: 900 };
-const SETTLED_MS = 700;
+const SETTLED_MS = 1000;
 
 const smtp = await smtpSink();
 const { page, api, visit } = await openDashboard('sqlite', {
@@ -24,6 +24,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
   await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
   for (const [name, path] of screens) {
     await visit(path);
+    await page.reload();
     await page.waitForTimeout(SETTLED_MS);
     await page.screenshot({ path: join(FOLDER, `${name}-${colorScheme}.png`) });
   }

@@ -30,14 +30,16 @@ export function CodeField({ label, value, fault, goThere, readOnly, onInput }: P
     <div class="field">
       <label for={id}>{label}</label>
       <div class="code">
-        <pre ref={numbers} aria-hidden="true">
+        <div class="gutter" aria-hidden="true">
+          <pre ref={numbers}>
           {Array.from({ length: lines }, (_, at) => (
             <span key={at} class={fault?.line === at + 1 ? 'wrong' : ''}>
               {at + 1}
               {'\n'}
             </span>
           ))}
-        </pre>
+          </pre>
+        </div>
         <textarea
           id={id}
           ref={field}

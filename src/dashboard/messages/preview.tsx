@@ -55,7 +55,7 @@ export function Preview({ id, change, revision, setFault }: Props) {
         if (error instanceof ApiError && error.status === 400 && fault.part) setFault(fault);
       }
     };
-    const timer = setTimeout(() => void render(), SETTLED_MS);
+    const timer = setTimeout(() => void render(), shown ? SETTLED_MS : 0);
     return () => {
       isLatest = false;
       clearTimeout(timer);

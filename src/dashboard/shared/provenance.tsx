@@ -25,11 +25,14 @@ interface Props {
   lists: Map<string, string>;
 }
 
+/** Fields of which nobody says anything are left out. */
+const isSaid = ({ won, lost }: FieldExplained): boolean => won !== null || lost.length > 0;
+
 /** Of each field: what shows and by which rule, who said it and when, and what others say. */
 export function Provenance({ fields, lists }: Props) {
   return (
     <div class="provenance">
-      {fields.map(each => (
+      {fields.filter(isSaid).map(each => (
         <details key={each.field} class={each.won?.own ? 'own' : ''}>
           <summary>
             <strong>{nameField(each.field, lists)}</strong>: {sayValue(each.value)}

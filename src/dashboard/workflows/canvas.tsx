@@ -48,7 +48,7 @@ export function Canvas(props: Props) {
           return (
             <div key={`${from} ${index}`}>
               {name && (
-                <span class="way-name" style={{ left: `${x1}px`, top: `${y1}px` }}>
+                <span class={index === 0 ? 'way-name first' : 'way-name'} style={{ left: `${x1}px`, top: `${y1}px` }}>
                   {name}
                 </span>
               )}
