@@ -53,7 +53,7 @@ export async function fillDemo({ api }: Pick<Told, 'api'>): Promise<Record<strin
     ...{ mails: '/mails', mail: `/mails/${mail.id}`, suppressions: '/suppressions?email=ada.lovelace@example.com' },
     ...{ messages: '/messages', message: `/messages/${message.id}`, transactional: `/transactional/${receipt.id}` },
     ...{ workflows: '/workflows', workflow: `/workflows/${workflow}`, run: `/runs/${run.id}` },
-    ...{ lists: '/settings/lists', keys: '/settings/keys', server: '/settings/server' },
+    ...{ lists: '/settings/lists', keys: '/settings/keys', audit: '/settings/audit', server: '/settings/server' },
   };
 }
 

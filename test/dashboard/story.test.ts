@@ -57,9 +57,28 @@ test.skipIf(!hasBrowser)(
     await form.getByRole('button', { name: 'Make the list' }).click();
     await form.getByLabel('News').waitFor();
     await form.getByLabel('Fire an event').fill('signup');
+    await form.getByLabel('Pick a field').last().selectOption({ label: 'data.object.object: customer' });
+    await form.getByRole('button', { name: 'Map this field' }).last().click();
+    await form.getByRole('button', { name: 'What would it do?' }).click();
+    await form.getByText('Of the last 1 deliveries 1 would change their contact, 1 fire an event').waitFor();
+    await form.getByText(/userGroup: nothing → Customers/).waitFor();
     await form.getByRole('button', { name: 'Save' }).click();
     await form.getByText('Saved.').waitFor();
     await page.getByText('group Customers · lists News · event signup').waitFor();
+
+    // what arrives shows by itself, unless it is paused
+    await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Deliveries' }).click();
+    await page.getByText('Live: what arrives').waitFor();
+    const sendTest = (type: string, email: string) =>
+      inlet(['send-test', id, type, '--email', email, '--port', String(server.port)], { cwd });
+    await sendTest('customer.updated', 'live@example.com');
+    await page.getByRole('link', { name: 'customer.updated' }).waitFor();
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await sendTest('customer.deleted', 'live@example.com');
+    await page.getByText('1 more came').waitFor();
+    expect(await page.getByRole('link', { name: 'customer.deleted' }).count()).toBe(0);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await page.getByRole('link', { name: 'customer.deleted' }).waitFor();
 
     // the delivery, and applied again it follows the new settings
     await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Deliveries' }).click();
@@ -90,8 +109,9 @@ test.skipIf(!hasBrowser)(
 
     // what is left to set up
     await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Overview' }).click();
-    await page.locator('.checklist .done', { hasText: 'Say what its events do' }).waitFor();
-    await page.getByRole('link', { name: 'Start a workflow' }).waitFor();
+    await page.locator('.checklist .done', { hasText: 'first webhook' }).waitFor();
+    await page.getByRole('link', { name: 'Make a first workflow.' }).waitFor();
+    await page.getByRole('img', { name: /webhooks over time/ }).waitFor();
 
     // out, and in again with a key that may only read
     await page.getByRole('button', { name: 'Sign out' }).click();

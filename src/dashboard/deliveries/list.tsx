@@ -1,7 +1,8 @@
 import { callApi, type Delivery, type Endpoint, type Page } from '../api.ts';
-import { linkTo } from '../router.ts';
+import { linkTo, place } from '../router.ts';
 import { type Column, ListScreen } from '../shell/list.tsx';
 import { Chip, Time, useLoaded } from '../ui.tsx';
+import { useLiveDeliveries } from './live.ts';
 
 const STATUSES = ['queued', 'processed', 'ignored', 'waiting', 'failed', 'dead', 'rejected'];
 
@@ -12,9 +13,13 @@ const COLUMNS: Column<Delivery>[] = [
   { title: 'What it did', show: each => each.message },
 ];
 
-/** The webhook log, newest first. */
+/** What the stream does not tell: pages behind the first, and whom a delivery is about. */
+const STILL = ['cursor', 'email', 'contactId'];
+
+/** The webhook log, newest first; what arrives is put in front by itself. */
 export function DeliveryList() {
   const endpoints = useLoaded('endpoints', () => callApi<Page<Endpoint>>('GET', '/endpoints?perPage=100'));
+  const live = useLiveDeliveries(!STILL.some(name => place.value.query.get(name)));
   const names = (endpoints.data?.data ?? []).map(({ id, name, provider }): [string, string] => [id, name || provider]);
   return (
     <ListScreen
@@ -29,6 +34,7 @@ export function DeliveryList() {
       ]}
       hidden={['contactId']}
       columns={COLUMNS}
+      revise={live.merge}
       empty={
         <>
           No webhook came yet. <a href={linkTo(['endpoints'])}>Set up an endpoint</a>, then its webhooks show here, with
@@ -37,10 +43,19 @@ export function DeliveryList() {
       }
     >
       {({ reload }) => (
-        <p>
+        <p class="row">
+          {live.isOpen && (
+            <button type="button" aria-pressed={live.isPaused} onClick={live.toggle}>
+              {live.isPaused ? 'Go on' : 'Pause'}
+            </button>
+          )}
           <button type="button" onClick={() => void reload()}>
             Look again
           </button>
+          <span role="status" class="faint">
+            {live.isOpen && !live.isPaused && 'Live: what arrives shows here by itself.'}
+            {live.held > 0 && ` ${live.held} more came. Go on, or look again, to see them.`}
+          </span>
         </p>
       )}
     </ListScreen>

@@ -5,6 +5,7 @@ import { mayWrite } from '../session.ts';
 import { Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
 import { EventList } from './events.tsx';
 import { explainState } from './explainState.ts';
+import { IgnoredTypes } from './ignored.tsx';
 import { Secrets } from './secrets.tsx';
 import { ProviderSettings } from './settings.tsx';
 import { SetUp } from './setUp.tsx';
@@ -44,6 +45,7 @@ export function EndpointDetail({ id }: { id: string }) {
               )}
               <Secrets endpoint={endpoint} show={show} />
               <EventList endpoint={endpoint} provider={provider} lists={lists} show={show} reload={whole.reload} />
+              <IgnoredTypes id={endpoint.id} />
               <ProviderSettings endpoint={endpoint} provider={provider} show={show} />
               {mayWrite.value && <Remove endpoint={endpoint} />}
             </>

@@ -1,13 +1,17 @@
-import { useId, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { callApi, type Endpoint, type EventSettings, type List } from '../api.ts';
 import { CheckField, Failure, SelectField, TextField, useAction } from '../ui.tsx';
+import { Mapping, type Row, type SamplePath } from './mapping.tsx';
+import { PreviewSettings } from './preview.tsx';
 
 interface Props {
   endpointId: string;
   type: string;
   settings: EventSettings;
   lists: List[];
-  paths: string[];
+  paths: SamplePath[];
+  /** Whether the paths are of a payload that came. */
+  isReal: boolean;
   show(changed: Endpoint): void;
   reload(): Promise<void>;
 }
@@ -18,11 +22,8 @@ const ON_DELETE: [NonNullable<EventSettings['onDelete']>, string][] = [
   ['ignore', 'leave the contact as it is'],
 ];
 
-/** A mapping as rows, so that a name can be typed before it is whole. */
-type Row = [key: string, path: string];
-
 /** The settings of one event type. Saves only what was changed. */
-export function EventForm({ endpointId, type, settings, lists, paths, show, reload }: Props) {
+export function EventForm({ endpointId, type, settings, lists, paths, isReal, show, reload }: Props) {
   const [given, setGiven] = useState<Partial<EventSettings>>({});
   const [contactRows, setContactRows] = useState<Row[]>(Object.entries(settings.contactProperties));
   const [eventRows, setEventRows] = useState<Row[]>(Object.entries(settings.eventProperties));
@@ -101,6 +102,7 @@ export function EventForm({ endpointId, type, settings, lists, paths, show, relo
             legend="Properties of the event"
             rows={eventRows}
             paths={paths}
+            isReal={isReal}
             change={changeRows('eventProperties', setEventRows)}
           />
         </>
@@ -109,8 +111,10 @@ export function EventForm({ endpointId, type, settings, lists, paths, show, relo
         legend="Properties of the contact"
         rows={contactRows}
         paths={paths}
+            isReal={isReal}
         change={changeRows('contactProperties', setContactRows)}
       />
+      {Object.keys(given).length > 0 && <PreviewSettings endpointId={endpointId} type={type} change={given} />}
       <Failure message={error} />
       <button type="submit" class="main" disabled={busy || Object.keys(given).length === 0}>
         Save
@@ -149,51 +153,6 @@ function Lists(props: { lists: List[]; chosen: string[]; change(ids: string[]): 
         </button>
       </div>
       <Failure message={error} />
-    </fieldset>
-  );
-}
-
-function Mapping(props: { legend: string; rows: Row[]; paths: string[]; change(rows: Row[]): void }) {
-  const { legend, rows, paths, change } = props;
-  const listId = useId();
-  const put = (at: number, row: Row) => change(rows.map((each, i) => (i === at ? row : each)));
-  return (
-    <fieldset>
-      <legend>{legend}</legend>
-      <p class="hint">
-        {paths.length
-          ? 'The paths are those of the newest payload of this type.'
-          : 'Once a webhook of this type came, its paths are offered here.'}
-      </p>
-      <datalist id={listId}>
-        {paths.map(path => (
-          <option key={path} value={path} />
-        ))}
-      </datalist>
-      {rows.map(([name, path], at) => (
-        <div class="row" key={at}>
-          <input
-            aria-label="Property"
-            placeholder="plan"
-            value={name}
-            onInput={event => put(at, [event.currentTarget.value, path])}
-          />
-          <span aria-hidden="true">←</span>
-          <input
-            aria-label={`Path in the payload for ${name || 'the property'}`}
-            placeholder="data.object.metadata.plan"
-            list={listId}
-            value={path}
-            onInput={event => put(at, [name, event.currentTarget.value])}
-          />
-          <button type="button" onClick={() => change(rows.filter((_, i) => i !== at))}>
-            Remove {name || 'it'}
-          </button>
-        </div>
-      ))}
-      <button type="button" onClick={() => change([...rows, ['', '']])}>
-        Add a property
-      </button>
     </fieldset>
   );
 }

@@ -2,18 +2,16 @@ import { useState } from 'preact/hooks';
 import {
   appendQuery,
   callApi,
-  type Delivery,
   type Endpoint,
   type EventSettings,
   type List,
-  type Page,
   type Provider,
 } from '../api.ts';
 import { mayWrite } from '../session.ts';
 import { useLoaded } from '../ui.tsx';
 import { EventForm } from './eventForm.tsx';
+import type { SamplePath } from './mapping.tsx';
 import { MailEventForm } from './mailEventForm.tsx';
-import { collectPaths } from './paths.ts';
 
 interface Props {
   endpoint: Endpoint;
@@ -61,7 +59,12 @@ function EventLine(props: LineProps) {
   );
 }
 
-/** With the paths of the newest payload of this type to choose from. */
+interface Sample {
+  source: 'delivery' | 'sample';
+  paths: SamplePath[];
+}
+
+/** With the paths of the newest payload of this type to choose from, else those of the provider's sample. */
 function Opened(props: LineProps) {
   const { endpoint, provider, type, settings, show } = props;
   if (provider.about === 'mail')
@@ -70,17 +73,17 @@ function Opened(props: LineProps) {
 }
 
 function OpenedPerson({ endpoint, type, settings, lists, show, reload }: LineProps) {
-  const newest = useLoaded(`${endpoint.id} ${type}`, () =>
-    callApi<Page<Delivery>>('GET', appendQuery('/deliveries', { endpointId: endpoint.id, type, perPage: '1' })),
+  const sample = useLoaded(`${endpoint.id} ${type}`, () =>
+    callApi<Sample>('GET', appendQuery(`/endpoints/${endpoint.id}/samples`, { type })),
   );
-  const paths = collectPaths(newest.data?.data[0]?.payload);
   return (
     <EventForm
       endpointId={endpoint.id}
       type={type}
       settings={settings}
       lists={lists}
-      paths={paths}
+      paths={sample.data?.paths ?? []}
+      isReal={sample.data?.source === 'delivery'}
       show={show}
       reload={reload}
     />

@@ -1,45 +1,36 @@
 import { useEffect } from 'preact/hooks';
-import { type Contact, callApi, type Delivery, type Endpoint, type Mail, type Page } from '../api.ts';
-import { explainState } from '../endpoints/explainState.ts';
-import { linkTo } from '../router.ts';
+import { appendQuery, callApi, type Delivery, type Page } from '../api.ts';
+import { linkTo, place } from '../router.ts';
 import { mayWrite } from '../session.ts';
 import { Chip, Screen, Show, Time, useLoaded } from '../ui.tsx';
-import { type Known, listSteps } from './checklist.ts';
+import { Chart } from './chart.tsx';
+import { gatherBars, OUTCOMES, type Stats } from './stats.ts';
 
-const REFRESH_MS = 15_000;
+const REFRESH_MS = 10_000;
 const LATEST = 8;
+const MAX_BARS = 72;
+const HOUR_MS = 3_600_000;
+const SPANS: Record<string, { text: string; hours: number; resolution: 'minute' | 'hour' }> = {
+  hour: { text: 'The last hour', hours: 1, resolution: 'minute' },
+  day: { text: 'Day', hours: 24, resolution: 'hour' },
+  month: { text: '30 days', hours: 720, resolution: 'hour' },
+};
 
-interface Health {
-  status: string;
-  backlog?: number;
-  deadJobs?: number;
-}
-
-async function loadWhole() {
-  const [endpoints, deliveries, contacts, workflows, mail, failed, health] = await Promise.all([
-    callApi<Page<Endpoint>>('GET', '/endpoints?perPage=100'),
+async function loadWhole(span: string) {
+  const { hours, resolution } = SPANS[span] ?? { hours: 1, resolution: 'minute' };
+  const since = new Date(Date.now() - hours * HOUR_MS).toISOString();
+  const [stats, latest] = await Promise.all([
+    callApi<Stats>('GET', appendQuery('/stats', { since, resolution })),
     callApi<Page<Delivery>>('GET', `/deliveries?perPage=${LATEST}`),
-    callApi<Page<Contact>>('GET', '/contacts?perPage=1'),
-    callApi<Page<{ state: string }>>('GET', '/workflows?perPage=100'),
-    callApi<Known['mail']>('GET', '/mail'),
-    callApi<Page<Mail>>('GET', '/mails?state=failed&perPage=1'),
-    fetch('../health', { credentials: 'same-origin' }).then((answer): Promise<Health> => answer.json()),
   ]);
-  return {
-    endpoints: endpoints.data,
-    deliveries: deliveries.data,
-    contacts,
-    workflows: workflows.data,
-    mail,
-    failed,
-    health,
-  };
+  return { stats, latest: latest.data };
 }
-type Whole = Awaited<ReturnType<typeof loadWhole>>;
 
-/** Where one comes in: what to do next, what needs a look, what came last. */
+/** Where one comes in: what to do next, what goes on, what needs a look, what came last. */
 export function Route() {
-  const whole = useLoaded('overview', loadWhole);
+  const asked = place.value.query.get('span') ?? 'hour';
+  const span = Object.hasOwn(SPANS, asked) ? asked : 'hour';
+  const whole = useLoaded(`overview ${span}`, () => loadWhole(span));
   useEffect(() => {
     const timer = setInterval(() => document.hidden || void whole.reload(), REFRESH_MS);
     return () => clearInterval(timer);
@@ -47,12 +38,13 @@ export function Route() {
   return (
     <Screen title="Overview">
       <Show of={whole}>
-        {found => (
+        {({ stats, latest }) => (
           <>
-            <Checklist of={found} />
-            <Numbers of={found} />
-            <Attention of={found} />
-            <Latest rows={found.deliveries} />
+            {mayWrite.value && !stats.setup.done && <Checklist of={stats} />}
+            <Tiles of={stats} />
+            <Attention of={stats} />
+            <Webhooks of={stats} span={span} />
+            <Latest rows={latest} />
           </>
         )}
       </Show>
@@ -60,20 +52,25 @@ export function Route() {
   );
 }
 
-function Checklist({ of: { endpoints, workflows, mail } }: { of: Whole }) {
-  const steps = listSteps({ endpoints, workflows, mail });
-  if (!mayWrite.value || steps.every(each => each.isDone)) return null;
-  const next = steps.find(each => !each.isDone);
+/** Where each step is done. */
+const PLACES: Record<string, string[]> = {
+  endpoint: ['endpoints', 'add'],
+  secret: ['endpoints'],
+  webhook: ['endpoints'],
+  mail: ['settings', 'server'],
+  workflow: ['workflows', 'add'],
+};
+
+function Checklist({ of: { setup } }: { of: Stats }) {
   return (
     <section aria-labelledby="set-up">
       <h2 id="set-up">To set up</h2>
       <ol class="checklist">
-        {steps.map(each => (
-          <li key={each.text} class={each.isDone ? 'done' : ''}>
-            <span aria-hidden="true">{each.isDone ? '✓' : '○'}</span>{' '}
-            {each.isDone ? each.text : <a href={linkTo(each.path)}>{each.text}</a>}
-            {each.isDone && <span class="unseen"> (done)</span>}
-            {each === next && each.hint && <p class="hint">{each.hint}</p>}
+        {setup.steps.map(each => (
+          <li key={each.name} class={each.done ? 'done' : ''}>
+            <span aria-hidden="true">{each.done ? '✓' : '○'}</span>{' '}
+            {each.done ? each.sentence : <a href={linkTo(PLACES[each.name] ?? ['endpoints'])}>{each.sentence}</a>}
+            {each.done && <span class="unseen"> (done)</span>}
           </li>
         ))}
       </ol>
@@ -81,15 +78,17 @@ function Checklist({ of: { endpoints, workflows, mail } }: { of: Whole }) {
   );
 }
 
-function Numbers({ of: { contacts, mail, failed, health, workflows } }: { of: Whole }) {
-  const { totalResults, totalIsCapped } = contacts.pagination;
+function Tiles({ of: { contacts, mails, totals, waiting } }: { of: Stats }) {
+  const say = ({ count, isCapped }: { count: number; isCapped: boolean }) => (isCapped ? `${count}+` : count);
   const tiles: [name: string, value: string | number, link: string][] = [
-    ['Contacts', totalIsCapped ? `${totalResults}+` : totalResults, linkTo(['contacts'])],
-    ['Webhooks that wait', health.backlog ?? '–', linkTo(['deliveries'], { status: 'queued' })],
-    ['Mails that wait', mail.queued, linkTo(['mails'], { state: 'queued' })],
-    ['Mails held', mail.held, linkTo(['mails'], { state: 'held' })],
-    ['Mails given up', failed.pagination.totalResults, linkTo(['mails'], { state: 'failed' })],
-    ['Workflows running', workflows.filter(each => each.state === 'running').length, linkTo(['workflows'])],
+    ['Contacts', contacts.total, linkTo(['contacts'])],
+    ['Half answered within', totals.p50Ms === null ? '–' : `${totals.p50Ms} ms`, linkTo(['deliveries'])],
+    ['99 % answered within', totals.p99Ms === null ? '–' : `${totals.p99Ms} ms`, linkTo(['deliveries'])],
+    ['Webhooks that wait', waiting.backlog, linkTo(['deliveries'], { status: 'queued' })],
+    ['Mails that wait', say(mails.queued), linkTo(['mails'], { state: 'queued' })],
+    ['Mails held', say(mails.held), linkTo(['mails'], { state: 'held' })],
+    ['Mails given up', say(mails.failed), linkTo(['mails'], { state: 'failed' })],
+    ['Mails came back', say(mails.bounced), linkTo(['mails'], { state: 'bounced' })],
   ];
   return (
     <ul class="tiles" aria-label="Numbers">
@@ -104,38 +103,61 @@ function Numbers({ of: { contacts, mail, failed, health, workflows } }: { of: Wh
   );
 }
 
-function Attention({ of: { endpoints, mail, health } }: { of: Whole }) {
-  const needy = endpoints.filter(each => each.state === 'failing' || each.state === 'needsSecret' || each.notes.length);
-  const jobs = health.deadJobs ?? 0;
-  if (!needy.length && !jobs && !mail.trouble && health.status === 'ok') return null;
+const OLDEST: ['oldestQueued' | 'oldestFailed' | 'oldestWaiting', string][] = [
+  ['oldestQueued', 'waits for its turn'],
+  ['oldestFailed', 'failed and will be tried again'],
+  ['oldestWaiting', 'waits until its person is known'],
+];
+
+function Attention({ of: { attention, waiting } }: { of: Stats }) {
+  const oldest = OLDEST.flatMap(([name, text]) => {
+    const found = waiting[name];
+    return found ? [{ ...found, text }] : [];
+  });
+  if (attention.length + oldest.length === 0) return null;
   return (
     <section aria-labelledby="attention">
       <h2 id="attention">Needs a look</h2>
-      {health.status !== 'ok' && (
-        <p class="note">
-          The server is in trouble. <a href={linkTo(['settings', 'server'])}>See what it says</a>.
-        </p>
-      )}
-      {mail.trouble && (
-        <p class="note">
-          {mail.trouble} <a href={linkTo(['mails'])}>Mails</a>
-        </p>
-      )}
-      {jobs > 0 && (
-        <p class="note">
-          {jobs} jobs were given up. <a href={linkTo(['settings', 'jobs'], { status: 'dead' })}>Look at them</a>.
-        </p>
-      )}
+      <ul class="steps">
+        {oldest.map(each => (
+          <li key={each.id}>
+            The oldest <a href={linkTo(['deliveries', each.id])}>webhook</a> that {each.text} came{' '}
+            <Time at={each.receivedAt} />
+          </li>
+        ))}
+      </ul>
       <ul class="cards">
-        {needy.map(each => (
+        {attention.map(each => (
           <li class="card" key={each.id}>
             <h3>
               <a href={linkTo(['endpoints', each.id])}>{each.name || each.provider}</a> <Chip state={each.state} />
             </h3>
-            <p>{explainState(each) ?? each.notes[0]}</p>
+            <p>{each.nextStep}</p>
           </li>
         ))}
       </ul>
+    </section>
+  );
+}
+
+function Webhooks({ of: { slots, totals }, span }: { of: Stats; span: string }) {
+  return (
+    <section aria-labelledby="webhooks">
+      <div class="heading">
+        <h2 id="webhooks">Webhooks</h2>
+        <nav class="row" aria-label="Span of time">
+          {Object.entries(SPANS).map(([name, { text }]) => (
+            <a key={name} href={linkTo(['overview'], { span: name })} aria-current={span === name ? 'page' : undefined}>
+              {text}
+            </a>
+          ))}
+        </nav>
+      </div>
+      <Chart bars={gatherBars(slots, MAX_BARS)} isByDay={span === 'month'} />
+      <p class="faint">
+        In all: {OUTCOMES.map(outcome => `${totals[outcome]} ${outcome}`).join(', ')}; {totals.mailsSent} mails went out,{' '}
+        {totals.mailsFailed} failed.
+      </p>
     </section>
   );
 }

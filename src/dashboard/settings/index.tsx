@@ -1,6 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { Tabs } from '../shell/shell.tsx';
 import { Screen } from '../ui.tsx';
+import { AuditLog } from './audit.tsx';
 import { Events } from './events.tsx';
 import { Jobs } from './jobs.tsx';
 import { Keys } from './keys.tsx';
@@ -17,6 +18,7 @@ const TABS: [name: string, path: string[]][] = [
   ['Keys and sessions', ['settings', 'keys']],
   ['Outgoing webhooks', ['settings', 'webhooks']],
   ['Jobs', ['settings', 'jobs']],
+  ['Audit', ['settings', 'audit']],
   ['Server', ['settings', 'server']],
 ];
 
@@ -27,6 +29,7 @@ const PARTS: Record<string, () => ComponentChildren> = {
   keys: () => <Keys />,
   webhooks: () => <Webhooks />,
   jobs: () => <Jobs />,
+  audit: () => <AuditLog />,
   server: () => <Server />,
 };
 

@@ -35,6 +35,8 @@ interface ListProps<T> {
   /** Above the rows: of what is shown. */
   children?: (page: Shown<T>) => ComponentChildren;
   perPage?: number;
+  /** What is shown of the rows of a page, by the filters that hold. */
+  revise?: (rows: T[], filters: Record<string, string>) => T[];
 }
 
 interface Shown<T> {
@@ -60,8 +62,9 @@ export function List<T extends { id: string }>(props: ListProps<T>) {
       {filters.length > 0 && <FilterForm at={at} filters={filters} given={given} rest={rest} />}
       {children?.({ page: rows.data, reload: rows.reload })}
       <Show of={rows}>
-        {page =>
-          page.data.length ? (
+        {loaded => {
+          const page = { ...loaded, data: props.revise?.(loaded.data, given) ?? loaded.data };
+          return page.data.length ? (
             <>
               <Table rows={page.data} columns={columns} />
               <Pager at={at} query={{ ...rest, ...given }} page={page} />
@@ -72,8 +75,8 @@ export function List<T extends { id: string }>(props: ListProps<T>) {
             </Empty>
           ) : (
             <Empty>{props.empty}</Empty>
-          )
-        }
+          );
+        }}
       </Show>
     </>
   );
