@@ -66,7 +66,7 @@ eachDatabase('messages', kind => {
       const id = page.url().split('/').at(-1);
       expect((await api('GET', `/email-messages/${id}`)).html).toContain('Hello');
       await page.getByRole('button', { name: 'Save the message' }).click();
-      await page.getByText('Saved.').waitFor();
+      await page.getByText('Saved.', { exact: true }).waitFor();
       await page.getByText('goes out as it stands').waitFor();
 
       // a test of it
@@ -85,7 +85,7 @@ eachDatabase('messages', kind => {
       await page.getByText('Somebody else changed this message').waitFor();
       dropFailures(409);
       await page.getByRole('button', { name: 'Save mine in place of theirs' }).click();
-      await page.getByText('Saved.').waitFor();
+      await page.getByText('Saved.', { exact: true }).waitFor();
       expect(await api('GET', `/email-messages/${id}`)).toMatchObject({ subject: 'Theirs', html: '<p>mine</p>' });
 
       await visit('/transactional');
@@ -95,7 +95,7 @@ eachDatabase('messages', kind => {
       await page.getByLabel('Subject').fill('Your receipt {{ data.number }}');
       await html.fill('<p>{{ data.number }}</p>');
       await page.getByRole('button', { name: 'Save the message' }).click();
-      await page.getByText('Saved.').waitFor();
+      await page.getByText('Saved.', { exact: true }).waitFor();
       await page.getByRole('button', { name: 'Publish what is saved' }).click();
       await page.getByText('This is what is sent.').waitFor();
       await page.locator('pre', { hasText: '"number":"…"' }).waitFor();

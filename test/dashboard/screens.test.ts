@@ -15,7 +15,8 @@ const HOSTILE = '"><img src=x onerror=hurt()><script>hurt()</script>{{ 7 * 7 }}'
 
 /** Waits until a screen shows what it has asked for; the live log goes on asking. */
 async function settle(page: Page): Promise<void> {
-  for (let tries = 0; tries < 40 && (await page.locator('main .loading').count()); tries++) await page.waitForTimeout(50);
+  for (let tries = 0; tries < 40 && (await page.locator('main .loading').count()); tries++)
+    await page.waitForTimeout(50);
 }
 
 eachDatabase('every screen', kind => {

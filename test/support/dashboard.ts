@@ -40,15 +40,23 @@ interface Told {
 
 const ends: (() => Promise<unknown>)[] = [];
 
+/** Variables that lead the executable to an empty database of this kind, which goes when the file's tests end. */
+export async function makeDatabase(kind: Kind): Promise<Record<string, string>> {
+  if (kind === 'sqlite') return {};
+  const url = await postgresDatabase(false);
+  ends.push(() => dropDatabase(url));
+  return { INLET_DATABASE_URL: url, INLET_SECRET_KEY: Buffer.alloc(32, 7).toString('base64') };
+}
+
 /** The executable on an empty database, and a browser that is signed in with `key`, or with a key that may do everything. */
 export async function openDashboard(kind: Kind, env: Record<string, string> = {}): Promise<Told> {
-  const database = kind === 'postgres' ? await postgresDatabase(false) : null;
+  const database = await makeDatabase(kind);
   const server = await start({
     cwd: emptyFolder(),
     env: {
       INLET_API_KEY: API_KEY,
       INLET_RATE_LIMIT: '0',
-      ...(database && { INLET_DATABASE_URL: database, INLET_SECRET_KEY: Buffer.alloc(32, 7).toString('base64') }),
+      ...database,
       ...env,
     },
   });
@@ -56,7 +64,6 @@ export async function openDashboard(kind: Kind, env: Record<string, string> = {}
   ends.push(async () => {
     await close();
     await server.stop();
-    if (database) await dropDatabase(database);
   });
   page.setDefaultTimeout(15_000);
   const api: Api = (method, path, body) => callApi(server.url, method, path, body);
@@ -68,9 +75,14 @@ export async function openDashboard(kind: Kind, env: Record<string, string> = {}
   return told;
 }
 
+/** Has something ended when the file's tests end, the latest first. */
+export function endLater(end: () => Promise<unknown>): void {
+  ends.push(end);
+}
+
 /** Ends every server and browser that was opened here. */
 export async function closeAll(): Promise<void> {
-  for (const end of ends.splice(0)) await end();
+  for (const end of ends.splice(0).reverse()) await end();
 }
 
 /** Ends what stories of this file have opened. */

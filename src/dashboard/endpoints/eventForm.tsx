@@ -111,7 +111,7 @@ export function EventForm({ endpointId, type, settings, lists, paths, isReal, sh
         legend="Properties of the contact"
         rows={contactRows}
         paths={paths}
-            isReal={isReal}
+        isReal={isReal}
         change={changeRows('contactProperties', setContactRows)}
       />
       {Object.keys(given).length > 0 && <PreviewSettings endpointId={endpointId} type={type} change={given} />}

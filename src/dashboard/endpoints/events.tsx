@@ -1,17 +1,10 @@
 import { useState } from 'preact/hooks';
-import {
-  appendQuery,
-  callApi,
-  type Endpoint,
-  type EventSettings,
-  type List,
-  type Provider,
-} from '../api.ts';
+import { appendQuery, callApi, type Endpoint, type EventSettings, type List, type Provider } from '../api.ts';
 import { mayWrite } from '../session.ts';
 import { useLoaded } from '../ui.tsx';
 import { EventForm } from './eventForm.tsx';
-import type { SamplePath } from './mapping.tsx';
 import { MailEventForm } from './mailEventForm.tsx';
+import type { SamplePath } from './mapping.tsx';
 
 interface Props {
   endpoint: Endpoint;

@@ -76,7 +76,10 @@ export function Mapping({ legend, rows, paths, isReal, change }: Props) {
               value={picked}
               options={[
                 ['', 'choose one'],
-                ...free.map((each): [string, string] => [each.path, `${each.path}: ${String(each.example).slice(0, 40)}`]),
+                ...free.map((each): [string, string] => [
+                  each.path,
+                  `${each.path}: ${String(each.example).slice(0, 40)}`,
+                ]),
               ]}
               onChange={setPicked}
             />

@@ -25,7 +25,8 @@ interface Props {
 }
 
 const LOOKED_AT = 200;
-const sayValue = (value: unknown): string => (value === undefined || value === null || value === '' ? 'nothing' : String(value));
+const sayValue = (value: unknown): string =>
+  value === undefined || value === null || value === '' ? 'nothing' : String(value);
 
 /** What the last deliveries would do with these settings: before → after, and nothing is written. */
 export function PreviewSettings({ endpointId, type, change }: Props) {
@@ -55,8 +56,8 @@ function Found({ preview: { summary, deliveries }, type }: { preview: Preview; t
   return (
     <div role="status">
       <p class="step">
-        Of the last {summary.deliveries} deliveries {summary.changing} would change their contact, {summary.events} fire an
-        event, {summary.ignored} be ignored, {summary.waiting} wait.
+        Of the last {summary.deliveries} deliveries {summary.changing} would change their contact, {summary.events} fire
+        an event, {summary.ignored} be ignored, {summary.waiting} wait.
       </p>
       {own.length === 0 && <p class="faint">None of them is a {type}.</p>}
       <ul class="steps">

@@ -32,12 +32,12 @@ export function CodeField({ label, value, fault, goThere, readOnly, onInput }: P
       <div class="code">
         <div class="gutter" aria-hidden="true">
           <pre ref={numbers}>
-          {Array.from({ length: lines }, (_, at) => (
-            <span key={at} class={fault?.line === at + 1 ? 'wrong' : ''}>
-              {at + 1}
-              {'\n'}
-            </span>
-          ))}
+            {Array.from({ length: lines }, (_, at) => (
+              <span key={at} class={fault?.line === at + 1 ? 'wrong' : ''}>
+                {at + 1}
+                {'\n'}
+              </span>
+            ))}
           </pre>
         </div>
         <textarea

@@ -1,6 +1,6 @@
 import { type Bar, OUTCOMES } from './stats.ts';
 
-const SIZE = { width: 720, height: 180 };
+const SIZE = { width: 1100, height: 200 };
 const MARGIN = { left: 44, bottom: 22, top: 8 };
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });

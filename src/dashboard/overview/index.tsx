@@ -78,12 +78,14 @@ function Checklist({ of: { setup } }: { of: Stats }) {
   );
 }
 
+const sayMs = (ms: number | null): string => (ms === null ? '–' : `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`);
+
 function Tiles({ of: { contacts, mails, totals, waiting } }: { of: Stats }) {
   const say = ({ count, isCapped }: { count: number; isCapped: boolean }) => (isCapped ? `${count}+` : count);
   const tiles: [name: string, value: string | number, link: string][] = [
     ['Contacts', contacts.total, linkTo(['contacts'])],
-    ['Half answered within', totals.p50Ms === null ? '–' : `${totals.p50Ms} ms`, linkTo(['deliveries'])],
-    ['99 % answered within', totals.p99Ms === null ? '–' : `${totals.p99Ms} ms`, linkTo(['deliveries'])],
+    ['Half answered within', sayMs(totals.p50Ms), linkTo(['deliveries'])],
+    ['99 % answered within', sayMs(totals.p99Ms), linkTo(['deliveries'])],
     ['Webhooks that wait', waiting.backlog, linkTo(['deliveries'], { status: 'queued' })],
     ['Mails that wait', say(mails.queued), linkTo(['mails'], { state: 'queued' })],
     ['Mails held', say(mails.held), linkTo(['mails'], { state: 'held' })],
@@ -155,8 +157,8 @@ function Webhooks({ of: { slots, totals }, span }: { of: Stats; span: string }) 
       </div>
       <Chart bars={gatherBars(slots, MAX_BARS)} isByDay={span === 'month'} />
       <p class="faint">
-        In all: {OUTCOMES.map(outcome => `${totals[outcome]} ${outcome}`).join(', ')}; {totals.mailsSent} mails went out,{' '}
-        {totals.mailsFailed} failed.
+        In all: {OUTCOMES.map(outcome => `${totals[outcome]} ${outcome}`).join(', ')}; {totals.mailsSent} mails went
+        out, {totals.mailsFailed} failed.
       </p>
     </section>
   );

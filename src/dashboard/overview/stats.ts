@@ -9,7 +9,10 @@ export interface Stats {
     backlog: number;
   };
   contacts: { total: number; subscribed: number | null; isExact: boolean; asOf: string | null };
-  mails: Record<'queued' | 'held' | 'sending' | 'failed' | 'bounced' | 'suppressed', { count: number; isCapped: boolean }>;
+  mails: Record<
+    'queued' | 'held' | 'sending' | 'failed' | 'bounced' | 'suppressed',
+    { count: number; isCapped: boolean }
+  >;
   attention: { id: string; name: string; provider: string; state: string; nextStep: string }[];
   setup: { done: boolean; steps: { name: string; done: boolean; sentence: string }[] };
 }
@@ -28,7 +31,7 @@ interface Counts {
 type Slot = Counts & { at: string };
 
 export const OUTCOMES = ['accepted', 'duplicate', 'ignored', 'rejected', 'refused'] as const;
-export type Outcome = (typeof OUTCOMES)[number];
+type Outcome = (typeof OUTCOMES)[number];
 /** Several slots put together. */
 export type Bar = Record<Outcome, number> & { at: string; p99Ms: number | null };
 

@@ -58,7 +58,11 @@ function Change({ of: { before, after, detail } }: { of: Audit }) {
   return (
     <details class="plain">
       <summary>
-        {before === null ? 'made' : after === null ? 'removed' : `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' …' : ''}`}
+        {before === null
+          ? 'made'
+          : after === null
+            ? 'removed'
+            : `${names.slice(0, 3).join(', ')}${names.length > 3 ? ' …' : ''}`}
       </summary>
       <ul class="steps">
         {names.map(name => (
