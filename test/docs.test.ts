@@ -11,7 +11,9 @@ import { VARIABLES, type Variable } from '../src/variables.ts';
 const ROOT = join(import.meta.dir, '..');
 const papers = [
   ...readdirSync(ROOT).filter(name => name.endsWith('.md')),
-  ...readdirSync(join(ROOT, 'docs')).map(name => `docs/${name}`),
+  ...readdirSync(join(ROOT, 'docs'))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`),
 ];
 const readText = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
