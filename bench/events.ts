@@ -9,8 +9,9 @@ const FILLER = 'Lorem ipsum dolor sit amet, consetetur sadipscing elitr, sed dia
  * `new`: each webhook is about somebody new: a customer, a checkout or an invoice in turn.
  * `bursts`: three in a row about each person (customer, checkout, invoice); every second person is known already.
  * `known`: makes those known persons of `bursts` under the same run.
+ * `one`: each is about the same person, whatever the run.
  */
-export type Kind = 'new' | 'bursts' | 'known';
+export type Kind = 'new' | 'bursts' | 'known' | 'one';
 
 /** How many `known` webhooks belong before so many of `bursts`. */
 export const knownOf = (bursts: number) => Math.floor(Math.ceil(bursts / 3) / 2);
@@ -25,6 +26,16 @@ export function loadEvent(kind: Kind, run: string, n: number, now: number): stri
   });
   const id = `evt_${run}${kind}${n}`;
   if (kind === 'known') return customerEvent({ id, now: now - 86_400_000, ...about(`p${2 * n + 1}`) });
+  if (kind === 'one')
+    return customerEvent({
+      id,
+      now,
+      ...about('one'),
+      customer: 'cus_one',
+      email: 'one@example.com',
+      type: 'customer.updated',
+      name: `Ada ${n}`,
+    });
   const person = Math.floor(n / 3);
   const whom = kind === 'new' ? about(String(n)) : about(`p${person}`);
   if (n % 3 === 1) return checkoutEvent({ id, now, ...whom, object: `${run}${n}` });

@@ -42,7 +42,7 @@ export const newRun = () => `${Date.now() % 1e8}x${runs++}x`;
 export function startLoad(port: number, path: string, options: LoadOptions) {
   const { count, warmup = 0, rate, kind = 'new', run = newRun(), strict = false } = options;
   // A slow disk must show in the latency, not in senders that wait for a free connection.
-  const connections = rate ? 512 : (options.connections ?? 64);
+  const connections = rate ? Math.min(512, 4 * rate) : (options.connections ?? 64); // one that rests for ten seconds is closed
   const given = { port, path, kind, run, count, warmup, connections, ...(rate && { rate }) };
   const args = Object.entries(given).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const child = Bun.spawn([process.execPath, join(import.meta.dir, 'load.ts'), ...args], {

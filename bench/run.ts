@@ -4,6 +4,7 @@
 //   bun run bench --database postgres    both loads on PostgreSQL, beside stripe-sync-engine (peers/)
 //   bun run bench --identities           one person with many identities, also with --database postgres
 //   bun run bench --person               long work about one person: merging, releasing, erasing (SQLite)
+//   bun run bench --scaling              one to three instances, quick and slow commits, one person, memory: only with --database postgres
 //   bun run bench --more                 slow disks, a full log, start-up, memory, instances, also with --database postgres
 //
 //   --quick            one run with fewer webhooks, smaller tables
@@ -23,6 +24,7 @@ import { identities } from './identities.ts';
 import { machine } from './machine.ts';
 import { more } from './more.ts';
 import { longWork } from './person.ts';
+import { scaling } from './scaling.ts';
 import { installPeer, PEER, startHandler, startInlet, startPeer } from './servers.ts';
 
 const { values } = parseArgs({
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     identities: { type: 'boolean', default: false },
     person: { type: 'boolean', default: false },
     more: { type: 'boolean', default: false },
+    scaling: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     runs: { type: 'string' },
     count: { type: 'string' },
@@ -65,16 +68,24 @@ async function loads(): Promise<string> {
   return `${await compare([peer, inlet], size, server)}\n\n${PEER} under ${runtime} ${started}, ${connections} connections to the database.`;
 }
 
+if (values.scaling && !server)
+  throw new Error('--scaling is about instances that share a server: add --database postgres');
 const begun = performance.now();
-const result = values.identities
-  ? await identities({ server, max: Number(values.max ?? (quick ? 1_000 : 10_000)), capMs })
-  : values.person
-    ? await longWork({ rows: Number(values.rows ?? (quick ? 20_000 : 200_000)), capMs })
-    : values.more
-      ? await more({ server, quick })
-      : await loads();
+const result =
+  values.scaling && server
+    ? await scaling(server, quick)
+    : values.identities
+      ? await identities({ server, max: Number(values.max ?? (quick ? 1_000 : 10_000)), capMs })
+      : values.person
+        ? await longWork({ rows: Number(values.rows ?? (quick ? 20_000 : 200_000)), capMs })
+        : values.more
+          ? await more({ server, quick })
+          : await loads();
 console.log(`\n${await machine(server)}`);
-const how = values.identities || values.person || values.more ? '' : `; medians of ${size.runs} alternating runs`;
+const how =
+  values.scaling || values.identities || values.person || values.more
+    ? ''
+    : `; medians of ${size.runs} alternating runs`;
 console.log(`Took ${Math.round((performance.now() - begun) / 1000)} s${how}.\n\n${result}`);
 await server?.remove();
 process.exit(0);

@@ -21,6 +21,7 @@ import mailReports from '../../migrations/0017_mail_reports.sql' with { type: 't
 import stats from '../../migrations/0018_stats.sql' with { type: 'text' };
 import audits from '../../migrations/0019_audits.sql' with { type: 'text' };
 import arrivals from '../../migrations/0020_arrivals.sql' with { type: 'text' };
+import epochs from '../../migrations/0021_epochs.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
 import { findPostgresCode, LOST } from './postgres.ts';
 
@@ -46,6 +47,7 @@ export const MIGRATIONS: string[] = [
   stats,
   audits,
   arrivals,
+  epochs,
 ];
 /** 'INLT': tells our file from any other SQLite database. */
 export const APPLICATION_ID = 0x494e4c54;

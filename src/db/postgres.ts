@@ -6,7 +6,7 @@ import { WriteLane } from './writeLane.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
 const MAX_TRIES = 16; // of one write that loses to concurrent ones
-const MAX_STOOD_STILL = 2; // of one that the server ended because this process stood still in the middle of it
+const MAX_STOOD_STILL = 2; // of one that the server ended because one of the two stood still in the middle of it
 const VERSION_MS = 400; // other instances' changes are looked for this often
 
 const LOOK_MS = 500; // between two looks for another host that writes
@@ -25,7 +25,8 @@ export function findPostgresCode(error: unknown): string {
  * nothing of it is kept and it may run again (PostgreSQL manual, 13.5).
  */
 export const LOST = /^(40001|40P01|23505|55P03|25P03|53200)$/;
-const STOOD_STILL = '25P03';
+/** Ended by the server because this process stood still, or because it did itself and a statement outlasted its time: what was held goes on. */
+const STOOD_STILL = /^(25P03|57014)$/;
 /** The server can't be reached, is shutting down, is a standby, is full, or took too long. */
 const CANNOT = /^(ERR_POSTGRES_|08|53|57|58|25006|25P0[34]|55000|55P03|XX)/;
 /** Codes of Node and OpenSSL for connections that can't be made. */
@@ -185,8 +186,8 @@ export class PostgresStore implements Store {
         return value;
       } catch (error) {
         const code = findPostgresCode(error);
-        const lost = LOST.test(code);
-        if (lost && tries < (code === STOOD_STILL ? MAX_STOOD_STILL : MAX_TRIES)) {
+        const lost = LOST.test(code) || STOOD_STILL.test(code);
+        if (lost && tries < (STOOD_STILL.test(code) ? MAX_STOOD_STILL : MAX_TRIES)) {
           await Bun.sleep(Math.random() * Math.min(200, 2 ** tries));
           continue;
         }

@@ -78,7 +78,7 @@ async function settleRuns(store: Store, after: string, now: number): Promise<str
     const state = await stateIn(tx);
     if (state === 'paused') return null;
     if (state === 'running') return releaseSome(tx, { workflowId }, now);
-    return endSome(tx, { workflowId, nodeIds: null, reason: state ? STOPPED : REMOVED, at: now, upTo: null });
+    return endSome(tx, { workflowId, nodeIds: null, reason: state ? STOPPED : REMOVED, at: now });
   };
   const state = await store.read(stateIn);
   if (state === 'paused') return workflowId;

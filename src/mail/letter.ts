@@ -38,11 +38,11 @@ async function contactOf(tx: Tx, { id, recipient }: MailRow) {
 async function objectionOf(tx: Tx, row: MailRow): Promise<Update | null> {
   if (row.workflowId === null) return null;
   const [workflow] = await tx
-    .select({ state: workflows.state, epoch: workflows.epoch })
+    .select({ state: workflows.state, stoppedEpoch: workflows.stoppedEpoch })
     .from(workflows)
     .where(eq(workflows.id, row.workflowId));
   if (!workflow) return { state: 'suppressed', error: 'The workflow was deleted.' };
-  if (workflow.state === 'stopped' || workflow.epoch !== row.workflowEpoch)
+  if (workflow.state === 'stopped' || (row.workflowEpoch ?? 0) < workflow.stoppedEpoch)
     return { state: 'suppressed', error: 'The workflow was stopped.' };
   if (workflow.state === 'paused')
     return { state: 'held', heldFor: 'workflow', error: 'The workflow is paused. It goes out when that is resumed.' };

@@ -70,7 +70,8 @@ function takeStep(people: People, { run: leased, email }: ContactStep, context: 
   if (run?.status !== 'active' || run.fence !== leased.fence) throw new LeaseLost('runs', leased.id);
   const workflow = context.workflows.get(run.workflowId);
   const contact = findContact(people, { id: run.contactId });
-  if (workflow?.state !== 'running' || (contact && contact.email !== email)) return { ...ASIDE, effects: [] };
+  const isOver = workflow?.state !== 'running' || run.epoch < workflow.stoppedEpoch;
+  if (isOver || (contact && contact.email !== email)) return { ...ASIDE, effects: [] };
   const eventProperties = context.events.get(run.id) ?? {};
   const person = contact && composePerson(contact, contact.lists, eventProperties);
   const { pending, steps: others } = walk(workflow, run, person, now);

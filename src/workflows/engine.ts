@@ -103,7 +103,8 @@ export class Engine {
       return null;
     };
     if (!workflow) return exit(REMOVED);
-    if (workflow.state === 'stopped' || workflow.state === 'draft') return exit(STOPPED);
+    const isOver = workflow.state === 'stopped' || run.epoch < workflow.stoppedEpoch;
+    if (isOver || workflow.state === 'draft') return exit(STOPPED);
     if (workflow.state === 'paused') {
       await runQueue.complete(tx, run, { status: 'held', dueAt: now, attempts: 0 });
       return null;

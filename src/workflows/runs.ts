@@ -1,4 +1,4 @@
-import { and, asc, count, eq, getTableColumns, gt, inArray, isNull, lte, sql } from 'drizzle-orm';
+import { and, asc, count, eq, getTableColumns, gt, inArray, isNull, lt, lte, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
 import { limitLocked } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
@@ -129,22 +129,22 @@ export async function openRuns(tx: Tx, workflowId: string, nodeIds: string[] | n
   return Number(row?.n ?? 0);
 }
 
-/** Bulk work: ends the runs that there were when it was asked for. */
+/** Bulk work: ends the runs that there were when it was asked for, told by their epoch. */
 export interface EndRuns {
   workflowId: string;
   /** null: wherever they stand. */
   nodeIds: string[] | null;
   reason: string;
   at: number;
-  /** Ids above this are of later runs; null: all there are. */
-  upTo: string | null;
+  /** Runs of this epoch and later ones stay; null: all end. A release that went by ids left it out. */
+  before?: number | null;
 }
 
 /** One step of `workflows.end`; null when nothing is left. Mails that were held for a pause find out that it was stopped. */
 export async function endSome(tx: Tx, what: EndRuns): Promise<EndRuns | null> {
   const released = await releaseOfWorkflows(tx, what.at, CHUNK);
   const at = what.nodeIds === null ? undefined : inArray(runs.nodeId, what.nodeIds);
-  const earlier = what.upTo === null ? undefined : lte(runs.id, what.upTo);
+  const earlier = typeof what.before === 'number' ? lt(runs.epoch, what.before) : undefined;
   const some = await tx
     .select({ id: runs.id })
     .from(runs)

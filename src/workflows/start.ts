@@ -1,12 +1,12 @@
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { Cause, Who } from '../changes.ts';
 import { type Effect, runs, type Scalar } from '../db/schema.ts';
-import { isPostgres } from '../db/sql.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { newId } from '../id.ts';
 import type { Person } from './conditions.ts';
 import { personOf, recordWalk, restOf, workflowOf } from './record.ts';
 import { type Walk, walk } from './walk.ts';
+import type { WorkflowRow } from './workflows.ts';
 
 const HOUR_MS = 3_600_000;
 /** Runs that one contact may start within an hour of the clock, other than by webhooks: cuts workflows that start each other. */
@@ -60,21 +60,19 @@ const isUnderWay = async (tx: Tx, { workflowId, contact }: Start) => {
 
 /**
  * The way to the first timer or the end, to be taken in the transaction that starts the run. Null: the worker takes it, because the
- * workflow does not run just now, something is wrong with it (what starts a run must not fail by it), or it is on PostgreSQL, where
- * others would wait while this transaction reads back what it has just written.
+ * workflow does not run just now, or something is wrong with it: what starts a run must not fail by it.
  */
-async function firstWalk(
+async function walkFirst(
   tx: Tx,
+  workflow: WorkflowRow | undefined,
   start: Start,
   now: number,
-): Promise<{ walked: Walk; person: Person | null; epoch: number } | null> {
-  if (isPostgres(tx)) return null;
-  const workflow = await workflowOf(tx, start.workflowId);
+): Promise<{ walked: Walk; person: Person | null } | null> {
   if (workflow?.state !== 'running') return null;
   const person = await personOf(tx, start.contact.id, start.event?.properties ?? {});
   const from = { nodeId: workflow.graph.rootNodeId, waiting: false, visits: 0, guards: [] };
   try {
-    return { walked: walk(workflow, from, person, now), person, epoch: workflow.epoch };
+    return { walked: walk(workflow, from, person, now), person };
   } catch {
     return null;
   }
@@ -103,14 +101,16 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
   };
   if (!isOfProvider && (await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
     const reason = `more than ${MAX_AN_HOUR} runs of this contact within an hour`;
-    const cut = { status: 'cut', entry: `${CUT}${run.id}`, hour: -1, reason, endedAt: now };
+    const cut = { status: 'cut', epoch: 0, entry: `${CUT}${run.id}`, hour: -1, reason, endedAt: now };
     await insertRun(tx).run({ ...run, ...origin, ...still, ...cut });
     return { kind: 'workflow.cut', workflowId, runId: run.id };
   }
-  const first = await firstWalk(tx, start, now);
+  const workflow = await workflowOf(tx, workflowId);
+  const epoch = workflow?.epoch ?? 0;
+  const first = await walkFirst(tx, workflow, start, now);
   const at = first ? restOf(first.walked, now) : { status: 'active' };
-  await insertRun(tx).run({ ...run, ...origin, ...still, ...at });
-  if (first) await recordWalk(tx, run, first.epoch, first.walked, first.person, now);
+  await insertRun(tx).run({ ...run, ...origin, ...still, ...at, epoch });
+  if (first) await recordWalk(tx, run, epoch, first.walked, first.person, now);
   return { kind: 'workflow.started', workflowId, runId: run.id };
 }
 
@@ -137,6 +137,7 @@ const insertRun = (tx: Tx) =>
         createdAt: sql.placeholder('now'),
         endedAt: sql.placeholder('endedAt'),
         hour: sql.placeholder('hour'),
+        epoch: sql.placeholder('epoch'),
       })
       .prepare(),
   );

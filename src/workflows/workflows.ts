@@ -73,6 +73,7 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
     listens: findListens(EMPTY, fields.exitOn ?? []),
     pausedAt: null,
     epoch: 0,
+    stoppedEpoch: 0,
     createdAt: now,
     updatedAt: now,
   };
@@ -172,18 +173,27 @@ export async function putGraph(tx: Tx, id: string, given: GivenGraph, now: numbe
       'conflict',
       `${queued} contacts stand at nodes that this removes (${gone.slice(0, 5).join(', ')}). Keep those nodes, or send queuedContactPolicy: "discard" to let these contacts leave.`,
     );
-  if (queued) await endRuns(tx, { workflowId: id, nodeIds: gone, reason: 'its node was removed', at: now }, now);
+  const next = queued ? await endRuns(tx, row, { nodeIds: gone, reason: 'its node was removed' }, now) : {};
   return change(
     tx,
     row,
-    { graph, rootNode: rootOf(graph), listens: findListens(graph, row.exitOn), revisionId: newId('rev', now) },
+    { ...next, graph, rootNode: rootOf(graph), listens: findListens(graph, row.exitOn), revisionId: newId('rev', now) },
     now,
   );
 }
 
-/** Has a job end what runs there are now. */
-const endRuns = (tx: Tx, what: Omit<EndRuns, 'upTo'>, now: number) =>
-  enqueue(tx, 'workflows.end', { ...what, upTo: newId('run', now) } satisfies EndRuns, now);
+/** Has a job end what runs there are now. Gives the epoch of those that start from here on. */
+async function endRuns(
+  tx: Tx,
+  row: WorkflowRow,
+  what: Pick<EndRuns, 'nodeIds' | 'reason'>,
+  now: number,
+): Promise<{ epoch: number }> {
+  const epoch = row.epoch + 1;
+  const ended: EndRuns = { workflowId: row.id, ...what, at: now, before: epoch };
+  await enqueue(tx, 'workflows.end', ended, now);
+  return { epoch };
+}
 
 /** @throws AppError conflict */
 function refuse(row: WorkflowRow, what: string): never {
@@ -199,8 +209,6 @@ export async function startWorkflow(tx: Tx, id: string, now: number): Promise<Wo
   const read = readGraph(rootNodeId, nodes, await knownTo(tx, nodes));
   const problems = [...('problems' in read ? read.problems : []), ...lacking(row.graph)];
   if (problems.length) throw invalid(`It can't start yet: ${listed(problems)}`);
-  const left = row.state === 'stopped' ? await openRuns(tx, id, null) : 0;
-  if (left) refuse(row, `${left} runs of before are still being ended. Try again in a moment.`);
   return change(tx, row, { state: 'running', pausedAt: null }, now);
 }
 
@@ -226,8 +234,8 @@ export async function stopWorkflow(tx: Tx, id: string, now: number): Promise<Wor
   const row = await workflowById(tx, id);
   if (row.state === 'stopped') return row;
   if (row.state === 'draft') refuse(row, 'it was never started.');
-  await endRuns(tx, { workflowId: id, nodeIds: null, reason: STOPPED, at: now }, now);
-  return change(tx, row, { state: 'stopped', pausedAt: null, epoch: row.epoch + 1 }, now);
+  const { epoch } = await endRuns(tx, row, { nodeIds: null, reason: STOPPED }, now);
+  return change(tx, row, { state: 'stopped', pausedAt: null, epoch, stoppedEpoch: epoch }, now);
 }
 
 export const STOPPED = 'the workflow was stopped';
@@ -249,7 +257,7 @@ export async function deleteWorkflow(
       'conflict',
       `The workflow is ${row.state} and ${queued} contacts are in it. Confirm deletion by sending a second request with confirmDelete: true.`,
     );
-  if (queued) await endRuns(tx, { workflowId: id, nodeIds: null, reason: REMOVED, at: now }, now);
+  if (queued) await endRuns(tx, row, { nodeIds: null, reason: REMOVED }, now);
   await tx.delete(workflows).where(eq(workflows.id, id));
 }
 
@@ -270,9 +278,9 @@ export async function changeList(tx: Tx, id: string, given: ListChange, now: num
   if (given.dryRun) return { status: 'dryRun' as const, ...counted };
   if (queuedContactCount && given.queuedContactPolicy === 'fail')
     return { status: 'queuedContactsFound' as const, ...counted };
-  if (queuedContactCount)
-    await endRuns(tx, { workflowId: id, nodeIds: null, reason: 'its mailing list was changed', at: now }, now);
-  const changed = await change(tx, row, { mailingListId, revisionId: newId('rev', now) }, now);
+  const reason = 'its mailing list was changed';
+  const next = queuedContactCount ? await endRuns(tx, row, { nodeIds: null, reason }, now) : {};
+  const changed = await change(tx, row, { ...next, mailingListId, revisionId: newId('rev', now) }, now);
   return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, changed };
 }
 

@@ -63,16 +63,18 @@ describe.skipIf(!withPostgres)('while the database is away', () => {
 
   test('a run keeps its starts and goes on at once when it is back, not when its lease ends', async () => {
     const { ctx } = (await opened()).app;
-    const trigger = { typeName: 'EventTrigger', eventName: 'paid', reEligible: true, nextNodeIds: ['x'] };
-    const nodes = { t: trigger, x: { typeName: 'ExitAction', nextNodeIds: [] } };
+    const trigger = { typeName: 'EventTrigger', eventName: 'paid', reEligible: true, nextNodeIds: ['w'] };
+    const timer = { typeName: 'TimerAction', amount: 1, unit: 'm', nextNodeIds: ['x'] };
+    const nodes = { t: trigger, w: timer, x: { typeName: 'ExitAction', nextNodeIds: [] } };
     const { id } = (await app!.api('POST', '/workflows', { name: 'w' })).body;
     await app!.api('PUT', `/workflows/${id}/graph`, { rootNodeId: 't', nodes });
     await app!.api('POST', `/workflows/${id}/start`);
     for (const email of ['a@x.co', 'b@x.co']) await app!.api('POST', '/events/send', { email, eventName: 'paid' });
     const engine = new Engine(awayBefore(2, ctx));
-    await engine.duty(app!.now());
+    const later = app!.now() + 61_000;
+    await engine.duty(later);
     await postgres.run();
-    await until(async () => (await engine.duty(app!.now())) === 2);
+    await until(async () => (await engine.duty(later)) === 2);
     const rows = await ctx.store.read(tx => tx.select().from(runs));
     expect(rows.map(row => row.status)).toEqual(['completed', 'completed']);
   }, 60_000);

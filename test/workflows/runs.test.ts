@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import type { Context } from '../../src/context.ts';
 import { runs, steps } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { idAt, newId } from '../../src/id.ts';
+import { idAt } from '../../src/id.ts';
 import { LeaseLost } from '../../src/queue/queue.ts';
 import { countsOf } from '../../src/workflows/counts.ts';
 import { Engine } from '../../src/workflows/engine.ts';
@@ -122,7 +122,7 @@ eachBackend('runs', open => {
     expect(late).rejects.toBeInstanceOf(LeaseLost);
     expect(store.write(tx => lockRun(tx, first!))).rejects.toBeInstanceOf(LeaseLost);
     const end = { workflowId: 'wf', nodeIds: null, reason: 'the workflow was stopped', at: now };
-    await store.write(tx => endSome(tx, { ...end, upTo: newId('run', now + 1000) }));
+    await store.write(tx => endSome(tx, end));
     const stopped = store.write(tx => runQueue.complete(tx, second!, { status: 'completed', endedAt: now }));
     expect(stopped).rejects.toBeInstanceOf(LeaseLost);
     expect((await all(store))[0]).toMatchObject({ status: 'exited', contactId: 'con_to' });
@@ -133,8 +133,8 @@ eachBackend('runs', open => {
     const now = Date.now();
     await start(store, 'con_1', 'before', now);
     await start(store, 'con_1', 'after', now + 10);
-    const upTo = (await all(store))[0]?.id ?? '';
-    await store.write(tx => endSome(tx, { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, upTo }));
+    await store.write(tx => tx.update(runs).set({ epoch: 1 }).where(eq(runs.entry, 'after')));
+    await store.write(tx => endSome(tx, { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, before: 1 }));
     expect((await all(store)).map(run => run.status)).toEqual(['exited', 'active']);
     await store.write(tx => claimRuns(tx, now + 10, 10));
     expect((await all(store))[1]?.attempts).toBe(1);
@@ -192,7 +192,7 @@ eachBackend('runs', open => {
     await timed('open', () => store.read(tx => openRuns(tx, 'wf', null)));
     await timed('counts', () => countsOf(store, 'wf'));
     await timed('claim', () => store.write(tx => claimRuns(tx, now + DAY + 10, 64)));
-    const end = { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, upTo: newId('run', now + 1000) };
+    const end = { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, before: 1 };
     await timed('end', () => store.write(tx => endSome(tx, end)));
     await store.write(tx => tx.run(sql`update runs set status = 'held' where ended_at is null`));
     await timed('release', () => store.write(tx => releaseSome(tx, { workflowId: 'wf' }, now)));

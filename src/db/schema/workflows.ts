@@ -18,7 +18,8 @@ export const workflows = sqliteTable(
     exitOn: json<unknown>('exit_on').notNull().default([]), // workflows/expected.ts
     listens: json<string[]>('listens').notNull().default([]), // names of events beside the trigger's
     pausedAt: time('paused_at'),
-    epoch: integer('epoch').notNull().default(0), // how often it was stopped
+    epoch: integer('epoch').notNull().default(0), // raised by whatever ends runs
+    stoppedEpoch: integer('stopped_epoch').notNull().default(0), // runs and mails of an earlier one are of before a stop
     createdAt: time('created_at').notNull(),
     updatedAt: time('updated_at').notNull(),
   },
@@ -50,6 +51,7 @@ export const runs = sqliteTable(
     reason: text('reason'),
     createdAt: time('created_at').notNull(),
     endedAt: time('ended_at'),
+    epoch: integer('epoch').notNull().default(0), // the workflow's, when it started
     hour: integer('hour').notNull().default(-1), // of its start, since 1970; -1: counts towards no limit
     pruned: integer('pruned').notNull().default(0), // 1: ended long ago, kept only to tell that the contact entered once
   },
