@@ -103,12 +103,12 @@ async function workHere(config: Config, io: Io, id: string): Promise<void> {
   }
 }
 
-async function followServer(config: Config, io: Io, id: string): Promise<void> {
+/** What was begun goes on without this command. Said from before it begins: the server may be at work a moment later. */
+function explainInterrupt(io: Io): void {
   process.once('SIGINT', () => {
-    io.err(`It goes on in the server. Look at GET /api/v1/backfills/${id}, or run this again to follow it.`);
+    io.err('It goes on in the server. Look at GET /api/v1/backfills, or run this again to follow it.');
     process.exit(130);
   });
-  await useStore(config, store => follow(io, store, id));
 }
 
 function report(io: Io, row: BackfillRow): number {
@@ -124,10 +124,13 @@ function report(io: Io, row: BackfillRow): number {
 export async function runBackfill(i: Invocation): Promise<number> {
   const [id = ''] = i.args;
   const config = readInvocationConfig(i);
+  const served = await isServed(config);
+  if (served) explainInterrupt(i.io);
   const started = await useStore(config, async store => {
     await settleKey(i, config, store, id);
     return begin(i, store, id);
   });
-  await ((await isServed(config)) ? followServer : workHere)(config, i.io, started.id);
+  if (served) await useStore(config, store => follow(i.io, store, started.id));
+  else await workHere(config, i.io, started.id);
   return report(i.io, await useStore(config, store => store.read(tx => getBackfill(tx, started.id))));
 }

@@ -2,7 +2,8 @@ import { expect, test } from 'bun:test';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { recover } from '../../src/inbound/leases.ts';
-import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
+import { stripeEvent, TestApp } from '../support/app.ts';
+import { onSqlite } from '../support/onSqlite.ts';
 
 const DAY = 86_400_000;
 
@@ -54,61 +55,55 @@ async function lookingUp(answer: () => void | Promise<void>) {
 }
 
 // On PostgreSQL due dates belong to all instances: their clocks are to be kept right (README).
-test.skipIf(onPostgres)(
-  'a retry keeps its distance when the clock is set back a day, and is not brought forward either',
-  async () => {
-    let calls = 0;
-    const { app, id, fired } = await lookingUp(() => {
-      if (++calls <= 2) throw new Error('not reachable');
-    });
-    const begin = Date.now();
-    app.time = begin + DAY;
-    await app.post(id, 'stripe', unknown());
-    await app.drain();
-    expect(await app.latest()).toMatchObject({ status: 'failed', attempts: 1 });
-    app.time = begin; // the clock was a day ahead and is put right
-    await app.drain();
-    expect(calls).toBe(1);
-    app.time = begin + 2001;
-    await app.drain();
-    expect(await app.latest()).toMatchObject({ status: 'failed', attempts: 2 });
-    await app.drain();
-    expect(calls).toBe(2); // the delay is kept after the step, too
-    app.time = begin + 10_000;
-    await app.drain();
-    expect(await app.latest()).toMatchObject({ status: 'processed', attempts: 3 });
-    expect(await fired()).toBe(1);
-    await app.stop();
-  },
-);
+onSqlite('a retry keeps its distance when the clock is set back a day, and is not brought forward either', async () => {
+  let calls = 0;
+  const { app, id, fired } = await lookingUp(() => {
+    if (++calls <= 2) throw new Error('not reachable');
+  });
+  const begin = Date.now();
+  app.time = begin + DAY;
+  await app.post(id, 'stripe', unknown());
+  await app.drain();
+  expect(await app.latest()).toMatchObject({ status: 'failed', attempts: 1 });
+  app.time = begin; // the clock was a day ahead and is put right
+  await app.drain();
+  expect(calls).toBe(1);
+  app.time = begin + 2001;
+  await app.drain();
+  expect(await app.latest()).toMatchObject({ status: 'failed', attempts: 2 });
+  await app.drain();
+  expect(calls).toBe(2); // the delay is kept after the step, too
+  app.time = begin + 10_000;
+  await app.drain();
+  expect(await app.latest()).toMatchObject({ status: 'processed', attempts: 3 });
+  expect(await fired()).toBe(1);
+  await app.stop();
+});
 
-test.skipIf(onPostgres)(
-  'a retry noted by a clock that was a year ahead is due within ten minutes of the next start',
-  async () => {
-    let broken = true;
-    const { app, id } = await lookingUp(() => {
-      if (broken) throw new Error('not reachable');
-    });
-    const begin = Date.now();
-    app.time = begin + 365 * DAY;
-    await app.post(id, 'stripe', unknown());
-    await app.drain();
-    expect(await app.latest()).toMatchObject({ status: 'failed' });
-    await app.stop(true);
-    broken = false;
-    const again = await TestApp.open(
-      { fetch: async () => Response.json({ id: 'cus_clock', email: 'c@x.co' }) },
-      {},
-      app.folder,
-    );
-    again.time = begin;
-    await again.app.worker.recoverAll();
-    again.time = begin + 600_000;
-    await again.drain();
-    expect(await again.latest()).toMatchObject({ status: 'processed' });
-    await again.stop();
-  },
-);
+onSqlite('a retry noted by a clock that was a year ahead is due within ten minutes of the next start', async () => {
+  let broken = true;
+  const { app, id } = await lookingUp(() => {
+    if (broken) throw new Error('not reachable');
+  });
+  const begin = Date.now();
+  app.time = begin + 365 * DAY;
+  await app.post(id, 'stripe', unknown());
+  await app.drain();
+  expect(await app.latest()).toMatchObject({ status: 'failed' });
+  await app.stop(true);
+  broken = false;
+  const again = await TestApp.open(
+    { fetch: async () => Response.json({ id: 'cus_clock', email: 'c@x.co' }) },
+    {},
+    app.folder,
+  );
+  again.time = begin;
+  await again.app.worker.recoverAll();
+  again.time = begin + 600_000;
+  await again.drain();
+  expect(await again.latest()).toMatchObject({ status: 'processed' });
+  await again.stop();
+});
 
 test('a clock that leaps a day while a delivery is under way, so that its lease seems over: applied once', async () => {
   let leapt = false;
@@ -129,7 +124,7 @@ test('a clock that leaps a day while a delivery is under way, so that its lease 
   await app.stop();
 });
 
-test.skipIf(onPostgres)('a bulk replay goes on after the clock was set back', async () => {
+onSqlite('a bulk replay goes on after the clock was set back', async () => {
   const app = await TestApp.open();
   const id = await app.endpoint('stripe', { events: { 'customer.created': { triggerEvent: 'signup' } } });
   app.time = Date.now() + DAY;

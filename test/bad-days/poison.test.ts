@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { deliveries, identities, payloads } from '../../src/db/schema.ts';
 import { claim, recover } from '../../src/inbound/leases.ts';
-import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
+import { stripeEvent, TestApp } from '../support/app.ts';
+import { onSqlite } from '../support/onSqlite.ts';
 
 const statusOf = async (app: TestApp, id: string) => (await app.api('GET', `/deliveries/${id}`)).body;
 
@@ -70,7 +71,7 @@ test('a delivery under way in three crashes is buried; its neighbours are applie
   await app.stop();
 });
 
-test.skipIf(onPostgres)(
+onSqlite(
   'a delivery that kills the process, again and again, is buried after three times; nobody else is',
   async () => {
     const app = await TestApp.open();
@@ -128,7 +129,7 @@ test('what can not be applied as it comes is acknowledged, queued and mended lat
   await app.stop();
 });
 
-test.skipIf(onPostgres)(
+onSqlite(
   'after a stop that was no clean one deliveries are queued before they are applied; after a clean one not',
   async () => {
     const app = await TestApp.open({}, { port: 0 });

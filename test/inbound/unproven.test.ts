@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { run } from '../../src/cli/run.ts';
 import { clerk } from '../../src/providers/clerk.ts';
 import { supabase } from '../../src/providers/supabase.ts';
-import { onPostgres, TestApp } from '../support/app.ts';
+import { TestApp } from '../support/app.ts';
+import { onSqlite } from '../support/onSqlite.ts';
 
 let app: TestApp;
 beforeEach(async () => {
@@ -68,7 +69,7 @@ test('who has still to confirm is no sign of anything; one person counts once', 
   expect((await shown(other)).nextStep).toContain('Verify at sign-up');
 });
 
-test.skipIf(onPostgres)('inlet doctor warns of it', async () => {
+onSqlite('inlet doctor warns of it', async () => {
   const id = await app.endpoint('supabase', { name: 'auth.users' });
   for (let n = 0; n < 3; n++) await signUp(id, n, 'itself');
   const out: string[] = [];

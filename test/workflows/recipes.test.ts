@@ -8,7 +8,8 @@ import { providerById } from '../../src/providers/index.ts';
 import { Templates } from '../../src/templates/templates.ts';
 import { listRecipes } from '../../src/workflows/recipes/index.ts';
 import { closeAll, open, sink } from '../mail/support.ts';
-import { onPostgres, stripeEvent, type TestApp } from '../support/app.ts';
+import { stripeEvent, type TestApp } from '../support/app.ts';
+import { onSqlite } from '../support/onSqlite.ts';
 
 const DAY = 86_400_000;
 afterEach(closeAll);
@@ -229,7 +230,7 @@ test('each is a file and a line, holds templates that can be filled in, and name
   }
 });
 
-test.skipIf(onPostgres)('the command line lists and adds them beside a running server', async () => {
+onSqlite('the command line lists and adds them beside a running server', async () => {
   const { app } = await begin();
   const cli = async (...words: string[]) => {
     const out: string[] = [];
