@@ -18,6 +18,9 @@ const MAX_BATCH = 64; // writes that share a transaction
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
 const MAX_MISSES = 8; // then it waits for its locks, alone
 
+/** What keeps a person's writes together; '' where nothing does. */
+const personOf = (item: Item): string => item.kind.lane?.(item.write) ?? '';
+
 /** What one write did, for those who follow it and for its own rows. */
 export interface Outcome {
   /** What the write is answered with. */
@@ -124,7 +127,7 @@ export class PeopleWriter {
 
   private add(item: Item): void {
     const { length } = this.lines;
-    const lane = length === 1 ? 0 : Number(Bun.hash(item.kind.lane?.(item.write) ?? '')) % length;
+    const lane = length === 1 ? 0 : Number(Bun.hash(personOf(item))) % length;
     const line = this.lines[lane]!;
     line.waiting.push(item);
     if (line.working) return;
@@ -143,7 +146,6 @@ export class PeopleWriter {
   private async commitBatch(line: Line, lane: number): Promise<void> {
     const [first] = line.waiting;
     const patient = (first?.misses ?? 0) >= MAX_MISSES;
-    const single = patient || first?.alone === true;
     let items: Item[] | null = null;
     let due = false;
     let done: Done[] = [];
@@ -151,7 +153,7 @@ export class PeopleWriter {
       await this.store.writePeople(
         lane,
         async (tx, hold) => {
-          items ??= this.takeItems(line, single);
+          items ??= this.takeItems(line, patient);
           ({ done, due } = await this.runBatch(tx, items, hold));
         },
         patient,
@@ -166,11 +168,18 @@ export class PeopleWriter {
     if (due) this.wake();
   }
 
-  /** What waits when the turn comes; one that failed in company goes by itself. */
-  private takeItems({ waiting }: Line, single: boolean): Item[] {
-    if (single) return waiting.splice(0, 1);
-    const alone = waiting.findIndex(each => each.alone || each.misses >= MAX_MISSES);
-    return waiting.splice(0, alone < 0 ? MAX_BATCH : Math.min(alone, MAX_BATCH));
+  /** What waits when the turn comes. One that failed in company goes by itself; what waits for its locks goes with the rest about its person. */
+  private takeItems({ waiting }: Line, patient: boolean): Item[] {
+    const [first] = waiting;
+    if (!first || first.alone) return waiting.splice(0, 1);
+    const person = personOf(first);
+    const goes = (each: Item) => !each.alone && (patient ? personOf(each) === person : each.misses < MAX_MISSES);
+    const end = waiting.findIndex(each => !goes(each));
+    if (!patient || person === '')
+      return waiting.splice(0, patient ? 1 : Math.min(end < 0 ? MAX_BATCH : end, MAX_BATCH));
+    const taken = new Set(waiting.filter(goes).slice(0, MAX_BATCH));
+    waiting.splice(0, waiting.length, ...waiting.filter(each => !taken.has(each)));
+    return [...taken];
   }
 
   /** A batch that failed by one of its writes is tried one by one; one whose people somebody else holds, a moment later. */
@@ -196,10 +205,12 @@ export class PeopleWriter {
     const held = items.filter(names);
     const late = held.length ? held : items; // found on the way: nobody can tell whose it was
     for (const item of items) if (!late.includes(item)) this.add(item);
-    for (const item of late) {
-      const misses = item.misses + 1;
-      setTimeout(() => this.add({ ...item, misses }), 1 + Math.random() * 4 * misses);
-    }
+    const misses = Math.max(...late.map(item => item.misses)) + 1;
+    // Together, so that they meet in one batch again: one at a time a person of whom much comes would never be through.
+    const addAll = () => {
+      for (const item of late) this.add({ ...item, misses });
+    };
+    setTimeout(addAll, 1 + Math.random() * 4 * Math.min(misses, MAX_MISSES));
   }
 
   private async runBatch(tx: Tx, items: Item[], hold: Hold): Promise<{ done: Done[]; due: boolean }> {

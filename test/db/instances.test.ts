@@ -143,6 +143,26 @@ describe.skipIf(!withPostgres)('several instances on one PostgreSQL database', (
     expect(fired?.body.pagination.totalResults).toBe(count);
     expect(await all[2]?.contacts()).toHaveLength(7);
   }, 30_000);
+  test('of a person of whom 200 webhooks a second come to three instances nobody waits for long', async () => {
+    const all = await instances(3, await postgresDatabase());
+    const id = (await all[0]?.endpoint('stripe')) ?? '';
+    await Bun.sleep(SEEN_WITHIN_MS);
+    const waits: number[] = [];
+    const sending: Promise<void>[] = [];
+    for (let i = 0; i < 400; i++) {
+      const event = stripeEvent('customer.updated', { id: 'cus_hot', email: 'hot@example.com', name: `Ada ${i}` });
+      const send = async () => {
+        const begin = performance.now();
+        expect((await all[i % 3]?.post(id, 'stripe', event))?.status).toBe(200);
+        waits.push(performance.now() - begin);
+      };
+      sending.push(send());
+      await Bun.sleep(5);
+    }
+    await Promise.all(sending);
+    const sorted = waits.sort((a, b) => a - b);
+    expect(sorted[Math.floor(sorted.length * 0.99)]).toBeLessThan(1000); // some 100 ms on a quiet machine; seconds before
+  }, 30_000);
   test('8 workers over two stores lease 200 deliveries once each', async () => {
     const [a, b] = await pair();
     const id = await a.endpoint('stripe');
