@@ -36,6 +36,12 @@ eachDatabase('workflows', kind => {
       };
       await insert('trigger and exit', 'Wait');
       await page.getByLabel('How long').fill('9999');
+      // a menu is left with Escape, and gone through with arrows
+      const plus = page.getByRole('button', { name: 'Insert between timer1 and exit' });
+      await plus.press('Enter');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Escape');
+      expect(await plus.evaluate(button => button === Reflect.get(globalThis, 'document').activeElement)).toBe(true);
       await insert('timer1 and exit', 'Branch');
       await page.getByRole('button', { name: 'Filter' }).first().click();
       await page.getByRole('button', { name: 'Add a condition' }).click();
@@ -125,6 +131,21 @@ eachDatabase('workflows', kind => {
       await page.getByRole('link', { name: 'Look at the workflow' }).press('Enter');
       await page.locator('.box', { hasText: 'Send a mail' }).first().waitFor();
       expect(await findBarriers(page)).toEqual([]);
+
+      // the greeting of a recipe, from its start to the mail that is read
+      await visit('/workflows/add');
+      await page.getByRole('button', { name: 'Use “Welcome”' }).click();
+      await page.getByRole('link', { name: 'Look at the workflow' }).click();
+      await page.getByRole('button', { name: 'Start it' }).click();
+      await page.getByText('Its trigger is heard.').waitFor();
+      await api('POST', '/contacts/create', { email: 'new@example.com', firstName: 'Grace' });
+      for (let tries = 0; tries < 100; tries++) {
+        if ((await api('GET', '/mails?email=new@example.com')).data[0]?.subject) break;
+        await Bun.sleep(50);
+      }
+      await visit('/mails?email=new@example.com');
+      await page.getByRole('link', { name: 'Welcome, Grace' }).click();
+      await page.frameLocator('iframe').frameLocator('iframe').getByText('Hello Grace').waitFor();
       expect(trouble).toEqual([]);
     },
     120_000,

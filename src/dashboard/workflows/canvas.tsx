@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Edge, Graph } from './graph.ts';
 import { BOX, layOutGraph } from './layOut.ts';
 import type { Names } from './nodeTypes.ts';
@@ -55,6 +55,7 @@ export function Canvas(props: Props) {
               {isFree && (
                 <button
                   type="button"
+                  id={`insert-${from}-${index}`}
                   class="insert"
                   style={{ left: `${x}px`, top: `${y}px` }}
                   aria-label={`Insert between ${from} and ${to}${name ? ` (${name})` : ''}`}
@@ -68,7 +69,10 @@ export function Canvas(props: Props) {
                 <Menu
                   x={x}
                   y={y}
-                  close={() => setAsked(null)}
+                  close={() => {
+                    setAsked(null);
+                    document.getElementById(`insert-${from}-${index}`)?.focus();
+                  }}
                   choose={typeName => {
                     setAsked(null);
                     insert({ from, index }, typeName);
@@ -142,6 +146,7 @@ function Box({
   return (
     <button
       type="button"
+      id={`node-${id}`}
       class={kinds.filter(Boolean).join(' ')}
       style={{ left: `${x}px`, top: `${y}px`, width: `${BOX.width}px`, height: `${BOX.height}px` }}
       aria-pressed={chosen === id}
@@ -164,6 +169,8 @@ interface MenuProps {
 }
 
 function Menu({ x, y, choose, close }: MenuProps) {
+  const menu = useRef<HTMLDivElement>(null);
+  useEffect(() => menu.current?.querySelector('button')?.focus(), []);
   return (
     <div
       class="menu"
@@ -171,9 +178,15 @@ function Menu({ x, y, choose, close }: MenuProps) {
       tabIndex={-1}
       aria-label="What to insert"
       style={{ left: `${x}px`, top: `${y + 18}px` }}
-      ref={menu => menu?.querySelector('button')?.focus()}
+      ref={menu}
       onKeyDown={event => {
         if (event.key === 'Escape') close();
+        const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (!step) return;
+        event.preventDefault(); // the canvas would scroll
+        const items = [...event.currentTarget.querySelectorAll('button')];
+        const at = items.findIndex(each => each === document.activeElement);
+        items[(at + step + items.length) % items.length]?.focus();
       }}
     >
       {Object.entries(STEPS).map(([typeName, { title, what }]) => (

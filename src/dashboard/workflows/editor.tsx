@@ -132,7 +132,10 @@ export function Editor({ workflow, choices, counts, show, reload }: Props) {
                 {...{ graph, choices, change }}
                 id={chosen}
                 problems={refusal.problems.get(chosen) ?? []}
-                close={() => setChosen(null)}
+                close={() => {
+                  setChosen(null);
+                  document.getElementById(`node-${chosen}`)?.focus();
+                }}
               />
             )}
             <NodeCounts workflowId={workflow.id} id={chosen} counts={counts.nodes[chosen] ?? {}} />

@@ -1,4 +1,4 @@
-import { useId } from 'preact/hooks';
+import { useEffect, useId, useRef } from 'preact/hooks';
 import { linkTo } from '../router.ts';
 import { CheckField, SelectField, TextField } from '../ui.tsx';
 import type { Choices } from './choices.ts';
@@ -19,6 +19,8 @@ interface Props {
 
 /** The fields of the chosen node. */
 export function Inspector({ graph, id, choices, problems, change, close }: Props) {
+  const heading = useRef<HTMLHeadingElement>(null);
+  useEffect(() => heading.current?.focus({ preventScroll: true }), [id]);
   const node = graph.nodes[id];
   if (!node) return null;
   const type = findNodeType(node.typeName);
@@ -26,7 +28,7 @@ export function Inspector({ graph, id, choices, problems, change, close }: Props
   const stays = explainStay(graph, id);
   return (
     <section class="inspector" aria-label="The chosen node">
-      <h2>
+      <h2 ref={heading} tabIndex={-1}>
         {type.title} <code class="faint">{id}</code>
       </h2>
       <p class="hint">{type.what}</p>
