@@ -83,7 +83,7 @@ const viewRow = (row: Row) => ({
 });
 
 /** A damaged row must not hide the rest of the log. */
-function parseShownBody(text: string | null): unknown {
+export function parseBody(text: string | null): unknown {
   if (text === null) return null;
   try {
     return JSON.parse(text) as unknown;
@@ -127,7 +127,7 @@ export async function viewDeliveries(tx: Tx, ids: string[], budget = Number.POSI
     const row = rows.find(each => each.id === id);
     const payload = bodies.find(each => each.id === id);
     if (!row) return [];
-    const body = { payload: parseShownBody(payload?.body ?? null), ...(!shown.has(id) && { payloadOmitted: true }) };
+    const body = { payload: parseBody(payload?.body ?? null), ...(!shown.has(id) && { payloadOmitted: true }) };
     return [{ ...viewRow(row), ...body, headers: payload?.headers ?? {} }];
   });
 }

@@ -12,6 +12,7 @@ import type { Fact } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
 import { traceDelivery } from './chain.ts';
 import { decide } from './decide.ts';
+import { parseBody } from './deliveries.ts';
 import { identifyFact } from './ingest.ts';
 import type { ReadyEndpoint } from './live.ts';
 import { describeSeen, qualifyProvider } from './origin.ts';
@@ -103,7 +104,7 @@ interface Read {
 /** The fact in a stored payload as it is read today; null: pruned, not applied, or its endpoint is gone. */
 function readAgain(live: ReadyEndpoint | null, row: Row, body: string | null): Read | null {
   if (!live || body === null || row.status === 'rejected') return null;
-  const decided = decide(live, JSON.parse(body) as unknown, describeSeen(row));
+  const decided = decide(live, parseBody(body), describeSeen(row));
   if (decided.status !== 'queued') return null;
   return { fact: decided.fact, identityId: identifyFact(null, qualifyProvider(live), decided.fact) };
 }

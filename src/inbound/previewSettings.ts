@@ -5,6 +5,7 @@ import { avoidIndex, scanNewest } from '../db/scan.ts';
 import { deliveries, type Effect, payloads, type Scalar } from '../db/schema.ts';
 import { formatTime, yieldTurn } from '../time.ts';
 import { decide } from './decide.ts';
+import { parseBody } from './deliveries.ts';
 import { getEndpoint, mergePatch, requireProvider } from './endpoints.ts';
 import { resolveEvents } from './eventSettings.ts';
 import { applyFact } from './ingest.ts';
@@ -98,9 +99,11 @@ async function listStored({ store }: Pick<Context, 'store'>, endpointId: string,
   }));
   const bodies = new Map(found.bodies.map(each => [each.deliveryId, each.body]));
   return found.rows
-    .map(row => ({ row, body: JSON.parse(bodies.get(row.id) ?? 'null') as unknown }))
+    .map(row => ({ row, body: parseBody(bodies.get(row.id) ?? null) }))
     .sort((a, b) => (a.row.id < b.row.id ? 1 : -1));
 }
+
+const NOTHING = { contactId: null, before: null, after: null, effects: [] };
 
 /** Each from the contacts as they are now: none sees what another would have done. */
 async function tryDeliveries(
@@ -115,7 +118,16 @@ async function tryDeliveries(
     const done = new Map<string, Omit<Tried, 'deliveryId' | 'type' | 'receivedAt' | 'wasStatus'>>();
     for (const { row, fact, origin } of ready) {
       all.begin();
-      done.set(row.id, tryFact(all, { fact, origin }, at));
+      try {
+        done.set(row.id, tryFact(all, { fact, origin }, at));
+      } catch {
+        // One that can't be applied hides none of the others.
+        done.set(row.id, {
+          status: 'skipped',
+          message: 'This one can not be applied; see what became of it in the log.',
+          ...NOTHING,
+        });
+      }
       all.undo();
     }
     return { result: done };
@@ -132,12 +144,11 @@ async function tryDeliveries(
     },
     apply,
   });
-  const nothing = { contactId: null, before: null, after: null, effects: [] };
   return read.map(({ row, read: each }) => ({
     ...{ deliveryId: row.id, type: row.type, receivedAt: formatTime(row.receivedAt), wasStatus: row.status },
     ...('status' in each
-      ? { ...each, ...nothing }
-      : (done.get(row.id) ?? { status: 'skipped' as const, message: '', ...nothing })),
+      ? { ...each, ...NOTHING }
+      : (done.get(row.id) ?? { status: 'skipped' as const, message: '', ...NOTHING })),
   }));
 }
 

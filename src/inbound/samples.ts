@@ -5,6 +5,7 @@ import { invalid } from '../errors.ts';
 import { at, pick } from '../providers/pick.ts';
 import type { Provider } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
+import { parseBody } from './deliveries.ts';
 import { getEndpoint, requireProvider } from './endpoints.ts';
 
 const RECENT = 2000; // deliveries that are looked through for what is not written down yet
@@ -59,9 +60,7 @@ async function findStored(tx: Tx, endpointId: string, type: string) {
   const text =
     'select p.delivery_id, p.body, d.received_at from payloads p join deliveries d on d.id = p.delivery_id where p.body is not null and p.delivery_id';
   const [row] = await selectAmong(tx, text, [...new Set(ids)], ' order by p.delivery_id desc limit 1');
-  return row
-    ? { id: row[0] as string, body: JSON.parse(row[1] as string) as unknown, receivedAt: Number(row[2]) }
-    : null;
+  return row ? { id: row[0] as string, body: parseBody(row[1] as string), receivedAt: Number(row[2]) } : null;
 }
 
 function listPaths(body: unknown, provider: Provider): { paths: SamplePath[]; isCut: boolean } {

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
+import { eq } from 'drizzle-orm';
+import { payloads } from '../../src/db/schema.ts';
 import { flushCounters } from '../../src/history/stats.ts';
 import { clerk } from '../../src/providers/clerk.ts';
 import { allProviders } from '../../src/providers/index.ts';
@@ -186,3 +188,20 @@ test('types that come in and are not applied, with counts and what to do', async
   await app.api('DELETE', `/endpoints/${endpoint}`);
   expect((await app.api('GET', `/endpoints/${endpoint}/ignored`)).status).toBe(404);
 });
+
+test('a damaged row hides nothing of the others: preview, samples and explanations go on', async () => {
+  const bodies = ['{broken', 'null', '[]', '"text"', '{"data":{"object":null}}'];
+  for (const provider of ['stripe', 'clerk', 'supabase', 'polar']) {
+    const endpoint = await app.endpoint(provider);
+    const type = allProviders.find(each => each.id === provider)?.types[0]?.type ?? '';
+    for (const body of bodies) {
+      await app.api('POST', `/endpoints/${endpoint}/test`, { type, email: `${provider}${bodies.indexOf(body)}@x.co` });
+      const { id } = await app.latest();
+      await app.app.ctx.store.write(tx => tx.update(payloads).set({ body }).where(eq(payloads.deliveryId, id)));
+      expect((await ask(`/deliveries/${id}/explain`)).id).toBe(id);
+      await ask(`/endpoints/${endpoint}/samples?type=${encodeURIComponent(type)}`);
+    }
+    const told = await ask(`/endpoints/${endpoint}/preview`, {});
+    expect(told.summary.deliveries).toBeGreaterThan(0);
+  }
+}, 20_000);
