@@ -158,6 +158,13 @@ const TAGS = [
   { name: 'Events', description: 'What happened to contacts' },
   { name: 'Keys', description: 'API keys, and sessions of the page' },
   { name: 'Webhooks', description: 'Where providers post to' },
+  { name: 'Workflows', description: 'What follows from what happens to contacts: graphs, runs, counts' },
+  { name: 'Email messages', description: 'What mails say, with variables' },
+  { name: 'Transactional', description: 'Mails that your own product sends, by their id' },
+  { name: 'Mails', description: 'Every mail to every recipient: queued, held, sent, bounced' },
+  { name: 'Mail', description: 'How mail goes out: limits, pauses, and what is wrong with it' },
+  { name: 'Outgoing webhooks', description: 'Where Inlet posts what happens, signed, and every call of it' },
+  { name: 'Jobs', description: 'Work in the background that was given up, to be run again' },
   { name: 'Health', description: 'Is it well?' },
 ];
 

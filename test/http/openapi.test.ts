@@ -26,7 +26,11 @@ interface Operation {
   responses: Record<string, { content?: Record<string, { schema: Schema }> }>;
   parameters?: { in: string; name: string }[];
 }
-type Document = { paths: Record<string, Record<string, Operation>>; components: Record<string, unknown> };
+interface Document {
+  tags: { name: string; description?: string }[];
+  paths: Record<string, Record<string, Operation>>;
+  components: Record<string, unknown>;
+}
 
 let app: TestApp;
 let doc: Document;
@@ -143,6 +147,12 @@ const operations = () =>
   Object.entries(doc.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
+
+test('every tag says what it is about', () => {
+  const used = new Set(operations().flatMap(({ operation }) => operation.tags ?? []));
+  const described = doc.tags.filter(({ description }) => description).map(({ name }) => name);
+  expect(described.toSorted()).toEqual([...used].toSorted());
+});
 
 test('every route has a summary, a tag, answers with a schema and its errors', () => {
   expect(operations().length).toBeGreaterThan(25);
