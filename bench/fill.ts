@@ -1,5 +1,5 @@
 import { Database } from 'bun:sqlite';
-import { newId } from '../src/id.ts';
+import { makeId } from '../src/id.ts';
 
 /** Fills a stopped server's database with processed log rows (with payloads and events) and contacts, in bulk. */
 export function fill(file: string, endpointId: string, rows: number, contacts: number): void {
@@ -26,7 +26,7 @@ export function fill(file: string, endpointId: string, rows: number, contacts: n
   const ids: string[] = [];
   db.run('begin');
   for (let i = 0; i < contacts; i++) {
-    const id = newId('con', start);
+    const id = makeId('con', start);
     const email = `filled.${(i * 7919) % contacts}.${i}@example.com`;
     ids.push(id);
     contact.run(id, email, start, start);
@@ -46,7 +46,7 @@ export function fill(file: string, endpointId: string, rows: number, contacts: n
   }
   for (let i = 0; i < rows; i++) {
     const at = start + i;
-    const id = newId('dlv', at);
+    const id = makeId('dlv', at);
     delivery.run(
       id,
       endpointId,

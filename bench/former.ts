@@ -1,7 +1,7 @@
 // Makes a SQLite file as release 0.1 left it, with so many contacts, to try the upgrade on: bun bench/former.ts FILE [CONTACTS = 100000]
 import { Database } from 'bun:sqlite';
 import { APPLICATION_ID, MIGRATIONS } from '../src/db/migrate.ts';
-import { newId } from '../src/id.ts';
+import { makeId } from '../src/id.ts';
 
 const FORMER = 9; // migrations that release had
 
@@ -30,7 +30,7 @@ export function makeFormer(file: string, contacts: number): void {
   db.run('begin');
   for (let i = 0; i < contacts; i++) {
     const kind = i % 10;
-    const id = newId('con', start + i);
+    const id = makeId('con', start + i);
     const email = `former${i}@example.com`;
     const isUser = kind === 2;
     const of = isUser ? 'auth' : kind === 3 ? 'address' : 'payment';

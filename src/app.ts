@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm';
+import { createKey } from './access/keys.ts';
 import { createLink } from './access/sessions.ts';
 import { PeopleWriter } from './audience/peopleWriter.ts';
 import { upgradePeople } from './audience/upgrade.ts';
@@ -10,34 +11,33 @@ import { type Opened, openStore } from './db/open.ts';
 import { keys, meta } from './db/schema.ts';
 import { takeTurn } from './db/sql.ts';
 import type { Store } from './db/store.ts';
-import { requireWhole } from './db/transfer.ts';
+import { requireWhole } from './db/transfer/transfer.ts';
 import { AppError } from './errors.ts';
 import { startFlushing } from './history/stats.ts';
 import { clearUnappliedOnce } from './history/unappliedBodies.ts';
 import { createHttp, type Http } from './http/app.ts';
 import { type SentSegments, sentPaths } from './http/target.ts';
-import { makeBackfillLoop } from './inbound/backfillRun.ts';
-import { isServed, SafeMode } from './inbound/careful.ts';
+import { makeBackfillLoop } from './inbound/backfill/run.ts';
+import { EndpointCache } from './inbound/endpointCache.ts';
 import { LastUsed } from './inbound/lastUsed.ts';
-import { EndpointCache } from './inbound/live.ts';
 import { countBacklog } from './inbound/pause.ts';
 import { Rejections } from './inbound/rejections.ts';
+import { isServed, SafeMode } from './inbound/safeMode.ts';
 import { resealOnce } from './inbound/sealContexts.ts';
 import { countDeadJobs } from './jobs/jobViews.ts';
 import { Worker } from './jobs/worker.ts';
-import { createKey } from './keys.ts';
 import { createLog, type Log } from './log.ts';
 import { Mailer } from './mail/mailer.ts';
 import { makeGuardedFetch } from './net/fetch.ts';
 import { type Resolve, resolveBySystem } from './net/target.ts';
-import { Subscribed } from './outgoing/listen.ts';
-import { Outgoing } from './outgoing/outgoing.ts';
+import { SubscriptionIndex } from './outgoing/publish.ts';
+import { CallSender } from './outgoing/sender.ts';
 import { providerHosts } from './providers/index.ts';
 import type { Fetch } from './providers/provider.ts';
 import { makeSealer, type Sealer } from './sealing.ts';
 import { Templates } from './templates/templates.ts';
 import { Engine } from './workflows/engine.ts';
-import { Automation } from './workflows/live.ts';
+import { TriggerMatcher } from './workflows/triggerMatcher.ts';
 
 /** What a test may put in place of the real edges. */
 export interface Seams {
@@ -127,8 +127,8 @@ interface Parts {
 function assemble(config: Config, seams: Seams, parts: Parts): App {
   const { opened, sealer, log, health } = parts;
   const { store } = opened;
-  const automation = new Automation(store, () => worker.wake());
-  const subscribed = new Subscribed(() => worker.wake());
+  const automation = new TriggerMatcher(store, () => worker.wake());
+  const subscribed = new SubscriptionIndex(() => worker.wake());
   const resolve = seams.resolve ?? resolveBySystem;
   const now = seams.now ?? Date.now;
   const tell = publishToAll([automation.hear, subscribed.hear]);
@@ -159,7 +159,7 @@ function assemble(config: Config, seams: Seams, parts: Parts): App {
     counters: new Counters(),
   };
   const stopping = new AbortController();
-  const outgoing = new Outgoing(ctx);
+  const outgoing = new CallSender(ctx);
   const mailer = new Mailer(ctx);
   const worker = new Worker(ctx, [
     makeBackfillLoop(ctx, stopping.signal),

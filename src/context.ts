@@ -3,17 +3,17 @@ import type { Listener } from './changes.ts';
 import type { Config } from './config.ts';
 import type { Counters } from './counters.ts';
 import type { Store, Tx } from './db/store.ts';
-import type { SafeMode } from './inbound/careful.ts';
+import type { EndpointCache } from './inbound/endpointCache.ts';
 import type { LastUsed } from './inbound/lastUsed.ts';
-import type { EndpointCache } from './inbound/live.ts';
 import type { Rejections } from './inbound/rejections.ts';
+import type { SafeMode } from './inbound/safeMode.ts';
 import type { Log } from './log.ts';
 import type { Resolve } from './net/target.ts';
-import type { Subscribed } from './outgoing/listen.ts';
+import type { SubscriptionIndex } from './outgoing/publish.ts';
 import type { Fetch } from './providers/provider.ts';
 import type { Sealer } from './sealing.ts';
 import type { Templates } from './templates/templates.ts';
-import type { Automation } from './workflows/live.ts';
+import type { TriggerMatcher } from './workflows/triggerMatcher.ts';
 
 /** What the parts of a running Inlet share. Made in `app.ts` only; tests pass their own clock. */
 export interface Context {
@@ -39,9 +39,9 @@ export interface Context {
   /** Workflows and outgoing webhooks: told what happens to contacts, in the transaction that does it. */
   tell: Listener;
   /** Which workflows listen to what. */
-  automation: Automation;
+  automation: TriggerMatcher;
   /** Which outgoing webhook subscriptions want what; `emit` queues calls of what is no contact's happening (mail). */
-  subscribed: Subscribed;
+  subscribed: SubscriptionIndex;
   /** Tells the worker that something is due. */
   wake(): void;
   /** Works on the templates of messages, apart from this thread. */

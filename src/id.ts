@@ -4,12 +4,12 @@ let used = pool.length;
 let lastMs = 0;
 let counter = 0;
 
-function base36(value: number, length: number): string {
+function encodeBase36(value: number, length: number): string {
   return value.toString(36).padStart(length, '0').slice(-length);
 }
 
 /** Random base-36 text from the system's secure generator; 25 characters carry 128 bits. */
-export function randomText(length: number): string {
+export function makeRandomText(length: number): string {
   let out = '';
   while (out.length < length) {
     if (used === pool.length) {
@@ -26,16 +26,16 @@ export function randomText(length: number): string {
  * Prefixed id that sorts by creation: 9 characters of ms, 4 of a per-process counter, then 11 random ones (56 bits).
  * Never steps back while the process lives, even when the clock does.
  */
-export function newId(prefix: string, now = Date.now()): string {
+export function makeId(prefix: string, now = Date.now()): string {
   if (now > lastMs) {
     lastMs = now;
     counter = 0;
   } else counter++;
-  return `${prefix}_${base36(lastMs, 9)}${base36(counter, 4)}${randomText(11)}`;
+  return `${prefix}_${encodeBase36(lastMs, 9)}${encodeBase36(counter, 4)}${makeRandomText(11)}`;
 }
 
 /** An endpoint id is part of a public URL, so it is all random: 128 bits, no time. */
-export const newEndpointId = () => `ep_${randomText(25)}`;
+export const makeEndpointId = () => `ep_${makeRandomText(25)}`;
 
 /** The smallest id a row made at `ms` could have: lets a primary key answer "older than". */
-export const idAt = (prefix: string, ms: number) => `${prefix}_${base36(Math.max(0, ms), 9)}`;
+export const makeIdAt = (prefix: string, ms: number) => `${prefix}_${encodeBase36(Math.max(0, ms), 9)}`;

@@ -1,3 +1,6 @@
+export const SECOND_MS = 1000;
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
 export const DAY_MS = 86_400_000;
 
 /** ISO 8601 in UTC of ms since 1970; null and undefined stay. */

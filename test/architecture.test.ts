@@ -26,11 +26,8 @@ const RANKS: [RegExp, number][] = [
   [/^app\.ts$/, 7],
   [/^(http\/|jobs\/(?!queue\.ts$))/, 6],
   [/^(inbound|outgoing|workflows|history)\//, 5],
-  [/^((pipeline|sendEvent)\.ts$|mail\/)/, 4],
-  [
-    /^(access\/|audience\/|events\.ts$|happenings\.ts$|eventPatterns\.ts$|idempotency\.ts$|jobs\/queue\.ts$|keys\.ts$)/,
-    3,
-  ],
+  [/^(events\/send\.ts$|mail\/)/, 4],
+  [/^(access\/|audience\/|events\/|jobs\/queue\.ts$|queue\/)/, 3],
   [/^(providers|net)\//, 2],
   [/^(db|queue)\//, 2],
   [/./, 1],

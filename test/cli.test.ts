@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { eq } from 'drizzle-orm';
 import { version } from '../package.json' with { type: 'json' };
+import { createKey } from '../src/access/keys.ts';
 import { COMMANDS } from '../src/cli/commands.ts';
 import { run } from '../src/cli/run.ts';
 import type { Env } from '../src/config.ts';
 import { endpoints, keys } from '../src/db/schema.ts';
-import { createKey } from '../src/keys.ts';
 import { TestApp } from './support/app.ts';
 import { emptyFolder } from './support/binary.ts';
 

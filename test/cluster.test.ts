@@ -1,7 +1,7 @@
 // databases: sqlite
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { findDifferences } from '../src/audience/selfCheck.ts';
-import { openPostgres } from '../src/db/connect.ts';
+import { openPostgres } from '../src/db/postgres/connect.ts';
 import { deliveries, events } from '../src/db/schema.ts';
 import type { Store } from '../src/db/store.ts';
 import { TestApp } from './support/app.ts';

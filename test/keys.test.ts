@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { createKey, findKey, hashKey, listKeys, revokeKey } from '../src/keys.ts';
+import { createKey, findKey, hashKey, listKeys, revokeKey } from '../src/access/keys.ts';
 import { eachBackend } from './support/backends.ts';
 import { failure } from './support/failure.ts';
 

@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { fill } from '../bench/fill.ts';
 import { run } from '../src/cli/run.ts';
-import { openPostgres } from '../src/db/connect.ts';
-import { openSqlite } from '../src/db/sqlite.ts';
+import { openPostgres } from '../src/db/postgres/connect.ts';
+import { openSqlite } from '../src/db/sqlite/store.ts';
 import type { Store } from '../src/db/store.ts';
-import { compare } from '../src/db/transfer.ts';
+import { compare } from '../src/db/transfer/transfer.ts';
 import { postgresDatabase, withPostgres } from './support/backends.ts';
 import { binary, emptyFolder, inlet, start } from './support/binary.ts';
 import { seeded } from './support/crash.ts';

@@ -20,11 +20,10 @@ const FLOORS: [RegExp, number][] = [
   [/^jobs\/queue\.ts$/, 3],
   [/^dashboard\//, 7], // in the browser: takes types from http
   [/^(http\/|jobs\/)/, 6], // http, worker
-  [/^inbound\/chain\.ts$/, 4], // history
   [/^(context|changes)\.ts$/, 4], // what modules from audience up share; nothing below takes it
   [/^(inbound|workflows|mail|outgoing)\//, 5],
-  [/^(history|events|audience)\/|^(events|eventPatterns|sendEvent)\.ts$/, 4],
-  [/^(queue|access|net)\/|^(keys|idempotency|fetch)\.ts$/, 3],
+  [/^(history|events|audience)\//, 4],
+  [/^(queue|access|net)\//, 3],
   [/^(db|providers)\//, 2],
   [/./, 1], // config, id, time, errors, and what else is loose
 ];

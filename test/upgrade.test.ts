@@ -5,7 +5,7 @@ import { makeFormer } from '../bench/former.ts';
 import { upgradePeople } from '../src/audience/upgrade.ts';
 import { APPLICATION_ID, MIGRATIONS } from '../src/db/migrate.ts';
 import { keys, sessions } from '../src/db/schema.ts';
-import { openSqlite } from '../src/db/sqlite.ts';
+import { openSqlite } from '../src/db/sqlite/store.ts';
 import type { Store, Tx } from '../src/db/store.ts';
 import { sqliteFile } from './support/backends.ts';
 import { audience, NOW, tell } from './support/facts.ts';

@@ -2,8 +2,8 @@ import { and, asc, desc, eq, gt, inArray, lte } from 'drizzle-orm';
 import { keys, sessions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
-import { newId, randomText } from '../id.ts';
-import { findKey, hashKey } from '../keys.ts';
+import { makeId, makeRandomText } from '../id.ts';
+import { findKey, hashKey } from './keys.ts';
 
 type Session = typeof sessions.$inferSelect;
 
@@ -22,9 +22,9 @@ export interface LiveSession extends Session {
 
 /** Makes what a link holds that signs in once within 15 minutes; here only in the clear. */
 export async function createLink(tx: Tx, now: number): Promise<string> {
-  const token = randomText(TOKEN_CHARACTERS);
+  const token = makeRandomText(TOKEN_CHARACTERS);
   await tx.insert(sessions).values({
-    ...{ id: newId('ses', now), hash: hashKey(token), state: 'link', keyHash: null, scope: 'all' },
+    ...{ id: makeId('ses', now), hash: hashKey(token), state: 'link', keyHash: null, scope: 'all' },
     ...{ createdAt: now, lastSeenAt: null, expiresAt: now + LINK_MS },
   });
   return token;
@@ -42,9 +42,9 @@ export async function openByKey(tx: Tx, key: string, ownHash: string | null, now
   const row = keyHash === ownHash ? null : await findKey(tx, key);
   if (keyHash !== ownHash && !row)
     throw new AppError('unauthorized', 'Invalid API key. Copy it again, or make another: inlet keys create NAME');
-  const token = randomText(TOKEN_CHARACTERS);
+  const token = makeRandomText(TOKEN_CHARACTERS);
   const session: Session = {
-    ...{ id: newId('ses', now), hash: hashKey(token), state: 'active', keyHash, scope: row?.scope ?? 'all' },
+    ...{ id: makeId('ses', now), hash: hashKey(token), state: 'active', keyHash, scope: row?.scope ?? 'all' },
     ...{ createdAt: now, lastSeenAt: now, expiresAt: now + SESSION_MS },
   };
   await tx.insert(sessions).values(session);
@@ -54,7 +54,7 @@ export async function openByKey(tx: Tx, key: string, ownHash: string | null, now
 
 /** Signs in by a link, which works no second time: one statement takes it. @throws AppError unauthorized */
 export async function openByLink(tx: Tx, link: string, now: number): Promise<Opened> {
-  const token = randomText(TOKEN_CHARACTERS);
+  const token = makeRandomText(TOKEN_CHARACTERS);
   const [row] = await tx
     .update(sessions)
     .set({ hash: hashKey(token), state: 'active', lastSeenAt: now, expiresAt: now + SESSION_MS })

@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, lt } from 'drizzle-orm';
-import { countMatches } from '../db/scan.ts';
 import { contactChanges, deliveries, events, mails, runs } from '../db/schema.ts';
+import { countMatches } from '../db/search.ts';
 import type { Store, Tx } from '../db/store.ts';
 
 import { loadMergedIdsOf } from './merges.ts';

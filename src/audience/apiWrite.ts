@@ -1,6 +1,6 @@
 import type { Scalar } from '../db/schema.ts';
 import { AppError, invalid } from '../errors.ts';
-import { providerById } from '../providers/index.ts';
+import { findProvider } from '../providers/index.ts';
 import { changeConsent } from './applyConsent.ts';
 import type { ConsentReason } from './consent.ts';
 import { findForWrite, groupOf, makeAmbiguous, makeNotFound, NO_CONTACT } from './findContact.ts';
@@ -218,7 +218,7 @@ function joinSpeaker(people: People, id: string, one: ApiContribution, views: Vi
 /** A provider's person who is this contact for good, though nothing came from the provider yet. @throws AppError invalid */
 function joinAlias(people: People, speaker: string, alias: string): void {
   const [, provider = '', personId = ''] = /^([a-z]+):(.{1,255})$/.exec(alias) ?? [];
-  const of = providerById(provider)?.class;
+  const of = findProvider(provider)?.class;
   if (!of || of === 'mail') throw invalid(`${alias.slice(0, 60)}: not a provider's id such as stripe:cus_123.`);
   const tie = `id:${alias}`;
   const had = people.identities.get(alias);

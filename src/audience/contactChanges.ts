@@ -1,7 +1,7 @@
 import type { ContactChange } from '../changes.ts';
 import { insertRows } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import type { Outcome } from './peopleWriter.ts';
 import type { WorkingSet } from './workingSet.ts';
 
@@ -39,7 +39,7 @@ export async function insertContactChanges(tx: Tx, outcomes: Outcome[], now: num
       const detail = describeDetail(change);
       if (!detail) continue;
       const told = JSON.stringify({ ...detail, by: describeOrigin(cause.key) });
-      rows.push([newId('chg', now), change.contact.id, change.kind, told, now]);
+      rows.push([makeId('chg', now), change.contact.id, change.kind, told, now]);
     }
   }
   await insertRows(tx, 'contact_changes', ['id', 'contact_id', 'kind', 'detail', 'created_at'], rows);

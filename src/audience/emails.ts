@@ -1,5 +1,5 @@
 import { invalid } from '../errors.ts';
-import { email as plausible } from '../providers/pick.ts';
+import { pickEmail as plausible } from '../providers/pick.ts';
 
 /** An address as it is stored. @throws AppError invalid */
 export function parseEmail(text: string): string {

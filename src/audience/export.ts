@@ -1,6 +1,6 @@
 import { asc, inArray } from 'drizzle-orm';
-import { type Search, scanNewest } from '../db/scan.ts';
 import { contacts, identities, lists, memberships, properties } from '../db/schema.ts';
+import { type Search, scanNewest } from '../db/search.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { formatCsvLine } from './csv.ts';
 import type { Registers } from './registers.ts';

@@ -1,5 +1,5 @@
 import type { Scalar } from '../db/schema.ts';
-import { email as plausible } from '../providers/pick.ts';
+import { pickEmail as plausible } from '../providers/pick.ts';
 import type { ConsentChange } from './consent.ts';
 import {
   type Contribution,

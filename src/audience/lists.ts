@@ -2,7 +2,7 @@ import { and, asc, desc, eq, inArray, ne } from 'drizzle-orm';
 import { endpoints, lists, memberships, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { parseName } from '../plainName.ts';
 
 type ListRow = typeof lists.$inferSelect;
@@ -22,7 +22,7 @@ interface ListFields {
 
 export async function createList(tx: Tx, fields: ListFields, now: number): Promise<ListRow> {
   const row = {
-    id: newId('list', now),
+    id: makeId('list', now),
     name: parseName(fields.name),
     description: fields.description ?? null,
     isPublic: fields.isPublic ?? false,

@@ -3,7 +3,7 @@ import type { Cause, ContactChange, Listener } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import { Held, type Hold, type Store, StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { insertEvents, type NewEvent } from '../events.ts';
+import { insertEvents, type NewEvent } from '../events/events.ts';
 import { yieldTurn } from '../time.ts';
 import { insertContactChanges, noteFormerContacts } from './contactChanges.ts';
 import { DefinitionsCache } from './definitions.ts';

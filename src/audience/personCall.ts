@@ -1,7 +1,7 @@
+import { findUsedKeys, hashIdempotencyKey, keepIdempotencyKeys } from '../access/idempotency.ts';
 import type { Cause } from '../changes.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { findUsedKeys, hashIdempotencyKey, keepIdempotencyKeys } from '../idempotency.ts';
 import type { People } from './people.ts';
 import type { Outcome, PeopleWriter, WriteKind } from './peopleWriter.ts';
 import type { Reconciled } from './reconcile.ts';

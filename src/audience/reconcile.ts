@@ -1,6 +1,6 @@
 import type { ContactChange, Who } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { type Group, partition } from './partition.ts';
 import type { Contact, People } from './people.ts';
 import { type Projected, project } from './project.ts';
@@ -139,7 +139,7 @@ function writePlan(people: People, plan: Plan, { focus, now, rows, removals, out
   let id: string | null = null;
   let why: Reconciled['why'] = 'shown';
   if (projected) {
-    id = survivor?.id ?? newId('con', now);
+    id = survivor?.id ?? makeId('con', now);
     const left = !survivor && group.views.some(view => rows.some(row => row.id === view.identity.contactId));
     writeContact(people, { id, want: projected, had: survivor, left, now }, effects, out.changes);
     for (const other of others) mergeRow(people, other, id, projected, effects, out.changes);

@@ -1,9 +1,9 @@
 import { and, eq, exists, gte, inArray, lte, or, type SQL, sql } from 'drizzle-orm';
 import type { SQLiteColumn } from 'drizzle-orm/sqlite-core';
-import { avoidIndex, type Indexed, type Search } from '../db/scan.ts';
 import { contacts, memberships } from '../db/schema.ts';
+import { avoidIndex, type Indexed, type Search } from '../db/search.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
 import { findContactIdsOfUser } from './contacts.ts';
 import { normalizeEmail } from './emails.ts';
 
@@ -102,7 +102,7 @@ export async function buildContactSearch(tx: Tx, filter: ContactFilter): Promise
     where: and(...parts.map(part => part.where), since, until),
     indexes,
     alone: since || until || indexes.length > 1 ? undefined : (indexes[0] ?? describeIndex(undefined, true)),
-    floor: createdSince === undefined ? undefined : idAt('con', createdSince),
-    ceiling: createdUntil === undefined ? undefined : idAt('con', createdUntil + SLACK_MS),
+    floor: createdSince === undefined ? undefined : makeIdAt('con', createdSince),
+    ceiling: createdUntil === undefined ? undefined : makeIdAt('con', createdUntil + SLACK_MS),
   };
 }

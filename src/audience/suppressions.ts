@@ -3,7 +3,7 @@ import { suppressionRemovals, suppressions } from '../db/schema.ts';
 import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { type By, findContact } from './contacts.ts';
 import { normalizeEmail } from './emails.ts';
 import { hashSubject, loadSalt, requireSalt } from './tombstones.ts';
@@ -86,7 +86,7 @@ export async function unsuppress(tx: Tx, by: By, now: number) {
     .returning();
   if (!gone.length) throw invalid('This contact is not suppressed.');
   if (quota.remaining === 0) throw invalid('Removal quota exceeded.');
-  await tx.insert(suppressionRemovals).values({ id: newId('rem', now), createdAt: now });
+  await tx.insert(suppressionRemovals).values({ id: makeId('rem', now), createdAt: now });
   return {
     success: true,
     message: 'Email removed from suppression list.',

@@ -1,9 +1,9 @@
 import { createApp } from '../app.ts';
 import type { Config } from '../config.ts';
-import { takeLock } from '../db/lock.ts';
+import { takeLock } from '../db/sqlite/lock.ts';
 import type { Store } from '../db/store.ts';
 import { invalid } from '../errors.ts';
-import { type BackfillRow, getBackfill, openBackfill, startBackfill } from '../inbound/backfills.ts';
+import { type BackfillRow, getBackfill, openBackfill, startBackfill } from '../inbound/backfill/backfills.ts';
 import { getEndpoint, patchEndpoint, requireProvider } from '../inbound/endpoints.ts';
 import type { Invocation, Io } from './command.ts';
 import { askHealth, buildLocalUrl } from './health.ts';

@@ -1,6 +1,6 @@
-import { backupSqlite, type Contents, restoreSqlite, verifyCopy } from '../db/backup.ts';
 import { hasData, locateDatabase, openDataFolder } from '../db/files.ts';
-import { takeLock } from '../db/lock.ts';
+import { backupSqlite, type Contents, restoreSqlite, verifyCopy } from '../db/sqlite/backup.ts';
+import { takeLock } from '../db/sqlite/lock.ts';
 import { AppError } from '../errors.ts';
 import type { Invocation } from './command.ts';
 import { readInvocationConfig, requireData } from './open.ts';

@@ -4,12 +4,12 @@ import { eq } from 'drizzle-orm';
 import { findDifferences } from '../audience/selfCheck.ts';
 import { type Config, listGiven } from '../config.ts';
 import { hasData, loadSecretKey, locateDatabase, locateKey } from '../db/files.ts';
-import { checkIntegrity, readSchemaVersion, readSqliteVersion, readStoredFingerprint } from '../db/inspect.ts';
-import { findLostLimits } from '../db/pooler.ts';
+import { findLostLimits } from '../db/postgres/pooler.ts';
 import { meta } from '../db/schema.ts';
+import { checkIntegrity, readSchemaVersion, readSqliteVersion, readStoredFingerprint } from '../db/sqlite/inspect.ts';
 import type { Store } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { randomText } from '../id.ts';
+import { makeRandomText } from '../id.ts';
 import { listEndpoints } from '../inbound/endpoints.ts';
 import { judgeSignUps } from '../inbound/unproven.ts';
 import { countDeadJobs } from '../jobs/jobViews.ts';
@@ -80,7 +80,7 @@ function judgeSealingKey(fingerprint: string, stored: string | null): Finding {
 
 /** Times of writing 4 KiB and syncing it, ms, sorted. */
 export function syncTimes(dataDir: string): number[] {
-  const file = join(dataDir, `doctor.${randomText(8)}.tmp`);
+  const file = join(dataDir, `doctor.${makeRandomText(8)}.tmp`);
   const fd = openSync(file, 'wx', 0o600);
   try {
     const page = new Uint8Array(4096);

@@ -12,7 +12,7 @@ import {
 } from '../inbound/endpoints.ts';
 import { viewEndpoint } from '../inbound/endpointView.ts';
 import { suggestWord } from '../nearest.ts';
-import { allProviders, providerById } from '../providers/index.ts';
+import { allProviders, findProvider } from '../providers/index.ts';
 import type { Invocation } from './command.ts';
 import { writeNoted } from './noteChange.ts';
 import { openSealer, readInvocationConfig, useStore } from './open.ts';
@@ -33,7 +33,7 @@ const view = (config: Config, store: Store, row: EndpointRow): Promise<Shown> =>
 /** What to do in the provider's dashboard, with this endpoint's values filled in. */
 function describeSetup(endpoint: Shown): string[] {
   const header = endpoint.secretHeader;
-  const steps = providerById(endpoint.provider)?.setup ?? [];
+  const steps = findProvider(endpoint.provider)?.setup ?? [];
   return steps.map((step, n) => {
     const filled = step.replaceAll('{url}', endpoint.url);
     return `  ${n + 1}. ${header ? filled.replaceAll('{secretHeader}', `${header.name}: ${header.value}`) : filled}`;

@@ -1,4 +1,4 @@
-import { createKey, listKeys, revokeKey } from '../keys.ts';
+import { createKey, listKeys, revokeKey } from '../access/keys.ts';
 import type { Invocation } from './command.ts';
 import { writeNoted } from './noteChange.ts';
 import { readInvocationConfig, useStore } from './open.ts';

@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Config, judgeFlag, readConfig } from '../config.ts';
-import { type End, openSource, openTarget, type Place } from '../db/ends.ts';
 import { locateDatabase, locateKey } from '../db/files.ts';
-import { splitHosts } from '../db/hosts.ts';
+import { splitHosts } from '../db/postgres/hosts.ts';
 import { type Store, StoreUnavailable } from '../db/store.ts';
-import { type Compared, compare, copy, finish, type Step } from '../db/transfer.ts';
+import { type End, openSource, openTarget, type Place } from '../db/transfer/sides.ts';
+import { type Compared, compare, copy, finish, type Step } from '../db/transfer/transfer.ts';
 import { AppError } from '../errors.ts';
-import { isServed, readHeartbeats } from '../inbound/careful.ts';
+import { isServed, readHeartbeats } from '../inbound/safeMode.ts';
 import { type Invocation, type Io, UsageError } from './command.ts';
 import { readInvocationConfig } from './open.ts';
 import { describeSelf, formatTable } from './print.ts';

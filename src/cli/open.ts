@@ -1,10 +1,10 @@
 import { type Config, readConfig } from '../config.ts';
-import { openPostgres } from '../db/connect.ts';
 import { hasData, loadSecretKey, locateDatabase } from '../db/files.ts';
-import { readSchemaVersion } from '../db/inspect.ts';
 import { MIGRATIONS } from '../db/migrate.ts';
+import { openPostgres } from '../db/postgres/connect.ts';
 import { meta } from '../db/schema.ts';
-import { openSqlite } from '../db/sqlite.ts';
+import { readSchemaVersion } from '../db/sqlite/inspect.ts';
+import { openSqlite } from '../db/sqlite/store.ts';
 import type { Store } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { makeSealer, type Sealer } from '../sealing.ts';

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import { loadSecretKey, replaceKey } from '../db/files.ts';
-import { takeLock } from '../db/lock.ts';
 import { meta } from '../db/schema.ts';
+import { takeLock } from '../db/sqlite/lock.ts';
 import { resetSecrets } from '../inbound/endpoints.ts';
 import { forgetSubscriptionSecrets } from '../outgoing/subscriptions.ts';
 import { makeSealer } from '../sealing.ts';

@@ -5,7 +5,7 @@ import type { Store } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
 import { makeSecretContext } from '../inbound/sealContexts.ts';
 import { suggestWord } from '../nearest.ts';
-import { providerById } from '../providers/index.ts';
+import { findProvider } from '../providers/index.ts';
 import type { Sealer } from '../sealing.ts';
 import type { Invocation } from './command.ts';
 import { buildLocalUrl } from './health.ts';
@@ -28,7 +28,7 @@ async function makeSample(config: Config, store: Store, id: string, type: string
       .limit(1);
     return { row, sealed };
   });
-  const provider = row && providerById(row.provider);
+  const provider = row && findProvider(row.provider);
   if (!row || !provider) throw notFound('Endpoint');
   const types = provider.types.map(t => t.type);
   if (!types.includes(type))

@@ -16,7 +16,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
-import { randomText } from '../id.ts';
+import { makeRandomText } from '../id.ts';
 import { decodeKey } from '../variables.ts';
 
 export const locateDatabase = (dataDir: string) => join(dataDir, 'inlet.db');
@@ -77,7 +77,7 @@ export const hasData = (dataDir: string) => existsSync(locateDatabase(dataDir));
 
 /** A complete new file with mode 0600, on disk before the name shows up. @throws when the name is taken */
 function publish(file: string, text: string): void {
-  const part = `${file}.${randomText(8)}.part`;
+  const part = `${file}.${makeRandomText(8)}.part`;
   const fd = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
   try {
     writeSync(fd, text);

@@ -23,7 +23,7 @@ import audits from '../../migrations/0019_audits.sql' with { type: 'text' };
 import arrivals from '../../migrations/0020_arrivals.sql' with { type: 'text' };
 import epochs from '../../migrations/0021_epochs.sql' with { type: 'text' };
 import { AppError } from '../errors.ts';
-import { findPostgresCode, LOST } from './postgres.ts';
+import { findPostgresCode, LOST } from './postgres/store.ts';
 
 /** Every migration in order, embedded in the binary. The database's version is how many of them it has had. */
 export const MIGRATIONS: string[] = [

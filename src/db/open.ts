@@ -1,9 +1,9 @@
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
-import { openPostgres } from './connect.ts';
 import { loadSecretKey, openDataFolder } from './files.ts';
-import { takeLock } from './lock.ts';
-import { openSqlite, type SqliteOptions } from './sqlite.ts';
+import { openPostgres } from './postgres/connect.ts';
+import { takeLock } from './sqlite/lock.ts';
+import { openSqlite, type SqliteOptions } from './sqlite/store.ts';
 import type { Store } from './store.ts';
 
 /** A database to serve from. */

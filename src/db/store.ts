@@ -1,5 +1,5 @@
 import type { SqliteRemoteDatabase } from 'drizzle-orm/sqlite-proxy';
-import { compilePrepared, type Run } from './fast.ts';
+import { compilePrepared, type Run } from './prepared.ts';
 import type * as schema from './schema.ts';
 
 /** Drizzle over whichever database: the only thing domain code sees of it. Await nothing else inside `write`. */

@@ -1,10 +1,10 @@
 import { and, eq, gte, inArray, lte } from 'drizzle-orm';
 import { hashSubject, requireSalt } from '../audience/tombstones.ts';
-import type { Search } from '../db/scan.ts';
 import { audits } from '../db/schema.ts';
+import type { Search } from '../db/search.ts';
 import { query } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt, newId } from '../id.ts';
+import { makeId, makeIdAt } from '../id.ts';
 import { formatTime } from '../time.ts';
 import { type AuditSubject, readSubject } from './auditSubjects.ts';
 
@@ -64,7 +64,7 @@ export async function noteChange(
   );
   await tx.insert(audits).values({
     ...{
-      id: newId('aud', now),
+      id: makeId('aud', now),
       at: now,
       actorKind: actor.kind,
       actorId: actor.id,
@@ -120,7 +120,7 @@ export function searchAudits({ actor, action, target, since, until }: AuditFilte
       until === undefined ? undefined : lte(audits.at, until),
     ),
     narrow: ofTarget ?? ofActor ?? ofAction,
-    floor: since === undefined ? undefined : idAt('aud', since),
+    floor: since === undefined ? undefined : makeIdAt('aud', since),
   };
 }
 

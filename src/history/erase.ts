@@ -11,7 +11,7 @@ import { erasures, type Needles, payments } from '../db/schema.ts';
 import { selectAmong } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { notFound } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { yieldTurn } from '../time.ts';
 import { ERASE_JOB, makeJobKey } from './eraseJob.ts';
@@ -48,7 +48,7 @@ export async function erasePerson(ctx: Context, whom: Whom): Promise<void> {
   const canSearch = asked.emails.length + asked.persons.length + asked.weak.length > 0;
   if (!found.known && canSearch) found.known = await isNamedAnywhere(ctx, found, now);
   if (!found.known) throw notFound('id' in whom ? 'Contact' : 'Person');
-  const call = buildEraseCall(found, newId('req', now));
+  const call = buildEraseCall(found, makeId('req', now));
   await callPeople(ctx.people, {
     ...call,
     async after(tx, gone, at) {
@@ -77,7 +77,7 @@ function buildEraseCall(found: Found, key: string): PersonCall<Gone> {
       await addTombstones(tx, dead, now);
       await hashSuppressions(tx, needles.emails);
       const whole = await addRows(tx, needles);
-      const id = newId('era', now);
+      const id = makeId('era', now);
       await tx.insert(erasures).values({ id, needles: whole, createdAt: now });
       await enqueue(tx, ERASE_JOB, { id, phase: 0, after: '' }, now, makeJobKey(id));
     },

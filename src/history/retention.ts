@@ -1,11 +1,11 @@
 import { and, eq, inArray, lt } from 'drizzle-orm';
+import { pruneIdempotencyKeys } from '../access/idempotency.ts';
 import { pruneSessions } from '../access/sessions.ts';
 import type { Context } from '../context.ts';
 import { type DeliveryStatus, deliveries, payloads, unprocessed } from '../db/schema.ts';
 import { encodeAmong, query, writeAmong } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
-import { pruneIdempotencyKeys } from '../idempotency.ts';
+import { makeIdAt } from '../id.ts';
 import { DAY_MS, yieldTurn } from '../time.ts';
 import { resumeErasures } from './eraseJob.ts';
 import { pruneStats } from './stats.ts';
@@ -26,8 +26,8 @@ export async function retain(ctx: Context): Promise<void> {
   const contentsBefore = now - ctx.config.retentionDays * DAY_MS;
   const rowsBefore = now - Math.max(LOG_DAYS, ctx.config.retentionDays) * DAY_MS;
   await repeatInChunks(() => store.write(tx => buryWaiting(tx, contentsBefore, now)));
-  await sweep(store, 'payloads', 'delivery_id', idAt('dlv', contentsBefore), contentsBefore, removePayloads);
-  await sweep(store, 'deliveries', 'id', idAt('dlv', rowsBefore), contentsBefore, removeDeliveries);
+  await sweep(store, 'payloads', 'delivery_id', makeIdAt('dlv', contentsBefore), contentsBefore, removePayloads);
+  await sweep(store, 'deliveries', 'id', makeIdAt('dlv', rowsBefore), contentsBefore, removeDeliveries);
   await repeatInChunks(() => store.write(tx => prune(tx, 'contact_changes', 'id', contentsBefore)));
   await repeatInChunks(() => store.write(tx => prune(tx, 'payments', 'value', rowsBefore)));
   await repeatInChunks(() => store.write(tx => pruneIdempotencyKeys(tx, now, CHUNK)));
@@ -46,7 +46,7 @@ async function buryWaiting(tx: Tx, before: number, now: number): Promise<number>
   const old = await tx
     .select({ id: deliveries.id })
     .from(deliveries)
-    .where(and(unprocessed('waiting'), lt(deliveries.id, idAt('dlv', before))))
+    .where(and(unprocessed('waiting'), lt(deliveries.id, makeIdAt('dlv', before))))
     .limit(CHUNK);
   const ids = old.map(row => row.id);
   if (ids.length) {

@@ -24,7 +24,7 @@ export const RETENTION: Record<string, string> = {
   backfills: 'for good: few, and where they stood is emptied by an erasure',
   suppressions: 'until somebody lifts them',
   suppression_removals: '30 days count; few',
-  idempotency_keys: '24 hours (idempotency.ts)',
+  idempotency_keys: '24 hours (access/idempotency.ts)',
   webhook_subscriptions: 'until they are removed',
   webhook_calls: 'retentionDays, 7 days at least where they are not sent yet (outgoing/retention.ts)',
   email_messages: 'with what sends them',

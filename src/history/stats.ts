@@ -2,11 +2,9 @@ import type { Context } from '../context.ts';
 import type { Arrival, Counted } from '../counters.ts';
 import { execute, insertRows, query } from '../db/sets.ts';
 import { type Store, StoreUnavailable } from '../db/store.ts';
-import { DAY_MS, yieldTurn } from '../time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, yieldTurn } from '../time.ts';
 
 const FLUSH_MS = 5000; // what a kill may lose
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
 const MINUTE_DAYS = 2;
 const HOUR_DAYS = 400;
 const WINDOW = 4000; // contacts counted in one go

@@ -9,15 +9,15 @@ import { BUSY, type Unread, useBody } from './body.ts';
 import { KEY_ID, SCOPE, SESSION_ID } from './callers.ts';
 import { answerDashboard } from './dashboard.ts';
 import { startDownload } from './downloads.ts';
-import { hooks } from './hooks.ts';
-import { notOffered } from './notOffered.ts';
-import { detailOf, documented } from './openapi.ts';
-import { jsonBody, queryOf, type Route, requireScope, withholdBodies } from './route.ts';
+import { makeHookReceiver } from './hooks.ts';
+import { explainNotOffered } from './notOffered.ts';
+import { collectDocument, describeRoute } from './openapi.ts';
+import { parseJsonBody, queryOf, type Route, requireScope, withholdBodies } from './route.ts';
 import { Streams } from './streams.ts';
-import { swaggerFile, swaggerPaths } from './swagger.ts';
+import { serveSwaggerFile, swaggerPaths } from './swagger.ts';
 import { readTarget, type SentSegments } from './target.ts';
 import { UNSUBSCRIBE, unsubscribe } from './unsubscribe.ts';
-import { apiRoutes, healthRoute } from './v1/index.ts';
+import { healthRoute, listApiRoutes } from './v1/index.ts';
 
 const STATUS: Record<ErrorCode, number> = {
   invalid: 400,
@@ -46,7 +46,7 @@ const GUARDS = Object.entries({
   'cache-control': 'no-store',
 });
 
-const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+const answerJson = (status: number, body: unknown, headers: Record<string, string> = {}) =>
   new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } });
 
 const RATE_LIMIT = 'x-ratelimit-limit';
@@ -58,32 +58,32 @@ function showRate(answer: Response, limit: number, left: number): void {
 }
 
 /** The answer to a failure: our own messages as they are, anything else blank, with the cause in the log. */
-function failure(ctx: Context, error: unknown, requestId: string): Response {
+function answerFailure(ctx: Context, error: unknown, requestId: string): Response {
   if (error instanceof AppError) {
     const { message } = error;
     const extra = error.code === 'unauthorized' ? { error: message } : {};
     const retry = error.code === 'unavailable' ? { 'retry-after': '30' } : undefined;
-    return json(STATUS[error.code], { success: false, message, ...extra }, retry);
+    return answerJson(STATUS[error.code], { success: false, message, ...extra }, retry);
   }
   if (error instanceof StoreUnavailable) {
     ctx.log.warn({ err: error, requestId }, 'the database could not serve a request');
-    return json(
+    return answerJson(
       503,
       { success: false, message: "Inlet can't read or write its database now. Try again later." },
       { 'retry-after': '30' },
     );
   }
   ctx.log.error({ err: error, requestId }, 'a request failed');
-  return json(500, {
+  return answerJson(500, {
     success: false,
     message: `Something went wrong on our side. The log has the cause under request id ${requestId}.`,
   });
 }
 
 /** HEAD is a GET whose body stays here: monitors ask so. */
-const methodOf = ({ method }: Request) => (method === 'HEAD' ? 'GET' : method);
+const readMethod = ({ method }: Request) => (method === 'HEAD' ? 'GET' : method);
 
-const pattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^/]+')}$`);
+const compilePattern = (path: string) => new RegExp(`^${path.replace(/:[a-zA-Z]+/g, '[^/]+')}$`);
 
 export interface Http {
   /** `sent`: see `readTarget`. */
@@ -95,17 +95,17 @@ export interface Http {
 /** All HTTP: webhooks, health, documentation, management API. */
 export function createHttp(ctx: Context): Http {
   const auth = new Auth(ctx);
-  const receive = hooks(ctx);
+  const receive = makeHookReceiver(ctx);
   const streams = new Streams(ctx, request => auth.isStillValid(request));
   const forget = () => {
     auth.forget();
     void streams.dropRevoked().catch(() => {}); // the next look ends them
   };
-  const routes = apiRoutes(receive, forget, (request, caller) => streams.open(request, caller));
-  const elysia = mount(ctx, routes);
+  const routes = listApiRoutes(receive, forget, (request, caller) => streams.open(request, caller));
+  const elysia = mountRoutes(ctx, routes);
   const table = [...routes, healthRoute].map(({ method, path }) => ({
     method,
-    path: pattern(path),
+    path: compilePattern(path),
     fixed: !path.includes(':'),
   }));
   const isOpen = (method: string, path: string) =>
@@ -118,32 +118,32 @@ export function createHttp(ctx: Context): Http {
   };
 
   const dispatch = async (request: Request, url: URL, peer: string | null, requestId: string): Promise<Response> => {
-    if (ctx.config.role === 'worker' && url.pathname !== '/health') return json(503, NOT_HERE);
+    if (ctx.config.role === 'worker' && url.pathname !== '/health') return answerJson(503, NOT_HERE);
     const hook = HOOK.exec(url.pathname);
     if (hook && request.method === 'POST') return receive(hook[1] ?? '', request, peer);
     const link = UNSUBSCRIBE.exec(url.pathname);
-    if (link && /^(GET|POST)$/.test(methodOf(request))) return unsubscribe(ctx, request, link[1] ?? '', peer);
-    if (HOOK_AND_SLASH.test(url.pathname)) return json(404, { success: false, message: NO_SLASH });
+    if (link && /^(GET|POST)$/.test(readMethod(request))) return unsubscribe(ctx, request, link[1] ?? '', peer);
+    if (HOOK_AND_SLASH.test(url.pathname)) return answerJson(404, { success: false, message: NO_SLASH });
     const page = await answerDashboard(ctx.config, request, url.pathname);
     if (page) return page;
     const methods = hook ? ['POST'] : link ? ['GET', 'POST'] : allowed(url.pathname);
-    const instead = notOffered(url.pathname);
+    const instead = explainNotOffered(url.pathname);
     if (!methods.length)
-      return json(404, { success: false, message: instead ?? 'No such path. /swagger lists them all.' });
-    if (!methods.includes(methodOf(request))) {
-      return json(
+      return answerJson(404, { success: false, message: instead ?? 'No such path. /swagger lists them all.' });
+    if (!methods.includes(readMethod(request))) {
+      return answerJson(
         405,
         { success: false, message: instead ?? `Method not allowed. Use ${methods.join(' or ')}.` },
         { allow: methods.join(', ') },
       );
     }
-    const file = swaggerFile(url.pathname);
+    const file = serveSwaggerFile(url.pathname);
     if (file) return file;
     if (url.pathname === healthRoute.path)
-      return elysia.handle(inner(request, url, requestId, { keyId: await auth.identify(request, peer) }));
-    if (!url.pathname.startsWith('/api/')) return elysia.handle(inner(request, url, requestId));
+      return elysia.handle(rewriteRequest(request, url, requestId, { keyId: await auth.identify(request, peer) }));
+    if (!url.pathname.startsWith('/api/')) return elysia.handle(rewriteRequest(request, url, requestId));
     if (isOpen(request.method, url.pathname)) {
-      const opened = await elysia.handle(inner(request, url, requestId));
+      const opened = await elysia.handle(rewriteRequest(request, url, requestId));
       if (opened.status === 401) auth.countFailure(peer);
       return opened;
     }
@@ -152,11 +152,11 @@ export function createHttp(ctx: Context): Http {
     const left = limit === 0 ? null : auth.spend(caller.hash);
     const answer =
       left === -1
-        ? json(429, {
+        ? answerJson(429, {
             success: false,
             message: `Rate limit of ${limit} requests per second exceeded. Slow down, or raise INLET_RATE_LIMIT.`,
           })
-        : await elysia.handle(inner(request, url, requestId, caller));
+        : await elysia.handle(rewriteRequest(request, url, requestId, caller));
     if (left !== null) showRate(answer, limit, Math.max(0, left));
     return answer;
   };
@@ -170,9 +170,9 @@ export function createHttp(ctx: Context): Http {
       try {
         response = url
           ? await dispatch(request, url, peer, requestId)
-          : json(400, { success: false, message: UNREADABLE });
+          : answerJson(400, { success: false, message: UNREADABLE });
       } catch (error) {
-        response = failure(ctx, error, requestId);
+        response = answerFailure(ctx, error, requestId);
       }
       const { rateLimit } = ctx.config;
       if (rateLimit > 0 && url?.pathname.startsWith('/api/') && !response.headers.has(RATE_LIMIT))
@@ -187,7 +187,7 @@ export function createHttp(ctx: Context): Http {
 }
 
 /** The same request at an address of our own making: routing must not see what a Host header did to the URL. */
-function inner(request: Request, url: URL, requestId: string, caller: Partial<Caller> = {}): Request {
+function rewriteRequest(request: Request, url: URL, requestId: string, caller: Partial<Caller> = {}): Request {
   const copy = new Request(url.href, request);
   copy.headers.set('x-request-id', requestId);
   copy.headers.set(KEY_ID, caller.keyId ?? '');
@@ -201,12 +201,12 @@ interface Routed {
   params?: Record<string, string>; // absent on a path without any
 }
 
-function mount(ctx: Context, routes: Route[]) {
+function mountRoutes(ctx: Context, routes: Route[]) {
   const app = new Elysia({ normalize: false });
-  app.use(documented(ctx.config.publicUrl));
+  app.use(collectDocument(ctx.config.publicUrl));
   for (const each of [...routes, healthRoute]) {
-    const detail = detailOf(each);
-    const handle = ({ request, params }: Routed) => answered(ctx, each, request, params ?? {});
+    const detail = describeRoute(each);
+    const handle = ({ request, params }: Routed) => answerRoute(ctx, each, request, params ?? {});
     app.route(each.method, each.path, handle, {
       parse: 'none',
       detail: detail as never, // the plugin's type knows no open schemas
@@ -222,7 +222,7 @@ const OTHER_PARAMS: Record<string, RegExp> = { eventName: NAME, propertyKey: PRO
 const isParam = ([name, value]: [string, string]) => (OTHER_PARAMS[name] ?? ID).test(value);
 
 /** Elysia never sees an error: its own answer would show the message. */
-async function answered(
+async function answerRoute(
   ctx: Context,
   each: Route,
   request: Request,
@@ -231,7 +231,7 @@ async function answered(
   try {
     return await answer(ctx, each, request, params);
   } catch (error) {
-    return failure(ctx, error, request.headers.get('x-request-id') ?? '');
+    return answerFailure(ctx, error, request.headers.get('x-request-id') ?? '');
   }
 }
 
@@ -245,7 +245,7 @@ async function answer(ctx: Context, each: Route, request: Request, params: Recor
   const sender = { to: request.headers.get(KEY_ID) ?? '', peer: null }; // an API key's holder is no stranger
   return useBody(request, MAX_API_BODY, sender, async body => {
     if (typeof body === 'string') throw refuseUnread(body);
-    return perform(ctx, each, request, params, jsonBody(body));
+    return perform(ctx, each, request, params, parseJsonBody(body));
   });
 }
 
@@ -263,7 +263,7 @@ async function perform(
   if (result instanceof Response) return result; // it sets a cookie
   const unwell = each === healthRoute && ctx.health.storeTrouble !== null;
   if (each.status === 204) return new Response(null, { status: 204 });
-  return json(unwell ? 503 : each.status, withholdBodies(each, request, result));
+  return answerJson(unwell ? 503 : each.status, withholdBodies(each, request, result));
 }
 
 function refuseUnread(why: Unread): AppError {

@@ -1,17 +1,17 @@
 import { eq } from 'drizzle-orm';
 import { isSameOrigin, readCookie } from '../access/cookie.ts';
+import { findKey, hashKey } from '../access/keys.ts';
 import { extendSession, findSession } from '../access/sessions.ts';
 import type { Context } from '../context.ts';
 import { keys, type Scope } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { findKey, hashKey } from '../keys.ts';
-import { sameText } from '../providers/signatures.ts';
+import { areTextsEqual } from '../providers/signatures.ts';
 import type { Sealer } from '../sealing.ts';
+import { MINUTE_MS } from '../time.ts';
 
 const FAILURES_PER_MINUTE = 20;
 const MAX_ADDRESSES = 10_000;
-const MINUTE_MS = 60_000;
 const RECHECK_MS = 500;
 
 interface Known {
@@ -110,7 +110,7 @@ export class Auth {
 
   /** Null: no valid key. */
   private async callerOf(key: string, hash: string): Promise<Caller | null> {
-    if (this.ownHash !== null && sameText(this.ownHash, hash))
+    if (this.ownHash !== null && areTextsEqual(this.ownHash, hash))
       return { keyId: 'INLET_API_KEY', hash, scope: 'all', sessionId: null };
     return this.recall(hash, async () => {
       const row = await this.ctx.store.read(tx => findKey(tx, key));

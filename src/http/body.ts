@@ -99,7 +99,12 @@ async function readChunks(request: Request, limit: number, share: Share, watch: 
  * A body in blocks of `size` bytes, the last one shorter; holds one of them, and whoever takes them sets the pace.
  * @throws AppError unsupportedMedia, tooLarge, invalid, unavailable
  */
-export async function* blocksOf(request: Request, size: number, limit: number, sender: Sender): AsyncGenerator<Buffer> {
+export async function* readBlocks(
+  request: Request,
+  size: number,
+  limit: number,
+  sender: Sender,
+): AsyncGenerator<Buffer> {
   const encoding = request.headers.get('content-encoding');
   if (encoding !== null && encoding.toLowerCase() !== 'identity')
     throw new AppError('unsupportedMedia', 'Send the body uncompressed.');
@@ -117,7 +122,7 @@ export async function* blocksOf(request: Request, size: number, limit: number, s
   let all = 0;
   try {
     for (;;) {
-      const bytes = await nextOf(reader);
+      const bytes = await readNext(reader);
       if (bytes === null) break;
       all += bytes.length;
       if (all > limit) throw tooLarge();
@@ -138,7 +143,7 @@ export async function* blocksOf(request: Request, size: number, limit: number, s
   }
 }
 
-async function nextOf(reader: Pick<ReadableStreamDefaultReader<Uint8Array>, 'read'>): Promise<Uint8Array | null> {
+async function readNext(reader: Pick<ReadableStreamDefaultReader<Uint8Array>, 'read'>): Promise<Uint8Array | null> {
   const watch = new Watch();
   const next = await Promise.race([reader.read(), watch.late]).catch(() => 'slow' as const);
   watch.stop();

@@ -5,7 +5,7 @@ import { findContact } from '../audience/contacts.ts';
 import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { tellOfMail } from '../mail/tell.ts';
 import type { Recipient } from './linkPage.ts';
 
@@ -41,7 +41,7 @@ function decide(
 /** Says it of the address, at most a few times an hour. */
 export async function changeMind(ctx: Context, { email, mail }: Recipient, word: Word): Promise<Decision> {
   const { subscribed, reason } = word;
-  const key = newId('link', ctx.now());
+  const key = makeId('link', ctx.now());
   const call = buildConsentCall(email, subscribed, reason, { key });
   let decision: Decision = 'refused';
   const before = await ctx.store.read(tx => findContact(tx, { email }));

@@ -17,4 +17,5 @@ const NOT_OFFERED: [string, string][] = [
 const patterns = NOT_OFFERED.map(([path, instead]) => [new RegExp(`^/api/v1${path}$`), instead] as const);
 
 /** One sentence or two for a call that only Loops answers; undefined for any other path. */
-export const notOffered = (path: string): string | undefined => patterns.find(([pattern]) => pattern.test(path))?.[1];
+export const explainNotOffered = (path: string): string | undefined =>
+  patterns.find(([pattern]) => pattern.test(path))?.[1];

@@ -7,7 +7,7 @@ import { tested } from './v1/examples.ts';
 type JsonSchema = Record<string, unknown>;
 
 /** The schema as OpenAPI 3.0 has it; transforms show what goes in. */
-function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+function describeSchema(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, {
     io,
     unrepresentable: 'any',
@@ -16,11 +16,11 @@ function schemaOf(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
   return rest;
 }
 
-const content = (schema: JsonSchema, example?: unknown) => ({
+const describeContent = (schema: JsonSchema, example?: unknown) => ({
   'application/json': { schema, ...(example !== undefined && { example }) },
 });
 
-const csv = (example: unknown) => ({ 'text/csv': { schema: { type: 'string', format: 'binary' }, example } });
+const describeCsv = (example: unknown) => ({ 'text/csv': { schema: { type: 'string', format: 'binary' }, example } });
 
 const failureSchema = {
   type: 'object',
@@ -41,20 +41,20 @@ const FAILURES: Record<number, string> = {
   429: 'Too many requests',
   503: 'The database is not writable now; see Retry-After',
 };
-const failures = (statuses: number[]) =>
+const describeFailures = (statuses: number[]) =>
   Object.fromEntries(
     statuses.map(status => [
       String(status),
       {
         description: FAILURES[status] ?? 'Failure',
-        content: content(failureSchema, { success: false, message: FAILURES[status] ?? 'Failure' }),
+        content: describeContent(failureSchema, { success: false, message: FAILURES[status] ?? 'Failure' }),
       },
     ]),
   );
 
 function queryParameters(query: z.ZodType | null) {
   if (!query) return [];
-  const { properties = {}, required = [] } = schemaOf(query, 'input') as {
+  const { properties = {}, required = [] } = describeSchema(query, 'input') as {
     properties?: Record<string, JsonSchema>;
     required?: string[];
   };
@@ -67,7 +67,7 @@ function queryParameters(query: z.ZodType | null) {
   }));
 }
 
-const pathParameters = (path: string) =>
+const describePathParameters = (path: string) =>
   [...path.matchAll(/:([a-zA-Z]+)/g)].map(([, name]) => ({
     in: 'path',
     name,
@@ -84,13 +84,13 @@ const idempotencyKey = {
 };
 
 /** What the documentation says of a route, all of it from the schemas that check its calls. */
-export function detailOf(route: Route): JsonSchema {
+export function describeRoute(route: Route): JsonSchema {
   const open = !route.path.startsWith('/api/');
   const answer = route.stream
     ? { 'text/event-stream': { schema: { type: 'string' as const }, example: route.answer } }
     : route.download
-      ? csv(route.answer)
-      : content(schemaOf(route.response, 'output'), route.answer);
+      ? describeCsv(route.answer)
+      : describeContent(describeSchema(route.response, 'output'), route.answer);
   const done = { description: 'Done', content: answer };
   const statuses = [
     ...(open ? [] : [401, 429]),
@@ -106,15 +106,15 @@ export function detailOf(route: Route): JsonSchema {
     ...(route.description && { description: route.description }),
     ...(!open && { security: route.scope === 'open' ? [] : [{ bearer: [] }] }),
     parameters: [
-      ...pathParameters(route.path),
+      ...describePathParameters(route.path),
       ...queryParameters(route.query),
       ...(route.idempotent ? [idempotencyKey] : []),
     ],
     ...(route.body && {
-      requestBody: { required: true, content: content(schemaOf(route.body, 'input'), route.example) },
+      requestBody: { required: true, content: describeContent(describeSchema(route.body, 'input'), route.example) },
     }),
-    ...(route.upload && { requestBody: { required: true, content: csv(route.example) } }),
-    responses: { [String(route.status)]: done, ...failures([...new Set(statuses)].sort()) },
+    ...(route.upload && { requestBody: { required: true, content: describeCsv(route.example) } }),
+    responses: { [String(route.status)]: done, ...describeFailures([...new Set(statuses)].sort()) },
   };
 }
 
@@ -142,8 +142,8 @@ const webhookPath = {
       content: { 'application/json': { schema: { type: 'object' as const }, example: { type: 'customer.created' } } },
     },
     responses: {
-      '200': { description: 'Verified and on disk', content: content(answerSchema, tested.body) },
-      ...failures([401, 404, 413, 415, 503]),
+      '200': { description: 'Verified and on disk', content: describeContent(answerSchema, tested.body) },
+      ...describeFailures([401, 404, 413, 415, 503]),
     },
   },
 };
@@ -169,7 +169,7 @@ const TAGS = [
 ];
 
 /** The plugin that collects the OpenAPI document at /swagger/json. */
-export function documented(publicUrl: string) {
+export function collectDocument(publicUrl: string) {
   return swagger({
     path: '/swagger',
     excludeStaticFile: false,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Aged, countMatches, type Search, scanNewest } from '../db/scan.ts';
+import { type Aged, countMatches, type Search, scanNewest } from '../db/search.ts';
 import type { Store } from '../db/store.ts';
 import { invalid } from '../errors.ts';
 
@@ -10,7 +10,7 @@ export const pageQuery = {
 };
 
 /** Shape of a page of `item`s. */
-export const pageOf = <T extends z.ZodType>(item: T) =>
+export const describePage = <T extends z.ZodType>(item: T) =>
   z.object({
     pagination: z.object({
       totalResults: z.number(),
@@ -44,7 +44,7 @@ interface PageRequest {
 }
 
 /** The envelope around rows that were already chosen. */
-export function envelope<T>(
+export function wrapPage<T>(
   request: PageRequest,
   data: T[],
   total: { total: number; capped: boolean },
@@ -71,7 +71,7 @@ export function envelope<T>(
 }
 
 /** One page of a table, newest first. `load` turns the chosen ids into what is shown, in their order. */
-export async function page<T>(
+export async function loadPage<T>(
   store: Store,
   table: Aged,
   search: Search,
@@ -83,5 +83,5 @@ export async function page<T>(
   const next = ids.length > request.perPage ? (shown.at(-1) ?? null) : rest; // a long search ends early, with a way on
   const whole = !request.cursor && next === null; // this page is all there is
   const total = whole ? { total: shown.length, capped: false } : await countMatches(store, table, search);
-  return envelope(request, await load(shown), total, next);
+  return wrapPage(request, await load(shown), total, next);
 }

@@ -5,7 +5,7 @@ import { callPeople } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { lists, memberships } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { changeMind, HOUR_MS } from './changeMind.ts';
 import { escapeHtml, type Recipient, showPage, showTooOften } from './linkPage.ts';
 
@@ -66,7 +66,7 @@ export async function choosePreferences(ctx: Context, to: Recipient, form: URLSe
       buildWriteCall(
         'update',
         { email: to.email, mailingLists },
-        { key: newId('link', ctx.now()), source: 'Preference page' },
+        { key: makeId('link', ctx.now()), source: 'Preference page' },
       ),
     );
   }

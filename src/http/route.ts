@@ -79,7 +79,7 @@ interface Spec<P extends string, Q extends z.ZodType, B extends z.ZodType> exten
 }
 
 /** Parses by a schema. @throws AppError invalid that names the field and never repeats the value */
-function parsed<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
+function parseBy<T extends z.ZodType>(schema: T, value: unknown, where: string): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
@@ -114,14 +114,14 @@ export function route<
     scope: spec.scope ?? (method === 'GET' ? 'read' : 'all'),
     action: audit?.action ?? null,
     run: (ctx, params, givenQuery, givenBody, request) => {
-      const asked = (query ? parsed(query, givenQuery, 'query') : undefined) as z.output<Q>;
-      const sent = (body ? parsed(body, givenBody, 'body') : undefined) as z.output<B>;
+      const asked = (query ? parseBy(query, givenQuery, 'query') : undefined) as z.output<Q>;
+      const sent = (body ? parseBy(body, givenBody, 'body') : undefined) as z.output<B>;
       return handle({
         ctx: audit ? noteChanges(ctx, audit, { params, query: asked, body: sent, request }) : ctx,
         params: params as Params<P>, // the router matched the path: each of them is there
         query: asked,
         body: sent,
-        idempotencyKey: doc.idempotent ? idempotencyKeyOf(request.headers) : null,
+        idempotencyKey: doc.idempotent ? readIdempotencyKey(request.headers) : null,
         request,
       });
     },
@@ -145,7 +145,7 @@ export function withholdBodies({ withheld }: Route, { headers }: Request, answer
 }
 const MAX_IDEMPOTENCY_KEY = 100; // characters
 
-function idempotencyKeyOf(headers: Headers): string | null {
+function readIdempotencyKey(headers: Headers): string | null {
   const key = headers.get('idempotency-key') || null;
   if (key !== null && key.length > MAX_IDEMPOTENCY_KEY)
     throw invalid(`Idempotency-Key: at most ${MAX_IDEMPOTENCY_KEY} characters.`);
@@ -153,19 +153,19 @@ function idempotencyKeyOf(headers: Headers): string | null {
 }
 
 /** PostgreSQL takes no NUL, and half a character would come back as another one. */
-const storable = (text: string) => text.isWellFormed() && !text.includes('\0');
+const isStorable = (text: string) => text.isWellFormed() && !text.includes('\0');
 const UNSTORABLE = 'a text holds a NUL or half of a character. Send it without.';
 
 /** What a body must not hold anywhere, or null. Schemas pass over `__proto__` in silence; an unknown field is to be named. */
-function unfit(json: unknown): string | null {
+function findUnfit(json: unknown): string | null {
   const open = [json];
   while (open.length) {
     const value = open.pop();
-    if (typeof value === 'string' && !storable(value)) return `body: ${UNSTORABLE}`;
+    if (typeof value === 'string' && !isStorable(value)) return `body: ${UNSTORABLE}`;
     if (typeof value !== 'object' || value === null) continue;
     for (const [key, inner] of Object.entries(value)) {
       if (key === '__proto__') return '__proto__: no such field here.';
-      if (!storable(key)) return `body: ${UNSTORABLE}`;
+      if (!isStorable(key)) return `body: ${UNSTORABLE}`;
       open.push(inner);
     }
   }
@@ -173,12 +173,12 @@ function unfit(json: unknown): string | null {
 }
 
 /** A request's JSON object; an empty body counts as `{}`, since clients send a JSON content type without one. */
-export function jsonBody(bytes: Uint8Array): unknown {
+export function parseJsonBody(bytes: Uint8Array): unknown {
   if (bytes.length === 0) return {};
   const { json, problem } = parseJson(bytes);
   if (problem !== undefined) throw invalid(`body: ${problem}. Send one JSON object.`);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) throw invalid('body: must be a JSON object.');
-  const wrong = unfit(json);
+  const wrong = findUnfit(json);
   if (wrong !== null) throw invalid(wrong);
   return json;
 }
@@ -187,7 +187,7 @@ export function jsonBody(bytes: Uint8Array): unknown {
 export function queryOf(search: URLSearchParams): Record<string, string> {
   const out = new Map<string, string>();
   for (const [key, value] of search) {
-    if (!storable(key) || !storable(value)) throw invalid(`${key.slice(0, 60)}: ${UNSTORABLE}`);
+    if (!isStorable(key) || !isStorable(value)) throw invalid(`${key.slice(0, 60)}: ${UNSTORABLE}`);
     if (value === '') out.delete(key);
     else out.set(key, value);
   }

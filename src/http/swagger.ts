@@ -76,7 +76,7 @@ const FILES: Record<string, { type: string; body: () => string | Blob }> = {
 export const swaggerPaths: ReadonlySet<string> = new Set([...Object.keys(FILES), DOCUMENT]);
 
 /** A file of the documentation by its exact path, or null. */
-export function swaggerFile(path: string): Response | null {
+export function serveSwaggerFile(path: string): Response | null {
   const file = Object.hasOwn(FILES, path) ? FILES[path] : undefined;
   if (!file) return null;
   return new Response(file.body(), { headers: { 'content-type': file.type, 'content-security-policy': CSP } });

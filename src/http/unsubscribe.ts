@@ -18,7 +18,7 @@ interface Button {
 }
 
 /** `more`: HTML below the button. */
-const page = (status: number, title: string, text: string, button: Button | null, more = '') => {
+const renderPage = (status: number, title: string, text: string, button: Button | null, more = '') => {
   const form = button
     ? `<form method="post"><button name="action" value="${button.action}">${button.label}</button></form>`
     : '';
@@ -27,15 +27,15 @@ const page = (status: number, title: string, text: string, button: Button | null
 
 const LEAVE: Button = { action: 'unsubscribe', label: 'Unsubscribe' };
 const BACK: Button = { action: 'resubscribe', label: 'Subscribe again' };
-const gone = () => page(200, 'You get no mails', 'Nobody is known here by this address any more.', null);
+const renderGone = () => renderPage(200, 'You get no mails', 'Nobody is known here by this address any more.', null);
 
 /** What the page says after a click. */
 function showDecision(decision: Decision, subscribed: boolean, canUndo: boolean): Response {
   if (decision === 'tooOften') return showTooOften();
-  if (decision === 'refused') return page(403, 'This link can not subscribe you again', NO_UNDO, null);
+  if (decision === 'refused') return renderPage(403, 'This link can not subscribe you again', NO_UNDO, null);
   return subscribed
-    ? page(200, 'Welcome back', 'You are subscribed again.', LEAVE)
-    : page(200, 'You are unsubscribed', 'You get no more mails of this kind.', canUndo ? BACK : null);
+    ? renderPage(200, 'Welcome back', 'You are subscribed again.', LEAVE)
+    : renderPage(200, 'You are unsubscribed', 'You get no more mails of this kind.', canUndo ? BACK : null);
 }
 
 /** The page of a link in a mail. GET shows it and changes nothing (mail scanners follow links); POST acts at once, as RFC 8058 asks. */
@@ -46,12 +46,12 @@ export async function unsubscribe(
   peer: string | null,
 ): Promise<Response> {
   const isGet = request.method !== 'POST';
-  if (token === TEST_TOKEN && isGet) return page(200, 'A test link', 'In a real mail it works.', null);
+  if (token === TEST_TOKEN && isGet) return renderPage(200, 'A test link', 'In a real mail it works.', null);
   const own = await ctx.store.read(findLinkSealer);
   const named = openLink(own ? [own, ctx.sealer] : [ctx.sealer], token);
-  if (!named) return page(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);
+  if (!named) return renderPage(404, 'This link does not work', 'It is damaged. Copy it again from the mail.', null);
   const to = await ctx.store.read(tx => findRecipient(tx, named));
-  if (!to) return gone();
+  if (!to) return renderGone();
   const sender = { to: 'unsubscribe', peer };
   const form = isGet
     ? null
@@ -69,9 +69,9 @@ async function askWhether(ctx: Context, to: Recipient, token: string): Promise<R
   const contact = await ctx.store.read(tx => findContact(tx, { email: to.email }));
   const choose = `<p><a href="/preferences/${token}">Choose what you get</a></p>`;
   if (contact === undefined || contact.subscribed)
-    return page(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE, choose);
+    return renderPage(200, 'Unsubscribe?', 'You will get no more mails of this kind.', LEAVE, choose);
   const canUndo = ctx.now() - (to.mail?.unsubscribedAt ?? Number.NEGATIVE_INFINITY) < UNDO_MS;
-  return page(200, 'You are unsubscribed', 'You get no mails of this kind.', canUndo ? BACK : null, choose);
+  return renderPage(200, 'You are unsubscribed', 'You get no mails of this kind.', canUndo ? BACK : null, choose);
 }
 
 async function stopMails(ctx: Context, to: Recipient, form: URLSearchParams): Promise<Response> {

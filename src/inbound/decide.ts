@@ -1,5 +1,5 @@
 import type { Fact, Ignored, MailReport } from '../providers/provider.ts';
-import type { ReadyEndpoint } from './live.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 
 /**
  * What can be said without the database. `ignored` with the reason; `final` where no settings could change it, so that its body is not

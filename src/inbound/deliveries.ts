@@ -1,14 +1,14 @@
 import { and, eq, exists, gte, inArray, lte, not, or, type SQL, sql } from 'drizzle-orm';
 import { findContactIdsOfEmail } from '../audience/contacts.ts';
 import { loadMergedIds, loadMergedIdsOf } from '../audience/merges.ts';
-import { avoidIndex, countMatches, type Search, scanNewest } from '../db/scan.ts';
 import { type DeliveryStatus, deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
+import { avoidIndex, countMatches, type Search, scanNewest } from '../db/search.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { AppError, invalid, notFound } from '../errors.ts';
-import { idAt, newId } from '../id.ts';
+import { traceDelivery } from '../history/trace.ts';
+import { makeId, makeIdAt } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { formatTime } from '../time.ts';
-import { traceDelivery } from './chain.ts';
 import { findDueAt } from './pause.ts';
 
 export const STATUSES = [
@@ -53,7 +53,7 @@ export async function searchOf(tx: Tx, filter: DeliveryFilter): Promise<Search> 
       ofContact ??
       matchStatus(status) ??
       (endpointId === undefined ? undefined : eq(deliveries.endpointId, endpointId)),
-    floor: since === undefined ? undefined : idAt('dlv', since),
+    floor: since === undefined ? undefined : makeIdAt('dlv', since),
   };
 }
 
@@ -226,7 +226,7 @@ export async function replayAll(store: Store, { filter, repeatEffects, confirm }
       `confirm: this fires the events of ${total} deliveries${capped ? ' or more' : ''} again, and the mails and calls they cause. Add "confirm": true if that is meant, or name what you mean (endpointId, type, contactId, email).`,
     );
   const { total: skipped } = await countMatches(store, deliveries, skip);
-  const payload: BulkReplay = { filter, repeatEffects, before: newId('dlv', now) }; // above every id so far, also after a clock that stepped back
+  const payload: BulkReplay = { filter, repeatEffects, before: makeId('dlv', now) }; // above every id so far, also after a clock that stepped back
   await store.write(tx => enqueue(tx, 'deliveries.replay', payload, now));
   return { total, capped, skipped };
 }

@@ -4,8 +4,8 @@ import type { Reconciled } from '../audience/reconcile.ts';
 import { findDeath } from '../audience/registers.ts';
 import type { Identity } from '../audience/views.ts';
 import type { Effect } from '../db/schema.ts';
-import type { NewEvent } from '../events.ts';
-import { newId } from '../id.ts';
+import type { NewEvent } from '../events/events.ts';
+import { makeId } from '../id.ts';
 import type { Fact } from '../providers/provider.ts';
 import type { Origin } from './ingest.ts';
 
@@ -56,7 +56,7 @@ export function triggerEvent(
     effects.push({ kind: 'event.repeated', eventName });
     return null;
   }
-  const eventId = newId('evt', now);
+  const eventId = makeId('evt', now);
   effects.push({ kind: 'event.triggered', eventName, eventId });
   return {
     id: eventId,

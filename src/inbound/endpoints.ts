@@ -3,10 +3,10 @@ import type { z } from 'zod';
 import { arrivals, type EventOverrides, endpoints, lists, secrets } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
-import { newEndpointId, newId, randomText } from '../id.ts';
+import { makeEndpointId, makeId, makeRandomText } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { parseName } from '../plainName.ts';
-import { allProviders, providerById } from '../providers/index.ts';
+import { allProviders, findProvider } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { eventSettings } from './eventSettings.ts';
@@ -45,7 +45,7 @@ const makeHint = (secret: string) => {
 };
 
 export function requireProvider(id: string): Provider {
-  const provider = providerById(id);
+  const provider = findProvider(id);
   if (provider) return provider;
   throw invalid(`provider: must be one of ${allProviders.map(each => each.id).join(', ')}.`);
 }
@@ -136,7 +136,7 @@ export async function createEndpoint(
 ): Promise<{ row: EndpointRow; made: string | null }> {
   const provider = requireProvider(input.provider);
   const { settings, apiKey } = parseSettings(provider, input.settings ?? {});
-  const id = newEndpointId();
+  const id = makeEndpointId();
   const row: EndpointRow = {
     id,
     provider: provider.id,
@@ -152,7 +152,7 @@ export async function createEndpoint(
     lastRejectedCause: null,
   };
   await tx.insert(endpoints).values(row);
-  const made = provider.secretMadeBy === 'inlet' && input.secret === undefined ? `inlet_${randomText(40)}` : null;
+  const made = provider.secretMadeBy === 'inlet' && input.secret === undefined ? `inlet_${makeRandomText(40)}` : null;
   const secret = made ?? input.secret;
   if (secret !== undefined) await addSecret(tx, deps, id, secret, null);
   return { row, made };
@@ -241,7 +241,7 @@ export async function addSecret(
       .set({ expiresAt: ends })
       .where(and(eq(secrets.endpointId, endpointId), later));
   }
-  const id = newId('sec', deps.now);
+  const id = makeId('sec', deps.now);
   const row = {
     id,
     endpointId,

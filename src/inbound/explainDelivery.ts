@@ -8,13 +8,13 @@ import { deliveries, endpoints, payloads, secrets } from '../db/schema.ts';
 import { notFound } from '../errors.ts';
 import { CONTACT_STATES } from '../history/explainContact.ts';
 import { collectKeys, describeField, describeIdentity, findSources, listFields } from '../history/factOrigins.ts';
+import { traceDelivery } from '../history/trace.ts';
 import type { Fact } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
-import { traceDelivery } from './chain.ts';
 import { decide } from './decide.ts';
 import { parseBody } from './deliveries.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 import { identifyFact } from './ingest.ts';
-import type { ReadyEndpoint } from './live.ts';
 import { describeSeen, qualifyProvider } from './origin.ts';
 
 type Row = typeof deliveries.$inferSelect;

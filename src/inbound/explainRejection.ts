@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { allProviders } from '../providers/index.ts';
 import { type RawRequest, Unverified } from '../providers/provider.ts';
-import type { ReadyEndpoint } from './live.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 
 const MAX_TRIES = 20; // secrets that a refused body is hashed with
 const MAX_SEARCHED = 65_536; // bytes: hashing 25 MiB twenty times would hold the thread for a third of a second

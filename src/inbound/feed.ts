@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { query, selectAmong } from '../db/sets.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
 import { formatTime } from '../time.ts';
 
 const OVERLAP_MS = 10_000; // ids are given on arrival, and in a burst some commit seconds after newer ones
@@ -75,7 +75,7 @@ export class DeliveryFeed {
 
   private listIds(): Promise<string[]> {
     const text = `select id from deliveries where id > ? order by id desc limit ${MOST_IDS}`;
-    const from = idAt('dlv', this.readSince);
+    const from = makeIdAt('dlv', this.readSince);
     return this.ctx.store.read(async tx => (await query(tx, text, [from])).map(row => row[0] as string).reverse());
   }
 

@@ -6,7 +6,7 @@ import { findLatest, type IdentityClass, type K, makeFactKey, makeRegisters } fr
 import type { Identity } from '../audience/views.ts';
 import type { ContactChange } from '../changes.ts';
 import type { Effect, Scalar } from '../db/schema.ts';
-import type { NewEvent } from '../events.ts';
+import type { NewEvent } from '../events/events.ts';
 import type { Fact } from '../providers/provider.ts';
 import { describeFact, describeWaiting, explainDeletion, triggerEvent } from './describeFact.ts';
 import type { EventSettings } from './eventSettings.ts';

@@ -2,8 +2,8 @@ import type { Effect, Scalar } from '../db/schema.ts';
 import { isCut, MAX_TEXT, pick } from '../providers/pick.ts';
 import type { Fact } from '../providers/provider.ts';
 import { isFact } from './decide.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 import type { Origin } from './ingest.ts';
-import type { ReadyEndpoint } from './live.ts';
 
 /** The part of a delivery's row that its effect depends on. */
 interface Source {

@@ -1,7 +1,7 @@
 import { eq } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import { countMatches } from '../db/scan.ts';
 import { contacts, endpoints, mails, secrets, workflows } from '../db/schema.ts';
+import { countMatches } from '../db/search.ts';
 import { query } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { type Resolution, readLastContacts, readSlots } from '../history/stats.ts';

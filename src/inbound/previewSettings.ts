@@ -1,20 +1,19 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import type { Contact, People } from '../audience/people.ts';
 import type { Context } from '../context.ts';
-import { avoidIndex, scanNewest } from '../db/scan.ts';
 import { deliveries, type Effect, payloads, type Scalar } from '../db/schema.ts';
-import { formatTime, yieldTurn } from '../time.ts';
+import { avoidIndex, scanNewest } from '../db/search.ts';
+import { formatTime, HOUR_MS, yieldTurn } from '../time.ts';
 import { decide } from './decide.ts';
 import { parseBody } from './deliveries.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 import { getEndpoint, mergePatch, requireProvider } from './endpoints.ts';
 import { resolveEvents } from './eventSettings.ts';
 import { applyFact } from './ingest.ts';
-import type { ReadyEndpoint } from './live.ts';
 import { buildOrigin, describeSeen } from './origin.ts';
 import { collectKeys, type ReadyFact } from './recordDelivery.ts';
 
 const AT_ONCE = 20; // deliveries that are worked out without letting webhooks go first
-const HOUR_MS = 3_600_000;
 
 type Row = typeof deliveries.$inferSelect;
 type State = Record<string, Scalar | null>;

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { StoreUnavailable } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { type RawRequest, type Seen, Unverified } from '../providers/provider.ts';
 import { decide, needsLookup } from './decide.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 import { noteLastUsed } from './lastUsed.ts';
-import type { ReadyEndpoint } from './live.ts';
 import { pickLoggedHeaders } from './loggedHeaders.ts';
 import { buildOrigin } from './origin.ts';
 import { type Received, type Recorded, receiving } from './recordDelivery.ts';
@@ -82,7 +82,7 @@ async function record(ctx: Context, received: Received): Promise<Recorded> {
 function describe(live: ReadyEndpoint, raw: RawRequest, seen: Seen, now: number): Received {
   const { provider } = live;
   const base = {
-    id: newId('dlv', now),
+    id: makeId('dlv', now),
     endpointId: live.id,
     provider: provider.id,
     type: seen.type.slice(0, 200),

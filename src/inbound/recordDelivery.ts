@@ -7,7 +7,7 @@ import { type DeliveryStatus, deliveries, type Effect, payloads } from '../db/sc
 import { encodeAmong, insertRows, query, selectAmong, writeAmong, writeTable } from '../db/sets.ts';
 import { pickKey } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
-import { changeOfEvent } from '../events.ts';
+import { changeOfEvent } from '../events/events.ts';
 import type { Fact } from '../providers/provider.ts';
 import { type Applied, applyFact, collectPayments, identifyFact, type Origin } from './ingest.ts';
 import { NEVER, pauseKey } from './pause.ts';

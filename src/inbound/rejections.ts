@@ -3,11 +3,11 @@ import { and, desc, eq, inArray } from 'drizzle-orm';
 import type { Context } from '../context.ts';
 import { deliveries, endpoints, payloads, unprocessed } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import type { RawRequest, Unverified } from '../providers/provider.ts';
 import { ClockEvidence } from './clockEvidence.ts';
+import type { ReadyEndpoint } from './endpointCache.ts';
 import { explainRejection } from './explainRejection.ts';
-import type { ReadyEndpoint } from './live.ts';
 import { pickLoggedHeaders } from './loggedHeaders.ts';
 
 const KEPT_PER_CAUSE = 20;
@@ -118,7 +118,7 @@ export async function recordRejection(
   const cause = await explainRejection(ctx, live, raw, error, now);
   ctx.log.warn({ endpointId: live.id, provider: live.provider.id, cause }, 'refused a request');
   const repeated = ctx.rejections.repeatOf(live.id, classifyCause(cause));
-  const id = newId('dlv', now);
+  const id = makeId('dlv', now);
   if (!repeated) ctx.rejections.open(live.id, classifyCause(cause), id);
   try {
     await ctx.store.write(async tx => {

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts';
 import { query, selectAmong } from '../db/sets.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid } from '../errors.ts';
-import { at, pick } from '../providers/pick.ts';
+import { pick, pickAt } from '../providers/pick.ts';
 import type { Provider } from '../providers/provider.ts';
 import { formatTime } from '../time.ts';
 import { parseBody } from './deliveries.ts';
@@ -67,7 +67,7 @@ function listPaths(body: unknown, provider: Provider): { paths: SamplePath[]; is
   const paths: SamplePath[] = [];
   const open: { path: string; depth: number }[] = [{ path: '', depth: 0 }];
   for (let here = open.shift(); here && paths.length < MOST_PATHS; here = open.shift()) {
-    const value = here.path === '' ? body : at(body, here.path);
+    const value = here.path === '' ? body : pickAt(body, here.path);
     if (typeof value !== 'object' || value === null) {
       const shown = describePath(body, here.path, provider);
       if (shown) paths.push(shown);

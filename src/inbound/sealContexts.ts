@@ -1,7 +1,7 @@
 import { eq, isNotNull } from 'drizzle-orm';
 import { endpoints, meta, secrets } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { providerById } from '../providers/index.ts';
+import { findProvider } from '../providers/index.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 
@@ -27,7 +27,7 @@ export async function resealOnce(tx: Tx, sealer: Sealer): Promise<void> {
     if (again !== null) await tx.update(secrets).set({ sealed: again }).where(eq(secrets.id, id));
   }
   for (const row of await tx.select().from(endpoints).where(isNotNull(endpoints.sealedApiKey))) {
-    const provider = providerById(row.provider);
+    const provider = findProvider(row.provider);
     if (!provider) continue;
     const again = reseal(sealer, row.sealedApiKey ?? '', row.id, makeApiKeyContext(row.id, provider, row.settings));
     if (again !== null) await tx.update(endpoints).set({ sealedApiKey: again }).where(eq(endpoints.id, row.id));

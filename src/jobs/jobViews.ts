@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
-import { COUNTED, type Search } from '../db/scan.ts';
 import { jobs } from '../db/schema.ts';
+import { COUNTED, type Search } from '../db/search.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
 

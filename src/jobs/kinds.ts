@@ -14,17 +14,17 @@ import { type EndRuns, endSome, mergeRuns, releaseSome } from '../workflows/runs
 /** What one step of a job writes, in the transaction that also ends it. Gives the next step's payload, or null when done. */
 type Step = (tx: Tx) => Promise<unknown>;
 
-const endpointOf = (payload: unknown) => (payload as { endpointId: string }).endpointId; // written by endpoints.ts only
+const readEndpoint = (payload: unknown) => (payload as { endpointId: string }).endpointId; // written by endpoints.ts only
 
 /** Job kind → the step to write, after whatever it had to read or fetch. */
 export const kinds: Record<string, (ctx: Context, payload: unknown, now: number) => Promise<Step>> = {
   'deliveries.replay': ({ store }, payload) => replayJob(store, payload),
   [RELEASE_JOB]: async (_, payload, now) => tx => releaseStep(tx, payload, now),
   'contacts.import': importStep,
-  [HOLD_QUEUED_JOB]: async (_, payload) => async tx => ((await holdQueued(tx, endpointOf(payload))) ? payload : null),
+  [HOLD_QUEUED_JOB]: async (_, payload) => async tx => ((await holdQueued(tx, readEndpoint(payload))) ? payload : null),
   [RELEASE_HELD_JOB]: async ({ people }, payload) => {
-    await people.write(releasing, endpointOf(payload));
-    return async tx => ((await releaseHeld(tx, endpointOf(payload))) ? payload : null);
+    await people.write(releasing, readEndpoint(payload));
+    return async tx => ((await releaseHeld(tx, readEndpoint(payload))) ? payload : null);
   },
   [ERASE_JOB]: eraseStep,
   [EMPTY_JOB]: ({ store }, payload) => clearUnappliedStep(store, payload),

@@ -1,7 +1,7 @@
 import { and, asc, eq, gt, gte, inArray, lt, ne } from 'drizzle-orm';
 import { jobs } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt, newId } from '../id.ts';
+import { makeId, makeIdAt } from '../id.ts';
 import { backoffMs, queue } from '../queue/queue.ts';
 
 export type Job = Pick<typeof jobs.$inferSelect, (typeof JOB)[number]>;
@@ -21,7 +21,7 @@ export async function enqueue(
   await tx
     .insert(jobs)
     .values({
-      id: newId('job', now),
+      id: makeId('job', now),
       kind,
       uniqueKey,
       payload,
@@ -92,7 +92,7 @@ export async function pruneJobs(tx: Tx, before: number, limit: number): Promise<
   const old = await tx
     .select({ id: jobs.id })
     .from(jobs)
-    .where(and(lt(jobs.id, idAt('job', before)), ne(jobs.status, 'queued')))
+    .where(and(lt(jobs.id, makeIdAt('job', before)), ne(jobs.status, 'queued')))
     .orderBy(asc(jobs.id))
     .limit(limit);
   const ids = old.map(row => row.id);

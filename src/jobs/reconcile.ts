@@ -3,6 +3,7 @@ import { deliveries, endpoints, lists, unprocessed, workflows } from '../db/sche
 import { query } from '../db/sets.ts';
 import type { Store, Tx } from '../db/store.ts';
 import { NEVER } from '../inbound/pause.ts';
+import { yieldTurn } from '../time.ts';
 import { endSome, releaseSome } from '../workflows/runs.ts';
 import { REMOVED, STOPPED } from '../workflows/workflows.ts';
 
@@ -34,7 +35,7 @@ export async function reconcileAll(store: Store, now: number): Promise<void> {
     let after: string | null = mine.get(name) ?? '';
     for (let i = 0; i < MAX_STEPS && after !== null; i++) {
       after = await rule(store, after, now);
-      await new Promise(resolve => setImmediate(resolve)); // webhooks first
+      await yieldTurn(); // webhooks first
     }
     mine.set(name, after ?? '');
   }

@@ -8,6 +8,7 @@ import { type Claimed, claim, deliveryQueue, loadBodies, recover } from '../inbo
 import { retainMails } from '../mail/retention.ts';
 import { retainCalls } from '../outgoing/retention.ts';
 import { LeaseLost, LONGEST_DELAY_MS } from '../queue/queue.ts';
+import { DAY_MS, MINUTE_MS } from '../time.ts';
 import { retainRuns } from '../workflows/retention.ts';
 import { kinds } from './kinds.ts';
 import { buryJob, claimJob, finishJob, freeJobs, type Job, jobQueue, pruneJobs, retryJob } from './queue.ts';
@@ -17,10 +18,8 @@ const LANES = 2; // one claims while the other's deliveries commit
 const PER_CLAIM = 64;
 const POLL_MS = 1000; // other processes queue too
 const WAKE_MS = 10;
-const MINUTE_MS = 60_000;
 const OTHERS_MS = 10_000; // leases of instances that died are looked for
 const STEP_MS = 1000; // a clock set back by less is waited out
-const DAY_MS = 86_400_000;
 const MAX_PRUNED = 500; // jobs per minute
 
 const ignoreLost = (error: unknown) => {

@@ -1,4 +1,4 @@
-import type { Outcome } from './verdict.ts';
+import type { Outcome } from './smtpReply.ts';
 
 const WINDOW_MS = 60_000;
 const ALIKE = 5; // mails that fail in the same words within the window, while none goes out

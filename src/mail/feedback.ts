@@ -7,7 +7,7 @@ import { type SuppressionReason, suppress } from '../audience/suppressions.ts';
 import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { tellOfMail } from './tell.ts';
 
 /** Why an address gets nothing more, as somebody outside reports it. */
@@ -32,7 +32,7 @@ async function findLastSent(tx: Tx, email: string) {
  */
 export async function suppressAddress(ctx: Context, given: string, reason: FeedbackReason): Promise<void> {
   const email = parseEmail(given);
-  const key = newId('fb', ctx.now());
+  const key = makeId('fb', ctx.now());
   const call = buildConsentCall(email, false, reason, { key });
   let isNew = false;
   await callPeople(ctx.people, {

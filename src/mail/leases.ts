@@ -3,11 +3,10 @@ import { mails, workflows } from '../db/schema.ts';
 import { limitForLease, takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { queue } from '../queue/queue.ts';
+import { DAY_MS, HOUR_MS } from '../time.ts';
 import type { MailRow } from './mails.ts';
 
 export const LEASE_MS = 120_000; // renewed every ten seconds while a mail is under way
-const HOUR_MS = 3_600_000;
-const DAY_MS = 24 * HOUR_MS;
 const SUSPECT = 3; // crashes in a row, from which a mail goes alone
 const SUSPECT_MS = 3000; // to twice that it waits, and double with each crash more
 const MOST_DOUBLED = 6;
@@ -36,11 +35,11 @@ export const mailQueue = queue(mails, {
 });
 
 /** True when a mail is due, or an urgent one. An idle server does no more than this. */
-export const anyMailDue = (tx: Tx, now: number, urgentOnly = false): Promise<boolean> =>
+export const hasMailDue = (tx: Tx, now: number, urgentOnly = false): Promise<boolean> =>
   mailQueue.anyDue(tx, now, { text: urgentOnly ? URGENT : '' });
 
 /** How many more mails that are not transactional may go out now, if `most` do within an hour. */
-async function hourRoom(tx: Tx, most: number, now: number): Promise<number> {
+async function countHourRoom(tx: Tx, most: number, now: number): Promise<number> {
   const marketing = sql`${mails.transactional} = 0`;
   const [sent] = await tx
     .select({ n: count() })
@@ -96,7 +95,7 @@ export async function claimMails(
 ): Promise<Claim> {
   const due = await chooseDue(tx, now, typeof room === 'number' ? { all: room, urgent: room } : room);
   const limited = maxPerHour !== null && due.some(row => !row.transactional && !row.forced);
-  let left = limited ? await hourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
+  let left = limited ? await countHourRoom(tx, maxPerHour, now) : Number.POSITIVE_INFINITY;
   if (left < due.length + CLAIMED_BY_OTHERS) await takeTurn(tx, 'mails of an hour');
   const go: string[] = [];
   const over: string[] = [];
@@ -113,7 +112,7 @@ export async function claimMails(
 }
 
 /** True when somebody's lease ran out. */
-export async function anyLapsed(tx: Tx, now: number): Promise<boolean> {
+export async function hasLapsed(tx: Tx, now: number): Promise<boolean> {
   const rows = await tx
     .select({ id: mails.id })
     .from(mails)
@@ -162,7 +161,7 @@ async function queueHeld(tx: Tx, held: { id: string }[], now: number): Promise<v
 }
 
 /** True when a mail is held by the limit of an hour. */
-export async function anyHeldByHour(tx: Tx): Promise<boolean> {
+export async function hasHeldByHour(tx: Tx): Promise<boolean> {
   const rows = await tx
     .select({ id: mails.id })
     .from(mails)
@@ -177,12 +176,12 @@ export async function releaseByHour(tx: Tx, maxPerHour: number | null, now: numb
     .select({ n: count() })
     .from(mails)
     .where(and(sql`${mails.state} = 'queued'`, sql`${mails.transactional} = 0`, lte(mails.dueAt, now)));
-  const room = maxPerHour === null ? limit : (await hourRoom(tx, maxPerHour, now)) - Number(waiting?.n ?? 0);
+  const room = maxPerHour === null ? limit : (await countHourRoom(tx, maxPerHour, now)) - Number(waiting?.n ?? 0);
   return room > 0 ? releaseMails(tx, 'hourCap', now, Math.min(room, limit)) : 0;
 }
 
 /** Mails other than transactional ones that went to a contact within a day, or are about to, before this one. */
-export async function mailsOfDay(tx: Tx, row: MailRow, now: number): Promise<number> {
+export async function countMailsOfDay(tx: Tx, row: MailRow, now: number): Promise<number> {
   const [found] = await tx
     .select({ n: count() })
     .from(mails)

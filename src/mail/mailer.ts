@@ -8,16 +8,17 @@ import type { MailState } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
 import { Overdue, Templates } from '../templates/templates.ts';
+import { yieldTurn } from '../time.ts';
 import { Batch, Breaker } from './breaker.ts';
-import { anyHeldByHour, anyLapsed, anyMailDue, claimMails, mailQueue, releaseByHour, releaseMails } from './leases.ts';
-import { type Prepared, prepare, type Update } from './letter.ts';
+import { type Prepared, prepare, type Update } from './compose.ts';
+import { claimMails, hasHeldByHour, hasLapsed, hasMailDue, mailQueue, releaseByHour, releaseMails } from './leases.ts';
 import type { MailRow } from './mails.ts';
-import { nextTry } from './schedule.ts';
-import { findUrlTrouble, mailSettings } from './settings.ts';
+import { scheduleNextTry } from './schedule.ts';
+import { findUrlTrouble, loadMailSettings } from './settings.ts';
+import type { Outcome } from './smtpReply.ts';
 import { tellOfMail } from './tell.ts';
 import { openTransport } from './transports/index.ts';
 import { DEFAULT_CONNECTIONS, type Transport } from './transports/transport.ts';
-import type { Outcome } from './verdict.ts';
 
 const PER_CONNECTION = 8; // claimed at once: while some are sent, others are rendered and noted
 const LOOK_MS = 200; // while mails are under way, others become due
@@ -31,8 +32,6 @@ const MAX_PUT_OFF = 3; // times, while its message was too slow for others
 const MAX_CRASHES = 10; // in a row while sending one mail
 const NO_SMTP = 'No mail server is set. Set INLET_SMTP_URL and INLET_MAIL_FROM and restart; it goes out then.';
 const STUCK = 'Inlet stopped each time while sending this mail. Retry it once the cause is mended.';
-
-const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
 type Sent = Exclude<Prepared, { instead: Update }>;
 /** What came of one attempt; `instead`: nothing was sent. */
@@ -101,12 +100,12 @@ export class Mailer {
       for (const heldFor of this.mended)
         while ((await store.write(tx => releaseMails(tx, heldFor, now, CHUNK))) === CHUNK);
     this.lastRecovery = at;
-    const { maxPerHour, paused, pauseReason } = await store.read(mailSettings);
+    const { maxPerHour, paused, pauseReason } = await store.read(loadMailSettings);
     if (paused && pauseReason !== null) this.ctx.health.mailTrouble = pauseReason;
     const rows = [...this.underWay.keys()];
     if (rows.length) await store.write(tx => mailQueue.renew(tx, rows, now));
-    if (await store.read(tx => anyLapsed(tx, now))) await store.write(tx => mailQueue.rescue(tx, now, now));
-    if (!(await store.read(anyHeldByHour))) return;
+    if (await store.read(tx => hasLapsed(tx, now))) await store.write(tx => mailQueue.rescue(tx, now, now));
+    if (!(await store.read(hasHeldByHour))) return;
     await store.write(tx => releaseByHour(tx, maxPerHour, now, CHUNK));
   }
 
@@ -140,8 +139,8 @@ export class Mailer {
     const { store, config } = this.ctx;
     const room = this.room(now);
     if (room.urgent <= 0 || performance.now() < this.downUntil) return 0;
-    if (!(await store.read(tx => anyMailDue(tx, now, room.all <= 0)))) return 0; // an idle server commits nothing
-    const settings = await store.read(mailSettings);
+    if (!(await store.read(tx => hasMailDue(tx, now, room.all <= 0)))) return 0; // an idle server commits nothing
+    const settings = await store.read(loadMailSettings);
     if (settings.paused) return 0;
     const domain = (config.smtp && config.mailFrom?.address.split('@')[1]) ?? null;
     const { rows, held } = await store.write(tx => claimMails(tx, now, room, domain, settings.maxPerHour));
@@ -149,7 +148,7 @@ export class Mailer {
     const batch = new Batch(rows.length);
     for (const row of rows) {
       this.begin(row, batch);
-      await turn(); // rendering takes milliseconds: others get theirs in between
+      await yieldTurn(); // rendering takes milliseconds: others get theirs in between
     }
     return rows.length + held;
   }
@@ -193,7 +192,7 @@ export class Mailer {
       if (error instanceof StoreUnavailable) this.unfinished.push(row);
       if (error instanceof StoreUnavailable) throw error;
       ctx.log.error({ err: error, mailId: row.id }, 'a mail could not be made');
-      return { instead: withoutLetter(row, error, ctx.now()) };
+      return { instead: decideWithoutLetter(row, error, ctx.now()) };
     }
     if ('instead' in ready) {
       if (ready.instead.heldFor === 'publicUrl') ctx.health.mailTrouble = ready.instead.error ?? null;
@@ -217,8 +216,8 @@ export class Mailer {
     const now = this.ctx.now();
     let state: MailState | undefined;
     const settled = async (tx: Tx) => {
-      const set = { ...shown, ...became(row, outcome, now) };
-      const told = toldOf(outcome, set.state);
+      const set = { ...shown, ...decideOutcome(row, outcome, now) };
+      const told = describeOutcome(outcome, set.state);
       if (told === 'email.hardBounced') set.hardBouncedAt = now;
       if (told === 'email.softBounced') set.softBouncedAt = now;
       if (!(await mailQueue.settle(tx, row, set))) return;
@@ -259,14 +258,14 @@ export class Mailer {
 }
 
 /** What outgoing webhooks hear of it: a soft bounce is a mail given up after tries that another time might have mended. */
-function toldOf(outcome: Outcome, state: MailState | undefined) {
+function describeOutcome(outcome: Outcome, state: MailState | undefined) {
   if (outcome.kind === 'sent') return 'sent';
   if (outcome.kind === 'bounced') return 'email.hardBounced';
   return outcome.kind === 'later' && !outcome.trouble && state === 'failed' ? 'email.softBounced' : null;
 }
 
 /** What becomes of a mail that could not be composed. One that was not even tried is put off, so that the others go first. */
-function withoutLetter({ failures }: MailRow, error: unknown, now: number): Update {
+function decideWithoutLetter({ failures }: MailRow, error: unknown, now: number): Update {
   const message = error instanceof AppError ? error.message : 'It could not be made; the log has the cause.';
   const later = { state: 'queued', dueAt: now + PUT_OFF_MS, error: message } as const;
   if (error instanceof AppError && error.code === 'unavailable') return later;
@@ -275,13 +274,13 @@ function withoutLetter({ failures }: MailRow, error: unknown, now: number): Upda
   return { state: 'failed', error: message };
 }
 
-function became(row: MailRow, outcome: Outcome, now: number): Update {
+function decideOutcome(row: MailRow, outcome: Outcome, now: number): Update {
   if (outcome.kind === 'sent') return { state: 'sent', sentAt: now, error: null };
   const { kind, error } = outcome;
   if (kind === 'bounced' || kind === 'failed') return { state: kind, error };
   if (kind === 'down') return { state: 'queued', dueAt: now + Math.round(DOWN_MS * Math.random()), error };
   const failures = row.failures + 1;
-  const dueAt = nextTry(failures, now, Math.random());
+  const dueAt = scheduleNextTry(failures, now, Math.random());
   return dueAt === null
     ? { state: 'failed', failures, error: `Given up after two days. ${error}` }
     : { state: 'queued', failures, dueAt, error };

@@ -1,11 +1,12 @@
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import { normalizeEmail } from '../audience/emails.ts';
 import { loadMergedIdsOf } from '../audience/merges.ts';
-import type { Search } from '../db/scan.ts';
 import { type MailData, type MailState, mails } from '../db/schema.ts';
+import type { Search } from '../db/search.ts';
 import { prepare, type Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
+import { formatTime } from '../time.ts';
 
 interface NewMail {
   /** What causes it; at most one mail per key, ever. */
@@ -33,7 +34,7 @@ export async function queueMail(tx: Tx, mail: NewMail, now: number): Promise<str
       .prepare(),
   ).get({ key: mail.key });
   if (known) return null;
-  const id = newId('mail', now);
+  const id = makeId('mail', now);
   const { workflow, ...rest } = { transactionalId: null, ...mail };
   const of = {
     workflowRunId: workflow?.runId ?? null,
@@ -140,8 +141,6 @@ export async function countMails(tx: Tx, state: 'queued' | 'held', most: number)
   return Number(row?.n ?? 0);
 }
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-
 export const viewMail = (row: MailRow) => ({
   id: row.id,
   to: row.recipient,
@@ -154,12 +153,12 @@ export const viewMail = (row: MailRow) => ({
   transactionalId: row.transactionalId,
   attempts: row.attempts,
   error: row.error,
-  nextAttemptAt: row.state === 'queued' ? iso(row.dueAt) : null,
-  createdAt: iso(row.createdAt) ?? '',
-  sentAt: iso(row.sentAt),
-  hardBouncedAt: iso(row.hardBouncedAt),
-  softBouncedAt: iso(row.softBouncedAt),
-  complainedAt: iso(row.complainedAt),
+  nextAttemptAt: row.state === 'queued' ? formatTime(row.dueAt) : null,
+  createdAt: formatTime(row.createdAt) ?? '',
+  sentAt: formatTime(row.sentAt),
+  hardBouncedAt: formatTime(row.hardBouncedAt),
+  softBouncedAt: formatTime(row.softBouncedAt),
+  complainedAt: formatTime(row.complainedAt),
 });
 
 /** Mails in the order of `ids`. */

@@ -2,7 +2,7 @@ import { and, eq, inArray } from 'drizzle-orm';
 import { emailMessages, type MailContent } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 
 export type MessageRow = typeof emailMessages.$inferSelect;
 type Fallbacks = Record<string, string | null>;
@@ -49,10 +49,10 @@ export async function createMessage(
   transactionalId: string | null = null,
 ): Promise<MessageRow> {
   const row = {
-    id: newId('em', now),
+    id: makeId('em', now),
     content,
     variables,
-    revisionId: newId('rev', now),
+    revisionId: makeId('rev', now),
     transactionalId,
     createdAt: now,
     updatedAt: now,
@@ -93,7 +93,7 @@ export async function replaceContent(
   { content, variables }: Checked,
   now: number,
 ): Promise<MessageRow | null> {
-  const set = { content, variables, revisionId: newId('rev', now), updatedAt: now };
+  const set = { content, variables, revisionId: makeId('rev', now), updatedAt: now };
   const written = await tx
     .update(emailMessages)
     .set(set)

@@ -2,11 +2,11 @@ import { and, inArray, lt, notInArray, sql } from 'drizzle-orm';
 import type { Context } from '../context.ts';
 import { mails } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
+import { DAY_MS } from '../time.ts';
 import { mailQueue, releaseOfWorkflows } from './leases.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 
-const DAY_MS = 86_400_000;
 const LOG_DAYS = 400; // at least: the row is what keeps a key used
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on
@@ -18,8 +18,8 @@ export async function retainMails(ctx: Context): Promise<void> {
   const { retentionDays } = ctx.config;
   await ctx.store.write(tx => mailQueue.capDueAt(tx, now + LONGEST_WAIT_MS));
   await inChunks(() => ctx.store.write(tx => releaseOfWorkflows(tx, now, CHUNK))); // a resume may have missed one
-  await inChunks(() => ctx.store.write(tx => empty(tx, idAt('mail', now - retentionDays * DAY_MS))));
-  const rowsBefore = idAt('mail', now - Math.max(LOG_DAYS, retentionDays) * DAY_MS);
+  await inChunks(() => ctx.store.write(tx => clearMails(tx, makeIdAt('mail', now - retentionDays * DAY_MS))));
+  const rowsBefore = makeIdAt('mail', now - Math.max(LOG_DAYS, retentionDays) * DAY_MS);
   await inChunks(() => ctx.store.write(tx => remove(tx, rowsBefore)));
 }
 
@@ -27,10 +27,10 @@ async function inChunks(step: () => Promise<number>): Promise<void> {
   for (let i = 0; i < MAX_CHUNKS; i++) if ((await step()) < CHUNK) return;
 }
 
-async function empty(tx: Tx, before: string): Promise<number> {
+async function clearMails(tx: Tx, before: string): Promise<number> {
   // As in the index mails_kept, which leaves out what is still to go out.
   const whole = sql`(${mails.html} is not null or ${mails.data} <> '{}') and ${mails.state} not in ('queued', 'held', 'sending')`;
-  const ids = await some(tx, before, whole);
+  const ids = await findOld(tx, before, whole);
   if (ids.length)
     await tx
       .update(mails)
@@ -45,12 +45,12 @@ async function empty(tx: Tx, before: string): Promise<number> {
 }
 
 async function remove(tx: Tx, before: string): Promise<number> {
-  const ids = await some(tx, before, undefined);
+  const ids = await findOld(tx, before, undefined);
   if (ids.length) await tx.delete(mails).where(inArray(mails.id, ids));
   return ids.length;
 }
 
-async function some(tx: Tx, before: string, which: ReturnType<typeof sql> | undefined): Promise<string[]> {
+async function findOld(tx: Tx, before: string, which: ReturnType<typeof sql> | undefined): Promise<string[]> {
   const old = await tx
     .select({ id: mails.id })
     .from(mails)

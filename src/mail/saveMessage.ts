@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import type { MailContent } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import {
   type Checked,
   type ContentChange,
@@ -54,5 +54,5 @@ export async function saveChange(
 /** The message as it would be with a change, saved nowhere. @throws AppError invalid, as saving it would */
 export async function changeUnsaved(parts: Parts, message: MessageRow, change: ContentChange): Promise<MessageRow> {
   const checked = await checkContent(parts, mergeContent(message.content, change));
-  return { ...message, ...checked, revisionId: newId('rev', parts.now()) }; // what is cached of the saved one stays
+  return { ...message, ...checked, revisionId: makeId('rev', parts.now()) }; // what is cached of the saved one stays
 }

@@ -4,11 +4,11 @@ import { findByEmail } from '../audience/findContact.ts';
 import { callPeople, makeOutcome } from '../audience/personCall.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { makeLinks } from './links.ts';
 import { queueMail } from './mails.ts';
 import { renderMessage } from './renderMessage.ts';
-import { publishedOf } from './transactional.ts';
+import { getPublished } from './transactional.ts';
 import { readDataVariables } from './variables.ts';
 
 interface Send {
@@ -28,8 +28,8 @@ export async function sendTransactional(ctx: Context, send: Send, idempotencyKey
   const { transactionalId, dataVariables: data } = send;
   const to = parseEmail(send.email);
   const now = ctx.now();
-  const key = newId('send', now);
-  const message = await ctx.store.read(tx => publishedOf(tx, transactionalId)); // never changes
+  const key = makeId('send', now);
+  const message = await ctx.store.read(tx => getPublished(tx, transactionalId)); // never changes
   const { id: emailMessageId, content } = message;
   const missing = (await readDataVariables(ctx, message)).filter(
     name => !Object.hasOwn(data, name) && !Object.hasOwn(content.dataVariablesFallbacks, name),

@@ -4,7 +4,7 @@ import { meta } from '../db/schema.ts';
 import { pickKey } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 
-export { RESTORED } from '../db/backup.ts';
+export { RESTORED } from '../db/sqlite/backup.ts';
 
 const KEY = 'mail';
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -32,7 +32,7 @@ interface MailSettings {
 }
 const DEFAULTS: MailSettings = { paused: false, pauseReason: null, maxPerContactPerDay: 20, maxPerHour: 10_000 };
 
-export async function mailSettings(tx: Tx): Promise<MailSettings> {
+export async function loadMailSettings(tx: Tx): Promise<MailSettings> {
   const [row] = await tx.select().from(meta).where(eq(meta.key, KEY));
   return { ...DEFAULTS, ...(row ? (JSON.parse(row.value) as Partial<MailSettings>) : {}) };
 }
@@ -44,7 +44,7 @@ export async function setMailSettings(
 ): Promise<MailSettings> {
   const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
   const settings: MailSettings = {
-    ...(await mailSettings(tx)),
+    ...(await loadMailSettings(tx)),
     ...(change.paused !== undefined && { pauseReason: null }),
     ...given,
   };

@@ -16,7 +16,7 @@ type Told =
 type Source = { type: 'loop' | 'transactional'; members: Record<string, unknown>; lists: Record<string, unknown> };
 
 /** What a mail is a part of, in Loops' words; null: of nothing Loops has a word for (a test, a mail of a workflow that is gone). */
-async function sourceOf(tx: Tx, row: MailRow): Promise<Source | null> {
+async function findSource(tx: Tx, row: MailRow): Promise<Source | null> {
   if (row.transactionalId !== null) {
     const [found] = await tx.select().from(transactionals).where(eq(transactionals.id, row.transactionalId));
     const members = { transactionalId: row.transactionalId, transactionalName: found?.name ?? '' };
@@ -42,7 +42,7 @@ export async function tellOfMail(ctx: Context, tx: Tx, told: Told, row: MailRow,
   const sent = row.transactionalId === null ? 'loop.email.sent' : 'transactional.email.sent';
   const name = told === 'sent' ? sent : told;
   if (!(await ctx.subscribed.wants(tx, name))) return;
-  const source = await sourceOf(tx, row);
+  const source = await findSource(tx, row);
   if (!source) return;
   const known = row.contactId === null ? [] : await loadMergedIdsOf(tx, row.contactId);
   const by = or(inArray(contacts.id, known), eq(contacts.email, row.recipient));

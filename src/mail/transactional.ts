@@ -1,10 +1,11 @@
 import { eq, inArray, isNotNull } from 'drizzle-orm';
 import type { Context } from '../context.ts';
-import type { Search } from '../db/scan.ts';
 import { emailMessages, transactionals } from '../db/schema.ts';
+import type { Search } from '../db/search.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
+import { formatTime } from '../time.ts';
 import { createMessage, EMPTY_CONTENT, EXAMPLE_ID, getMessage, type MessageRow } from './messages.ts';
 import { readDataVariables } from './variables.ts';
 
@@ -12,18 +13,18 @@ type Row = typeof transactionals.$inferSelect;
 
 const NOTHING = { content: EMPTY_CONTENT, variables: [] };
 
-const missing = () => new AppError('notFound', 'Transactional email not found.'); // Loops' words
+const makeNotFound = () => new AppError('notFound', 'Transactional email not found.'); // Loops' words
 
 /** @throws AppError notFound */
 async function getTransactional(tx: Tx, id: string): Promise<Row> {
   const [row] = await tx.select().from(transactionals).where(eq(transactionals.id, id));
-  if (!row) throw missing();
+  if (!row) throw makeNotFound();
   return row;
 }
 
 /** A new one has an empty draft. */
 export async function createTransactional(tx: Tx, name: string, now: number): Promise<Row> {
-  const id = newId('tr', now);
+  const id = makeId('tr', now);
   const draft = await createMessage(tx, NOTHING, now, id);
   const row = { id, name, draftId: draft.id, publishedId: null, createdAt: now, updatedAt: now };
   await tx.insert(transactionals).values(row);
@@ -73,8 +74,6 @@ export async function requireDraft(tx: Tx, message: MessageRow): Promise<void> {
 
 export const publishedOnly: Search = { where: isNotNull(transactionals.publishedId) };
 
-const iso = (ms: number) => new Date(ms).toISOString();
-
 /** In Loops' shape, in the order of `ids`. */
 export async function viewTransactionals(parts: Pick<Context, 'store' | 'templates'>, ids: string[]) {
   const { rows, messages } = await parts.store.read(tx => lookUp(tx, ids));
@@ -92,9 +91,9 @@ export async function viewTransactionals(parts: Pick<Context, 'store' | 'templat
         publishedEmailMessageId: row.publishedId,
         transactionalGroupId: null,
         dataVariables: published ? await readDataVariables(parts, published) : [],
-        lastUpdated: iso(row.updatedAt),
-        createdAt: iso(row.createdAt),
-        updatedAt: iso(row.updatedAt),
+        lastUpdated: formatTime(row.updatedAt),
+        createdAt: formatTime(row.createdAt),
+        updatedAt: formatTime(row.updatedAt),
       },
     ];
   });
@@ -112,12 +111,12 @@ async function lookUp(tx: Tx, ids: string[]): Promise<{ rows: Row[]; messages: M
 /** One, in Loops' shape. @throws AppError notFound */
 export async function viewTransactional(parts: Pick<Context, 'store' | 'templates'>, id: string) {
   const [view] = await viewTransactionals(parts, [id]);
-  if (!view) throw missing();
+  if (!view) throw makeNotFound();
   return view;
 }
 
 /** The message that is sent for it. @throws AppError notFound; invalid while nothing is published */
-export async function publishedOf(tx: Tx, id: string): Promise<MessageRow> {
+export async function getPublished(tx: Tx, id: string): Promise<MessageRow> {
   if (id === EXAMPLE_ID) return getMessage(tx, id);
   const row = await getTransactional(tx, id);
   if (row.publishedId === null)

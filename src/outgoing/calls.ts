@@ -1,10 +1,11 @@
 import { and, asc, eq, inArray, isNotNull, lt, lte, notInArray, sql } from 'drizzle-orm';
-import { avoidIndex, type Search } from '../db/scan.ts';
 import { type Attempt, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
+import { avoidIndex, type Search } from '../db/search.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
 import { queue } from '../queue/queue.ts';
+import { formatTime } from '../time.ts';
 import type { Subscription } from './subscriptions.ts';
 
 type CallRow = typeof webhookCalls.$inferSelect;
@@ -19,7 +20,7 @@ const KEPT_ATTEMPTS = 20; // shown per call
 export const QUEUED = sql`${webhookCalls.state} = 'queued'`;
 
 /** Active subscriptions that have a call due, but for those in `busy`. */
-export function dueSubscriptions(tx: Tx, busy: string[], now: number): Promise<Subscription[]> {
+export function findDueSubscriptions(tx: Tx, busy: string[], now: number): Promise<Subscription[]> {
   const due = sql`exists (select 1 from ${webhookCalls} where ${and(
     eq(webhookCalls.subscriptionId, webhookSubscriptions.id),
     QUEUED,
@@ -91,7 +92,7 @@ export async function freeCalls(tx: Tx, now: number): Promise<void> {
 export async function getCall(tx: Tx, id: string) {
   const [row] = await tx.select().from(webhookCalls).where(eq(webhookCalls.id, id));
   if (!row) throw notFound('Webhook call');
-  const attempts = row.history.map(({ at, ...rest }) => ({ at: iso(at), ...rest }));
+  const attempts = row.history.map(({ at, ...rest }) => ({ at: formatTime(at), ...rest }));
   return { ...viewCall(row), payload: JSON.parse(row.body) as unknown, attempts };
 }
 
@@ -118,8 +119,6 @@ export function callSearch(subscriptionId: string, state: CallRow['state'] | und
   };
 }
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-
 function viewCall(row: CallRow) {
   const last = row.history.at(-1);
   return {
@@ -131,9 +130,9 @@ function viewCall(row: CallRow) {
     attemptCount: row.attempts,
     lastStatus: last?.status ?? null,
     error: last?.error ?? null,
-    nextAttemptAt: row.state === 'queued' && !row.leased ? iso(row.dueAt) : null,
-    createdAt: iso(row.createdAt),
-    finishedAt: iso(row.finishedAt),
+    nextAttemptAt: row.state === 'queued' && !row.leased ? formatTime(row.dueAt) : null,
+    createdAt: formatTime(row.createdAt),
+    finishedAt: formatTime(row.finishedAt),
   };
 }
 
@@ -150,7 +149,7 @@ export async function viewCalls(tx: Tx, ids: string[]) {
 /** Removes up to `limit` calls finished before `before`; unsent ones, too, when made before `unsentBefore`. Gives how many. */
 export async function pruneCalls(tx: Tx, before: number, unsentBefore: number, limit: number): Promise<number> {
   const finished = and(isNotNull(webhookCalls.finishedAt), lt(webhookCalls.finishedAt, before));
-  const unsent = and(lt(webhookCalls.id, idAt('msg', unsentBefore)), QUEUED, eq(webhookCalls.leased, false));
+  const unsent = and(lt(webhookCalls.id, makeIdAt('msg', unsentBefore)), QUEUED, eq(webhookCalls.leased, false));
   let gone = 0;
   for (const where of [finished, unsent]) {
     const some = tx

@@ -32,14 +32,14 @@ interface Post {
   signal: AbortSignal;
 }
 
-const codeOf = (error: unknown) =>
+const readCode = (error: unknown) =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 
 /** Why nothing came back, without a foreign word in it. */
-function sentenceOf(error: unknown, stopped: boolean): string {
+function describeFailure(error: unknown, stopped: boolean): string {
   if (error instanceof Refused) return `Not sent: the url ${error.message}`;
   if (stopped) return 'Inlet was stopped before an answer came.';
-  const code = codeOf(error);
+  const code = readCode(error);
   if (/^(ENOTFOUND|ENODATA|EAI_|ESERVFAIL|DNS_|ECANCELLED|EBADNAME)/.test(code))
     return 'The host name has no address. Check its spelling and DNS.';
   if (code === 'ETIMEOUT') return 'The look-up of the host name took too long.';
@@ -57,7 +57,7 @@ function sentenceOf(error: unknown, stopped: boolean): string {
 }
 
 /** The start of an answer, to be shown as text; compressed ones are not opened. */
-function shown(response: IncomingMessage, chunks: Buffer[]): string {
+function showAnswer(response: IncomingMessage, chunks: Buffer[]): string {
   const encoding = response.headers['content-encoding'];
   if (encoding && encoding !== 'identity') return '(compressed; not opened)';
   const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, SHOWN * 4));
@@ -65,7 +65,7 @@ function shown(response: IncomingMessage, chunks: Buffer[]): string {
 }
 
 /** Reads what is to be shown, then hangs up on whoever sends on. Never throws: an answer counts by its status. */
-function bodyOf(response: IncomingMessage): Promise<Buffer[]> {
+function readBody(response: IncomingMessage): Promise<Buffer[]> {
   return new Promise(resolve => {
     const chunks: Buffer[] = [];
     let size = 0;
@@ -115,13 +115,13 @@ async function askAny(url: URL, addresses: string[], post: Post, signal: AbortSi
     try {
       return await ask(url, address, post, signal);
     } catch (error) {
-      if (i === addresses.length - 1 || !NEXT_ADDRESS.has(codeOf(error))) throw error;
+      if (i === addresses.length - 1 || !NEXT_ADDRESS.has(readCode(error))) throw error;
     }
   }
   throw new Error('no address');
 }
 
-function verdict(status: number): string | null {
+function judgeStatus(status: number): string | null {
   if (status >= 200 && status < 300) return null;
   if (status >= 300 && status < 400)
     return `The receiver redirects (${status}), which is not followed. Set the url to where it leads.`;
@@ -146,17 +146,17 @@ export async function send(post: Post, failed: (error: unknown) => void = () => 
   try {
     const response = await Promise.race([answered(), over]);
     const status = response.statusCode ?? 0;
-    const answer = shown(response, await bodyOf(response));
+    const answer = showAnswer(response, await readBody(response));
     return {
       status,
       ms: elapsed(),
       answer,
-      error: verdict(status),
+      error: judgeStatus(status),
       retryAfter: response.headers['retry-after'] ?? null,
     };
   } catch (error) {
     failed(error);
-    const sentence = sentenceOf(error, post.signal.aborted);
+    const sentence = describeFailure(error, post.signal.aborted);
     return { status: null, ms: elapsed(), answer: null, error: sentence, retryAfter: null };
   }
 }

@@ -1,8 +1,8 @@
 import type { Context } from '../context.ts';
+import { DAY_MS } from '../time.ts';
 import { callQueue, pruneCalls } from './calls.ts';
 import { LONGEST_WAIT_MS } from './schedule.ts';
 
-const DAY_MS = 86_400_000;
 const UNSENT_DAYS = 7; // at least: retries take more than three
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on

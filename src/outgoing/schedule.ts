@@ -1,7 +1,4 @@
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../time.ts';
 
 /** Waits between attempts: 12 of them, 75.7 hours in all before jitter, which only adds. */
 export const WAITS_MS = [
@@ -24,7 +21,12 @@ function retryAfterMs(header: string | null, now: number): number {
 }
 
 /** When to try again after the `tries`-th failure, or null after the last. `random` from 0 to 1. */
-export function nextAttempt(tries: number, retryAfter: string | null, now: number, random: number): number | null {
+export function scheduleNextAttempt(
+  tries: number,
+  retryAfter: string | null,
+  now: number,
+  random: number,
+): number | null {
   const wait = WAITS_MS[tries - 1];
   if (wait === undefined) return null;
   return Math.round(now + Math.max(wait, retryAfterMs(retryAfter, now)) * (1 + JITTER * random));

@@ -4,11 +4,12 @@ import { webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import { takeTurn } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, notFound } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import type { Sealer } from '../sealing.ts';
+import { formatTime, HOUR_MS } from '../time.ts';
 import { QUEUED } from './calls.ts';
-import { payloadOf, queueCalls } from './listen.ts';
 import { TEST_EVENT } from './names.ts';
+import { formatPayload, queueCalls } from './publish.ts';
 
 export type Subscription = typeof webhookSubscriptions.$inferSelect;
 
@@ -20,7 +21,6 @@ interface Deps {
 
 const MAX_SUBSCRIPTIONS = 100; // each is looked at for every happening
 const SECRET_BYTES = 32;
-const HOUR_MS = 3_600_000;
 const CHUNK = 1000; // calls removed per write
 const COUNTED = 10_000;
 
@@ -46,7 +46,7 @@ export async function createSubscription(tx: Tx, deps: Deps, input: NewSubscript
       'conflict',
       `There are ${MAX_SUBSCRIPTIONS} subscriptions already. Remove one that is not used.`,
     );
-  const id = newId('sub', deps.now);
+  const id = makeId('sub', deps.now);
   const { secret, ...sealed } = makeSecret(deps, id);
   const subscription: Subscription = {
     ...input,
@@ -139,8 +139,8 @@ export async function queueTest(tx: Tx, id: string, now: number): Promise<string
   const row = await getSubscription(tx, id);
   if (row.state !== 'active')
     throw new AppError('conflict', `The subscription is ${row.state}. Resume it first: PATCH {"paused":false}.`);
-  const body = payloadOf(TEST_EVENT, null, { message: 'test' }, now);
-  const uniqueKey = newId('test', now);
+  const body = formatPayload(TEST_EVENT, null, { message: 'test' }, now);
+  const uniqueKey = makeId('test', now);
   const [call] = await queueCalls(tx, [{ subscriptionId: id, eventName: TEST_EVENT, uniqueKey, body }], now);
   if (!call) throw new Error('a test call with a key of its own was not queued');
   return call.id;
@@ -155,10 +155,8 @@ export async function forgetSubscriptionSecrets(tx: Tx): Promise<void> {
     .set({ sealedSecret: '', sealedOldSecret: null, oldSecretUntil: null, state: 'paused', reason });
 }
 
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
-
 /** How many calls wait to be sent, counted up to 10,000. */
-async function queuedOf(tx: Tx, id: string): Promise<number> {
+async function countQueued(tx: Tx, id: string): Promise<number> {
   const some = tx
     .select({ id: webhookCalls.id })
     .from(webhookCalls)
@@ -180,10 +178,10 @@ export async function viewSubscription(tx: Tx, row: Subscription, now: number) {
     paused: row.state !== 'active',
     reason: row.reason,
     secretHint: row.secretHint,
-    oldSecretUntil: row.oldSecretUntil !== null && row.oldSecretUntil > now ? iso(row.oldSecretUntil) : null,
-    failingSince: iso(row.failingSince),
-    queued: await queuedOf(tx, row.id),
-    createdAt: iso(row.createdAt),
-    updatedAt: iso(row.updatedAt),
+    oldSecretUntil: row.oldSecretUntil !== null && row.oldSecretUntil > now ? formatTime(row.oldSecretUntil) : null,
+    failingSince: formatTime(row.failingSince),
+    queued: await countQueued(tx, row.id),
+    createdAt: formatTime(row.createdAt),
+    updatedAt: formatTime(row.updatedAt),
   };
 }

@@ -31,7 +31,7 @@ export const apiUrl = z
 export const apiKey = (what: string) => z.string().optional().describe(`${what}; write-only`);
 
 /** A fetch whose good answers are JSON of bounded depth and size before anybody parses them. @throws ApiTrouble, AppError */
-export const readable = (fetch: Fetch): Fetch => {
+export const limitAnswers = (fetch: Fetch): Fetch => {
   return async (url, init) => {
     const response = await fetch(url, init).catch(error => {
       throw error instanceof AppError ? error : new ApiTrouble(0, null, error);
@@ -44,7 +44,7 @@ export const readable = (fetch: Fetch): Fetch => {
 
 /** What a GET answers: JSON and headers. @throws ApiTrouble, AppError */
 export async function getJson(fetch: Fetch, url: string, headers: Record<string, string>) {
-  const response = await readable(fetch)(url, { headers: { accept: 'application/json', ...headers } });
+  const response = await limitAnswers(fetch)(url, { headers: { accept: 'application/json', ...headers } });
   if (!response.ok) throw new ApiTrouble(response.status, response.headers.get('retry-after'));
   return { json: (await response.json()) as unknown, headers: response.headers };
 }
@@ -56,7 +56,7 @@ export function listOf(value: unknown): unknown[] {
 }
 
 /** `7:1200`: a page's number and how many there were in all before it, of a list that is numbered by pages, oldest first. */
-export function pageOf(cursor: string | null): { page: number; before: number | null } {
+export function parseCursor(cursor: string | null): { page: number; before: number | null } {
   const [page = '1', before = ''] = (cursor ?? '1').split(':');
   return { page: Number(page), before: before === '' ? null : Number(before) };
 }
@@ -65,7 +65,12 @@ export function pageOf(cursor: string | null): { page: number; before: number | 
  * The page to ask for next, null at the end. Where the list has become shorter since, what was deleted has moved others into pages
  * already read: then those are read again.
  */
-export function nextPage(page: number, before: number | null, total: number | null, more: boolean): string | null {
+export function makeNextCursor(
+  page: number,
+  before: number | null,
+  total: number | null,
+  more: boolean,
+): string | null {
   const gone = before === null || total === null ? 0 : before - total;
   const next = gone > 0 ? Math.max(1, page - Math.ceil(gone / PER_PAGE)) : page + 1;
   return gone > 0 || more ? `${next}:${total ?? ''}` : null;

@@ -3,11 +3,11 @@ import { Webhook } from 'svix';
 import { z } from 'zod';
 import { invalid } from '../errors.ts';
 import { apiKey, apiUrl, getJson, listOf, PER_PAGE } from './api.ts';
-import { at, email, id, msOfNumber, nameText, readOwn, text } from './pick.ts';
+import { pickAt, pickEmail, pickId, pickMs, pickName, pickText, readOwn } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
-import { problemOfSvix } from './secrets.ts';
-import { findSvixSigner, fromBase64, parseBody, signStandard } from './signatures.ts';
+import { findSvixProblem } from './secrets.ts';
+import { decodeBase64, findSvixSigner, parseBody, signStandard } from './signatures.ts';
 
 const settings = z.object({
   verifiedOnly: z.boolean().default(false).describe('Ignore a sign-up until Clerk has verified its address'),
@@ -57,15 +57,21 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   const { id: messageId, sentAt, signer } = findSvixSigner(req, secrets, now);
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const time = msOfNumber(readOwn(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(readOwn(json, 'type')) ?? '', at: time, ...parsed };
+  const time = pickMs(readOwn(json, 'timestamp')) ?? sentAt * 1000;
+  return {
+    secretId: signer.id,
+    externalId: messageId,
+    type: pickText(readOwn(json, 'type')) ?? '',
+    at: time,
+    ...parsed,
+  };
 }
 
 const PRIVATE = ['private_metadata', 'password_digest', 'password_hasher', 'totp_secret', 'backup_codes', 'nonce'];
 const FLAGS = ['password_enabled', 'password_last_updated_at', 'totp_enabled', 'backup_code_enabled']; // say that there is one, not which
 
 /** Private metadata and whatever sounds like a secret, at every depth: users have sessions, accounts and metadata inside. */
-function withheld(keys: readonly string[]): boolean {
+function withholdsKey(keys: readonly string[]): boolean {
   const key = keys.at(-1) ?? '';
   return PRIVATE.includes(key) || (soundsSecret(key) && !FLAGS.includes(key));
 }
@@ -77,28 +83,28 @@ interface Address {
 const NO_ADDRESS: Address = { email: null, verified: false };
 
 /** The entry that `primary_email_address_id` names; else the first verified one; else none. */
-function primaryAddress(data: unknown): Address {
+function pickPrimaryAddress(data: unknown): Address {
   const all = readOwn(data, 'email_addresses');
   if (!Array.isArray(all)) return NO_ADDRESS;
-  const isVerified = (entry: unknown) => at(entry, 'verification.status') === 'verified';
+  const isVerified = (entry: unknown) => pickAt(entry, 'verification.status') === 'verified';
   const primaryId = readOwn(data, 'primary_email_address_id');
   const primary: unknown = primaryId ? all.find(entry => readOwn(entry, 'id') === primaryId) : undefined;
   const chosen: unknown = primary ?? all.find(isVerified);
-  const found = email(readOwn(chosen, 'email_address'));
+  const found = pickEmail(readOwn(chosen, 'email_address'));
   return { email: found, verified: found !== null && isVerified(chosen) };
 }
 
 function lacksProof(body: unknown): boolean | null {
-  const { email: shown, verified } = primaryAddress(readOwn(body, 'data'));
+  const { email: shown, verified } = pickPrimaryAddress(readOwn(body, 'data'));
   return shown === null ? null : !verified;
 }
 
 /** Clerk's own names, filled up from the accounts somebody signed in with. */
-function namesOf(data: unknown) {
+function pickNames(data: unknown) {
   const external = readOwn(data, 'external_accounts');
   const accounts: unknown[] = Array.isArray(external) ? external : [];
   const named = (key: string) =>
-    [data, ...accounts].map(each => nameText(readOwn(each, key))).find(name => name !== null) ?? null;
+    [data, ...accounts].map(each => pickName(readOwn(each, key))).find(name => name !== null) ?? null;
   return { firstName: named('first_name'), lastName: named('last_name') };
 }
 
@@ -108,10 +114,12 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     return { ignored: `Ignored: "${type}" is not an event type Inlet applies. Untick it in Clerk to save traffic.` };
   const data = readOwn(body, 'data');
   const user = type.startsWith('user.');
-  const userId = user ? id(readOwn(data, 'id')) : null;
+  const userId = user ? pickId(readOwn(data, 'id')) : null;
   if (user && userId === null) return { ignored: 'Ignored: the event holds no user id (data.id).' };
   const deletion = type === 'user.deleted';
-  const address = user ? primaryAddress(data) : { email: email(readOwn(data, 'email_address')), verified: false };
+  const address = user
+    ? pickPrimaryAddress(data)
+    : { email: pickEmail(readOwn(data, 'email_address')), verified: false };
   if (set.skipTestUsers && address.email?.split('@')[0]?.includes('+clerk_test')) {
     return { ignored: 'Ignored: a test user of Clerk (+clerk_test), and settings.skipTestUsers is on.' };
   }
@@ -122,16 +130,16 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   return {
     authority: user ? 'person' : 'copy',
     rank: deletion ? 3 : type.endsWith('.created') ? 0 : 1,
-    at: (deletion ? null : msOfNumber(readOwn(data, 'updated_at'))) ?? seen.at,
+    at: (deletion ? null : pickMs(readOwn(data, 'updated_at'))) ?? seen.at,
     micros: 0,
-    sentAt: msOfNumber(readOwn(body, 'timestamp')) ?? 0,
+    sentAt: pickMs(readOwn(body, 'timestamp')) ?? 0,
     personId: userId,
     aliases: [],
     payments: [],
     email: shown,
     proven: verified,
     former: null,
-    ...(user && !deletion && !unproven ? namesOf(data) : { firstName: null, lastName: null }),
+    ...(user && !deletion && !unproven ? pickNames(data) : { firstName: null, lastName: null }),
     userId,
     deletion,
   };
@@ -157,15 +165,15 @@ const backfill: Backfill<Settings> = {
     if (last !== '' && !follows && offset > Number(trusted))
       return { items: [], next: `${Math.max(0, offset - PER_PAGE)}::${offset}`, total: null };
     const fresh = follows ? users.slice(1) : users;
-    const next = `${offset + users.length - 1}:${id(readOwn(users.at(-1), 'id')) ?? ''}:${trusted}`;
-    return { items: fresh.map(listed), next: fresh.length ? next : null, total: null };
+    const next = `${offset + users.length - 1}:${pickId(readOwn(users.at(-1), 'id')) ?? ''}:${trusted}`;
+    return { items: fresh.map(readListed), next: fresh.length ? next : null, total: null };
   },
 };
 
-function listed(user: unknown) {
-  const at = msOfNumber(readOwn(user, 'updated_at')) ?? msOfNumber(readOwn(user, 'created_at')) ?? 0;
+function readListed(user: unknown) {
+  const at = pickMs(readOwn(user, 'updated_at')) ?? pickMs(readOwn(user, 'created_at')) ?? 0;
   return {
-    id: id(readOwn(user, 'id')),
+    id: pickId(readOwn(user, 'id')),
     at,
     body: { object: 'event', type: 'user.created', timestamp: at, data: user },
   };
@@ -220,10 +228,10 @@ export const clerk = {
   apiHosts: ['api.clerk.com'],
   movesWith: ['apiBase'],
   secretProblem: (secret: string) =>
-    problemOfSvix(secret, "Wanted is the Signing Secret (whsec_…) on the endpoint's page in Clerk."),
+    findSvixProblem(secret, "Wanted is the Signing Secret (whsec_…) on the endpoint's page in Clerk."),
   verify,
-  redact: (body: unknown) => redactBody(body, withheld),
-  withholds: (path: string) => leadsToWithheld(path, withheld),
+  redact: (body: unknown) => redactBody(body, withholdsKey),
+  withholds: (path: string) => leadsToWithheld(path, withholdsKey),
   read,
   previous: () => null,
   unproven: {
@@ -236,7 +244,7 @@ export const clerk = {
   backfill,
   sample,
   sign: (body: string, secret: string, _settings: Settings, now: number) => {
-    if (!fromBase64(secret.replace(/^whsec_/, '')))
+    if (!decodeBase64(secret.replace(/^whsec_/, '')))
       throw invalid("This endpoint's secret is not one Clerk makes (whsec_…). Set it again.");
     return signStandard('svix', new Webhook(secret), `msg_${randomUUID().replaceAll('-', '')}`, body, now);
   },

@@ -18,22 +18,22 @@ const NAMESPACE_STEP =
   'An endpoint for a sandbox, staging or development gets a namespace of its own (settings.namespace, such as "staging"): its people and user ids stay apart from those of production.';
 
 /** Registers a provider: its settings and steps get what all have in common, and its functions see them parsed by its own schema. */
-function registered<Shape extends z.ZodRawShape>(
+function registerProvider<Shape extends z.ZodRawShape>(
   provider: Omit<Provider<z.infer<z.ZodObject<Shape>>>, 'settings'> & { settings: z.ZodObject<Shape> },
 ): Provider {
   const settings = provider.settings.extend({ namespace, maxBodyBytes, ...provider.settings.shape }).strict();
   const setup = provider.class === 'mail' ? provider.setup : [...provider.setup, NAMESPACE_STEP];
-  return { ...provider, settings, setup } as Provider; // live.ts parses an endpoint's settings by this schema before any call
+  return { ...provider, settings, setup } as Provider; // endpointCache.ts parses an endpoint's settings by this schema before any call
 }
 
 /** Every provider, in the order in which they are shown. A new one is its file, a line here and its folder of fixtures. */
 export const allProviders: Provider[] = [
-  registered(stripe),
-  registered(clerk),
-  registered(supabase),
-  registered(polar),
-  registered(resend),
-  registered(postmark),
+  registerProvider(stripe),
+  registerProvider(clerk),
+  registerProvider(supabase),
+  registerProvider(polar),
+  registerProvider(resend),
+  registerProvider(postmark),
 ];
 
 /** Those who tell of people: imports and links name people by their ids. */
@@ -44,4 +44,4 @@ export const providerHosts: string[] = allProviders.flatMap(provider => provider
 
 const byId = new Map(allProviders.map(provider => [provider.id, provider]));
 
-export const providerById = (id: string): Provider | null => byId.get(id) ?? null;
+export const findProvider = (id: string): Provider | null => byId.get(id) ?? null;

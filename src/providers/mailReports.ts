@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { email, readOwn, text } from './pick.ts';
+import { pickEmail, pickText, readOwn } from './pick.ts';
 import type { EventType } from './provider.ts';
 
 const MAX_RECIPIENTS = 10;
@@ -15,7 +15,7 @@ export const describeMailEvent = (type: string, description: string): EventType 
 
 /** A Message-ID without its angle brackets, or null. */
 export function readMessageId(value: unknown): string | null {
-  const bare = text(value)?.replace(/^<|>$/g, '') ?? '';
+  const bare = pickText(value)?.replace(/^<|>$/g, '') ?? '';
   return /^[\x21-\x7e]+$/.test(bare) && bare.length <= MAX_ID ? bare : null;
 }
 
@@ -24,7 +24,7 @@ export function readAddress(value: unknown): string | null {
   if (typeof value !== 'string') return null;
   const open = value.lastIndexOf('<');
   const close = value.lastIndexOf('>');
-  return email(open >= 0 && close > open ? value.slice(open + 1, close) : value);
+  return pickEmail(open >= 0 && close > open ? value.slice(open + 1, close) : value);
 }
 
 /** The addresses of a list, or of one text. */
@@ -36,9 +36,9 @@ export function readAddresses(value: unknown): string[] {
 /** Texts of a list or of one text, each on one line, joined; null where there are none. */
 export function readWords(value: unknown): string | null {
   const all: unknown[] = Array.isArray(value) ? value.slice(0, MAX_RECIPIENTS) : [value];
-  return text(
+  return pickText(
     all
-      .flatMap(each => text(each) ?? [])
+      .flatMap(each => pickText(each) ?? [])
       .join(' ')
       .replace(/\s+/g, ' '),
   );

@@ -13,7 +13,7 @@ export function readOwn(value: unknown, key: string): unknown {
 }
 
 /** The value at a path such as `data.object.items.0.id` or `items[0].id`; own keys only. */
-export function at(value: unknown, path: string): unknown {
+export function pickAt(value: unknown, path: string): unknown {
   let here = value;
   for (const key of path.replace(/\[(\d{1,6})\]/g, '.$1').split('.')) {
     if (here === undefined || (Array.isArray(here) && !/^\d{1,6}$/.test(key))) return undefined;
@@ -24,7 +24,7 @@ export function at(value: unknown, path: string): unknown {
 
 /** The scalar at a path: well-formed text of at most 500 characters, finite number, boolean. Anything else is undefined. */
 export function pick(value: unknown, path: string): Scalar | undefined {
-  const found = at(value, path);
+  const found = pickAt(value, path);
   if (typeof found === 'string') return clean(found).slice(0, MAX_TEXT).toWellFormed();
   if (typeof found === 'boolean') return found;
   return typeof found === 'number' && Number.isFinite(found) ? found : undefined;
@@ -32,7 +32,7 @@ export function pick(value: unknown, path: string): Scalar | undefined {
 
 /** Whether `pick` leaves out the end of the text at a path. */
 export function isCut(value: unknown, path: string): boolean {
-  const found = at(value, path);
+  const found = pickAt(value, path);
   return typeof found === 'string' && clean(found).length > MAX_TEXT;
 }
 
@@ -40,13 +40,13 @@ export function isCut(value: unknown, path: string): boolean {
 const clean = (value: string): string => value.toWellFormed().replaceAll('\0', '');
 
 /** Trimmed text of 1 to 500 characters, or null. */
-export function text(value: unknown): string | null {
+export function pickText(value: unknown): string | null {
   if (typeof value !== 'string') return null;
   return clean(value).trim().slice(0, MAX_TEXT).toWellFormed().trim() || null;
 }
 
 /** An id as a provider makes them: 1 to 200 visible ASCII characters, or null. */
-export const id = (value: unknown): string | null =>
+export const pickId = (value: unknown): string | null =>
   typeof value === 'string' && /^[\x21-\x7e]{1,200}$/.test(value) ? value : null;
 
 const INVISIBLE = /[\s\p{Cf}\p{DI}]/u;
@@ -60,14 +60,14 @@ const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
  * A plausible address, or null: trimmed, invisible characters at its borders removed, NFC, ASCII letters lower-cased, the domain in its
  * ASCII form. Two spellings that a mail server takes for one mailbox become one text.
  */
-export function email(value: unknown): string | null {
+export function pickEmail(value: unknown): string | null {
   if (typeof value !== 'string' || value.length > 1000) return null;
   const shown = PLAIN.test(value) ? value : trimInvisible(clean(value)).normalize('NFC');
   const spelled = shown.replace(/[A-Z]+/g, letters => letters.toLowerCase());
   const at = spelled.lastIndexOf('@');
   const local = spelled.slice(0, at);
   if (at < 1 || !LOCAL.test(local)) return null;
-  const domain = asciiDomain(spelled.slice(at + 1));
+  const domain = encodeDomain(spelled.slice(at + 1));
   return domain === null || local.length + domain.length > 253 ? null : `${local}@${domain}`;
 }
 
@@ -81,29 +81,29 @@ function trimInvisible(value: string): string {
 }
 
 /** A domain as it is asked for in DNS. What the URL rules would read as a path, a port, an escape or an IPv4 address is no domain. */
-function asciiDomain(domain: string): string | null {
+function encodeDomain(domain: string): string | null {
   const ascii = DOMAIN.test(domain) || !FOREIGN_DOMAIN.test(domain) ? domain : domainToASCII(domain);
   return DOMAIN.test(ascii) && !NUMERIC_END.test(ascii) ? ascii : null;
 }
 
 /** A person's name or a part of it, or null. What holds an address is no name: forms put one where they have nothing else. */
-export function nameText(value: unknown): string | null {
-  const name = text(value);
+export function pickName(value: unknown): string | null {
+  const name = pickText(value);
   return name !== null && /\S[@\uff20\ufe6b]\S/u.test(name) ? null : name;
 }
 
 /** First and last name from one string, split at the first space. */
 export function splitName(value: unknown): { firstName: string | null; lastName: string | null } {
-  const name = nameText(value);
+  const name = pickName(value);
   if (name === null) return { firstName: null, lastName: null };
   const space = name.search(/\s/);
   return space < 0
     ? { firstName: name, lastName: null }
-    : { firstName: name.slice(0, space), lastName: text(name.slice(space)) };
+    : { firstName: name.slice(0, space), lastName: pickText(name.slice(space)) };
 }
 
 /** A time in ms from a number of ms. */
-export const msOfNumber = (value: unknown): number | null =>
+export const pickMs = (value: unknown): number | null =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0 && value <= MAX_MS ? Math.trunc(value) : null;
 
 /** A time with all its digits: ms since 1970, and the 0 to 999 µs beyond them. */
@@ -113,7 +113,7 @@ interface FineTime {
 }
 
 /** A time from ISO 8601 or PostgreSQL text, UTC where no offset is given; null for anything else, 30 February included. */
-export function timeOfText(value: unknown): FineTime | null {
+export function parseTime(value: unknown): FineTime | null {
   if (typeof value !== 'string') return null;
   const m = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d(?::?\d\d)?)?$/.exec(
     value.trim(),
@@ -131,14 +131,14 @@ export function timeOfText(value: unknown): FineTime | null {
   if (day < 1 || day > new Date(Date.UTC(year, month, 0)).getUTCDate()) return null;
   const fraction = (m[7] ?? '').padEnd(6, '0');
   const utc = Date.UTC(year, month - 1, day, hour, minute, second) + Number(fraction.slice(0, 3));
-  const ms = msOfNumber(utc - offsetMs(m[8] ?? 'Z'));
+  const ms = pickMs(utc - parseOffset(m[8] ?? 'Z'));
   return ms === null ? null : { ms, micros: Number(fraction.slice(3, 6)) };
 }
 
-/** `timeOfText` in whole ms. */
-export const msOfText = (value: unknown): number | null => timeOfText(value)?.ms ?? null;
+/** `parseTime` in whole ms. */
+export const parseMs = (value: unknown): number | null => parseTime(value)?.ms ?? null;
 
-function offsetMs(offset: string): number {
+function parseOffset(offset: string): number {
   if (offset === 'Z') return 0;
   const digits = offset.slice(1).replace(':', '');
   const minutes = Number(digits.slice(0, 2)) * 60 + Number(digits.slice(2) || 0);

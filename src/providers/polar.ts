@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Webhook } from 'svix';
 import { z } from 'zod';
-import { ApiTrouble, apiKey, apiUrl, getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { at, email, id, msOfText, readOwn, splitName, text } from './pick.ts';
+import { ApiTrouble, apiKey, apiUrl, getJson, listOf, makeNextCursor, PER_PAGE, parseCursor } from './api.ts';
+import { parseMs, pickAt, pickEmail, pickId, pickText, readOwn, splitName } from './pick.ts';
 import type { Backfill, EventType, Fact, Ignored, Provider, Rank, RawRequest, Secret, Seen } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
-import { problemOfSecret } from './secrets.ts';
-import { findSigner, fromBase64, hmacSha256, parseBody, signStandard, standardHeaders } from './signatures.ts';
+import { findSecretProblem } from './secrets.ts';
+import { computeHmac, decodeBase64, findSigner, parseBody, readStandardHeaders, signStandard } from './signatures.ts';
 
 const settings = z.object({
   apiKey: apiKey('Organization access token with the scope customers:read, for back-fills'),
@@ -84,18 +84,24 @@ const setup = [
  * follows `whsec_`, base64-decoded. Nothing tells them apart, so both are tried (polarsource/polar PR 14102, 14400).
  */
 function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: number): Seen {
-  const { id: messageId, sentAt, signatures } = standardHeaders(req, ['webhook']);
+  const { id: messageId, sentAt, signatures } = readStandardHeaders(req, ['webhook']);
   const expected = (secret: string, body: Uint8Array) => {
-    const decoded = secret.startsWith('whsec_') ? fromBase64(secret.slice(6)) : null;
+    const decoded = secret.startsWith('whsec_') ? decodeBase64(secret.slice(6)) : null;
     return [secret, ...(decoded && decoded.length >= 24 ? [decoded] : [])].map(key =>
-      hmacSha256(key, `${messageId}.${sentAt}.`, body),
+      computeHmac(key, `${messageId}.${sentAt}.`, body),
     );
   };
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const time = msOfText(readOwn(json, 'timestamp')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(readOwn(json, 'type')) ?? '', at: time, ...parsed };
+  const time = parseMs(readOwn(json, 'timestamp')) ?? sentAt * 1000;
+  return {
+    secretId: signer.id,
+    externalId: messageId,
+    type: pickText(readOwn(json, 'type')) ?? '',
+    at: time,
+    ...parsed,
+  };
 }
 
 const RANKS: Record<string, Rank> = {
@@ -107,7 +113,7 @@ const RANKS: Record<string, Rank> = {
 };
 
 /** Tokens of customer sessions and client secrets of checkouts by their names, at every depth. */
-const withheld = (keys: readonly string[]): boolean => soundsSecret(keys.at(-1) ?? '');
+const withholdsKey = (keys: readonly string[]): boolean => soundsSecret(keys.at(-1) ?? '');
 
 function read(body: unknown, _settings: Settings, seen: { type: string; at: number }): Fact | Ignored {
   const { type } = seen;
@@ -116,10 +122,10 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
   const data = readOwn(body, 'data');
   const isPerson = type.startsWith('customer.');
   const customer = isPerson ? data : readOwn(data, 'customer');
-  const personId = id(readOwn(customer, 'id')) ?? (isPerson ? null : id(readOwn(data, 'customer_id')));
+  const personId = pickId(readOwn(customer, 'id')) ?? (isPerson ? null : pickId(readOwn(data, 'customer_id')));
   if (personId === null)
     return { ignored: 'Ignored: the event names no customer. Is the format of the Polar endpoint Raw?' };
-  const address = email(readOwn(customer, 'email'));
+  const address = pickEmail(readOwn(customer, 'email'));
   const anonymised = address?.endsWith('@anonymized.polar.sh') ?? false;
   const team = readOwn(customer, 'type') === 'team'; // its name is an organisation's
   const deletion = type === 'customer.deleted';
@@ -137,7 +143,7 @@ function read(body: unknown, _settings: Settings, seen: { type: string; at: numb
     proven: false,
     former: null,
     ...(team || anonymised || deletion ? { firstName: null, lastName: null } : splitName(name)),
-    userId: id(readOwn(customer, 'external_id')),
+    userId: pickId(readOwn(customer, 'external_id')),
     deletion,
   };
 }
@@ -148,22 +154,22 @@ const backfill: Backfill<Settings> = {
   key: 'an organization access token with the scope customers:read',
   needs: [],
   async page({ key, settings: set, cursor, fetch }) {
-    const { page, before } = pageOf(cursor);
+    const { page, before } = parseCursor(cursor);
     const query = `page=${page}&limit=${PER_PAGE}&sorting=created_at`;
     const base = set.apiBase ?? 'https://api.polar.sh';
     const { json } = await getJson(fetch, `${base}/v1/customers/?${query}`, { authorization: `Bearer ${key}` });
     const customers = listOf(readOwn(json, 'items'));
-    const total = at(json, 'pagination.total_count');
-    const pages = at(json, 'pagination.max_page');
+    const total = pickAt(json, 'pagination.total_count');
+    const pages = pickAt(json, 'pagination.max_page');
     if (typeof total !== 'number' || typeof pages !== 'number') throw new ApiTrouble(0);
-    return { items: customers.map(listed), next: nextPage(page, before, total, page < pages), total };
+    return { items: customers.map(readListed), next: makeNextCursor(page, before, total, page < pages), total };
   },
 };
 
-function listed(customer: unknown) {
+function readListed(customer: unknown) {
   const changed = readOwn(customer, 'modified_at') ?? readOwn(customer, 'created_at');
   const body = { type: 'customer.created', timestamp: changed, data: customer };
-  return { id: id(readOwn(customer, 'id')), at: msOfText(changed) ?? 0, body };
+  return { id: pickId(readOwn(customer, 'id')), at: parseMs(changed) ?? 0, body };
 }
 
 function sample(type: string, address: string, now: number): unknown {
@@ -213,13 +219,13 @@ export const polar = {
   apiHosts: ['api.polar.sh', 'sandbox-api.polar.sh'],
   movesWith: ['apiBase'],
   secretProblem: (secret: string) =>
-    problemOfSecret(
+    findSecretProblem(
       secret,
       "Wanted is what Copy Secret gives on the endpoint's page in Polar (whsec_… or polar_whs_…).",
     ),
   verify,
-  redact: (body: unknown) => redactBody(body, withheld),
-  withholds: (path: string) => leadsToWithheld(path, withheld),
+  redact: (body: unknown) => redactBody(body, withholdsKey),
+  withholds: (path: string) => leadsToWithheld(path, withholdsKey),
   read,
   previous: () => null,
   backfill,

@@ -8,10 +8,10 @@ import {
   readMessageId,
   readWords,
 } from './mailReports.ts';
-import { email, id, msOfText, readOwn, text } from './pick.ts';
+import { parseMs, pickEmail, pickId, pickText, readOwn } from './pick.ts';
 import type { EventType, Ignored, MailReport, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findGivenSecret, headerName, readSecretHeader, SECRET_HEADER } from './secretHeader.ts';
-import { problemOfSecret } from './secrets.ts';
+import { findSecretProblem } from './secrets.ts';
 import { parseBody } from './signatures.ts';
 
 const MARK = 'inlet-mail'; // a metadata key has at most 20 characters, its value 80
@@ -54,10 +54,10 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
       : findGivenSecret(secrets, password, 'authorization');
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const type = text(readOwn(json, 'RecordType')) ?? '';
+  const type = pickText(readOwn(json, 'RecordType')) ?? '';
   const number = readOwn(json, 'ID');
   const externalId = Number.isSafeInteger(number) ? `${type}:${number}` : null;
-  return { secretId: signer.id, externalId, type, at: msOfText(readOwn(json, 'BouncedAt')) ?? now, ...parsed };
+  return { secretId: signer.id, externalId, type, at: parseMs(readOwn(json, 'BouncedAt')) ?? now, ...parsed };
 }
 
 /** What the mailer wrote on the mail. On its way the header may have changed its case, and so the key. */
@@ -70,18 +70,18 @@ function readMark(body: unknown): string | null {
 
 /** An allow-list: `Content` is the whole mail, and mails of other senders come this way too. */
 function redact(body: unknown): unknown {
-  const own = (key: string) => text(readOwn(body, key));
+  const own = (key: string) => pickText(readOwn(body, key));
   const code = readOwn(body, 'TypeCode');
   return {
     RecordType: own('RecordType'),
     Type: own('Type'),
     TypeCode: typeof code === 'number' ? code : null,
-    MessageID: id(readOwn(body, 'MessageID')),
+    MessageID: pickId(readOwn(body, 'MessageID')),
     MessageStream: own('MessageStream'),
     Metadata: { [MARK]: readMark(body) },
     Description: own('Description'),
     Details: readWords(readOwn(body, 'Details')),
-    Email: email(readOwn(body, 'Email')),
+    Email: pickEmail(readOwn(body, 'Email')),
     From: readAddress(readOwn(body, 'From')),
     BouncedAt: own('BouncedAt'),
     SubjectDigest: hashMailSubject(readOwn(body, 'Subject')),
@@ -113,11 +113,11 @@ function judgeKind(record: string, kind: string): MailReport['report'] | null {
 function read(body: unknown, _settings: Settings, { type }: { type: string }): MailReport | Ignored {
   if (!types.some(each => each.type === type))
     return { ignored: `Ignored: "${type}" tells of no bounce or complaint. Untick it in Postmark to save traffic.` };
-  const kind = text(readOwn(body, 'Type')) ?? '';
+  const kind = pickText(readOwn(body, 'Type')) ?? '';
   const report = judgeKind(type, kind);
   if (report === null)
     return { ignored: `Ignored: a "${kind.slice(0, 60)}" of Postmark says nothing against the address.` };
-  const recipient = email(readOwn(body, 'Email'));
+  const recipient = pickEmail(readOwn(body, 'Email'));
   const mark = readMark(body);
   if (recipient === null && mark === null)
     return { ignored: 'Ignored: the event names neither a mail nor an address.' };
@@ -129,7 +129,7 @@ function read(body: unknown, _settings: Settings, { type }: { type: string }): M
     from: readAddress(readOwn(body, 'From')),
     subject: readDigest(body, 'SubjectDigest'),
     words,
-    detail: words ?? text(readOwn(body, 'Description')) ?? kind,
+    detail: words ?? pickText(readOwn(body, 'Description')) ?? kind,
   };
 }
 
@@ -173,7 +173,7 @@ export const postmark = {
   apiHosts: [],
   movesWith: [],
   secretProblem: (secret: string) =>
-    problemOfSecret(
+    findSecretProblem(
       secret,
       'Wanted is a random text of 24 or more characters of your own, as in the header or the password of the webhook.',
     ),

@@ -41,11 +41,11 @@ const SECRET_WORDS = new Set(
   ).split(' '),
 );
 const SECRET_PAIRS = new Set([
-  ...pairs('api access private secret signing encryption auth service role ssh recovery refresh', 'key keys'),
-  ...pairs('auth authentication authorization verification confirmation recovery backup security', 'code codes'),
-  ...pairs('access login reset mfa fa sms email', 'code codes'),
-  ...pairs('magic', 'link links'),
-  ...pairs('recovery seed', 'phrase phrases'),
+  ...combinePairs('api access private secret signing encryption auth service role ssh recovery refresh', 'key keys'),
+  ...combinePairs('auth authentication authorization verification confirmation recovery backup security', 'code codes'),
+  ...combinePairs('access login reset mfa fa sms email', 'code codes'),
+  ...combinePairs('magic', 'link links'),
+  ...combinePairs('recovery seed', 'phrase phrases'),
 ]);
 const JOINED_PAIRS = new Set([...SECRET_PAIRS].map(pair => pair.replace(' ', '')));
 const SECRET_TAIL = /(?:password|passwd|passphrase|secret|token)s?$/;
@@ -53,12 +53,12 @@ const SECRET_TAIL = /(?:password|passwd|passphrase|secret|token)s?$/;
 const STEM =
   /pass|pwd|secret|token|otp|pin|hash|salt|credential|jwt|session|mnemonic|cvc|cvv|key|code|link|phrase|[^ -~]/i;
 
-function pairs(firsts: string, seconds: string): string[] {
+function combinePairs(firsts: string, seconds: string): string[] {
   return firsts.split(' ').flatMap(first => seconds.split(' ').map(second => `${first} ${second}`));
 }
 
 /** `accessToken`, `access_token`, `Access-Token2` → `access token …`. */
-const wordsOf = (key: string): string[] =>
+const splitWords = (key: string): string[] =>
   key
     .normalize('NFKC')
     .replace(/(\p{Ll}|\d)(\p{Lu})/gu, '$1 $2')
@@ -74,7 +74,7 @@ const judged = new Map<string, boolean>(); // the keys of a provider's payloads 
 export function soundsSecret(key: string): boolean {
   const known = judged.get(key);
   if (known !== undefined) return known;
-  const is = STEM.test(key) && includeSecret(wordsOf(key));
+  const is = STEM.test(key) && includeSecret(splitWords(key));
   if (judged.size >= MAX_JUDGED) judged.clear();
   if (key.length <= 100) judged.set(key, is);
   return is;

@@ -11,10 +11,10 @@ import {
   readMessageId,
   readWords,
 } from './mailReports.ts';
-import { at, id, msOfText, readOwn, text } from './pick.ts';
+import { parseMs, pickAt, pickId, pickText, readOwn } from './pick.ts';
 import type { EventType, Ignored, MailReport, Provider, RawRequest, Secret, Seen } from './provider.ts';
-import { problemOfSvix } from './secrets.ts';
-import { findSvixSigner, fromBase64, parseBody, signStandard } from './signatures.ts';
+import { findSvixProblem } from './secrets.ts';
+import { decodeBase64, findSvixSigner, parseBody, signStandard } from './signatures.ts';
 
 const settings = z.object({});
 type Settings = z.infer<typeof settings>;
@@ -42,15 +42,21 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
   const { id: messageId, sentAt, signer } = findSvixSigner(req, secrets, now);
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const time = msOfText(readOwn(json, 'created_at')) ?? sentAt * 1000;
-  return { secretId: signer.id, externalId: messageId, type: text(readOwn(json, 'type')) ?? '', at: time, ...parsed };
+  const time = parseMs(readOwn(json, 'created_at')) ?? sentAt * 1000;
+  return {
+    secretId: signer.id,
+    externalId: messageId,
+    type: pickText(readOwn(json, 'type')) ?? '',
+    at: time,
+    ...parsed,
+  };
 }
 
 /** Message-IDs among the headers of the mail, where the event lists them. */
 function listHeaderIds(data: unknown): string[] {
   const headers = readOwn(data, 'headers');
   if (!Array.isArray(headers)) return [];
-  const ours = headers.slice(0, 200).filter(each => /^message-id$/i.test(text(readOwn(each, 'name')) ?? ''));
+  const ours = headers.slice(0, 200).filter(each => /^message-id$/i.test(pickText(readOwn(each, 'name')) ?? ''));
   return ours.flatMap(each => readMessageId(readOwn(each, 'value')) ?? []).slice(0, 3);
 }
 
@@ -58,12 +64,12 @@ function listHeaderIds(data: unknown): string[] {
 function redact(body: unknown): unknown {
   const data = readOwn(body, 'data');
   const reason = (key: string, fields: string[]) =>
-    Object.fromEntries(fields.map(field => [field, readWords(at(data, `${key}.${field}`))]));
+    Object.fromEntries(fields.map(field => [field, readWords(pickAt(data, `${key}.${field}`))]));
   return {
-    type: text(readOwn(body, 'type')),
-    created_at: text(readOwn(body, 'created_at')),
+    type: pickText(readOwn(body, 'type')),
+    created_at: pickText(readOwn(body, 'created_at')),
     data: {
-      email_id: id(readOwn(data, 'email_id')),
+      email_id: pickId(readOwn(data, 'email_id')),
       message_id: readMessageId(readOwn(data, 'message_id')),
       header_ids: listHeaderIds(data),
       from: readAddress(readOwn(data, 'from')),
@@ -79,7 +85,7 @@ function redact(body: unknown): unknown {
 function judgeKind(type: string, data: unknown): MailReport['report'] {
   if (type === 'email.complained') return 'complaint';
   if (type === 'email.suppressed') return 'hardBounce';
-  return type === 'email.bounced' && at(data, 'bounce.type') === 'Permanent' ? 'hardBounce' : 'softBounce';
+  return type === 'email.bounced' && pickAt(data, 'bounce.type') === 'Permanent' ? 'hardBounce' : 'softBounce';
 }
 
 function read(body: unknown, _settings: Settings, { type }: { type: string }): MailReport | Ignored {
@@ -92,8 +98,8 @@ function read(body: unknown, _settings: Settings, { type }: { type: string }): M
   const mailIds = [...new Set(given.flatMap(each => readMessageId(each) ?? []))];
   if (!recipients.length && !mailIds.length)
     return { ignored: 'Ignored: the event names neither a mail nor an address.' };
-  const message = readWords(at(data, 'bounce.message')) ?? readWords(at(data, 'suppressed.message'));
-  const words = readWords(at(data, 'bounce.diagnosticCode'));
+  const message = readWords(pickAt(data, 'bounce.message')) ?? readWords(pickAt(data, 'suppressed.message'));
+  const words = readWords(pickAt(data, 'bounce.diagnosticCode'));
   return {
     report: judgeKind(type, data),
     mailIds,
@@ -150,14 +156,14 @@ export const resend = {
   apiHosts: [],
   movesWith: [],
   secretProblem: (secret: string) =>
-    problemOfSvix(secret, "Wanted is the Signing Secret (whsec_…) on the webhook's page in Resend."),
+    findSvixProblem(secret, "Wanted is the Signing Secret (whsec_…) on the webhook's page in Resend."),
   verify,
   redact,
   read,
   previous: () => null,
   sample,
   sign: (body: string, secret: string, _settings: Settings, now: number) => {
-    if (!fromBase64(secret.replace(/^whsec_/, '')))
+    if (!decodeBase64(secret.replace(/^whsec_/, '')))
       throw invalid("This endpoint's secret is not one Resend makes (whsec_…). Set it again.");
     return signStandard('svix', new Webhook(secret), `msg_${randomUUID().replaceAll('-', '')}`, body, now);
   },

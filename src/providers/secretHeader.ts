@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type RawRequest, type Secret, Unverified } from './provider.ts';
-import { sameText, usable } from './signatures.ts';
+import { areTextsEqual, filterUsable } from './signatures.ts';
 
 /** Of providers that sign nothing: their only proof is a header with a secret of ours. */
 export const SECRET_HEADER = 'x-inlet-secret';
@@ -22,7 +22,7 @@ export const headerName = z
 /** The secret of this endpoint that was given, in constant time. `place` is where it stood. @throws Unverified */
 export function findGivenSecret(secrets: Secret[], given: string, place: string): Secret {
   let found: Secret | undefined;
-  for (const secret of usable(secrets)) if (sameText(secret.value, given)) found ??= secret;
+  for (const secret of filterUsable(secrets)) if (areTextsEqual(secret.value, given)) found ??= secret;
   if (!found) throw new Unverified('badSignature', `the ${place} header does not hold a secret of this endpoint`);
   return found;
 }

@@ -1,4 +1,4 @@
-import { fromBase64 } from './signatures.ts';
+import { decodeBase64 } from './signatures.ts';
 
 const MIN_CHARACTERS = 24;
 const MIN_DIFFERENT = 8;
@@ -14,7 +14,7 @@ const OTHER_KINDS: [RegExp, string][] = [
 ];
 
 /** What is wrong with a pasted secret whatever the provider; `wanted` says where to find the right one. Never repeats the secret. */
-export function problemOfSecret(secret: string, wanted: string): string | null {
+export function findSecretProblem(secret: string, wanted: string): string | null {
   const other = OTHER_KINDS.find(([pattern]) => pattern.test(secret));
   if (other) return `${other[1]}. ${wanted}`;
   if (secret.length < MIN_CHARACTERS) return `is shorter than ${MIN_CHARACTERS} characters. ${wanted}`;
@@ -23,14 +23,14 @@ export function problemOfSecret(secret: string, wanted: string): string | null {
 }
 
 /** Of one made by the provider with the prefix `whsec_`. */
-export const problemOfWhsec = (secret: string, wanted: string): string | null =>
-  problemOfSecret(secret, wanted) ?? (secret.startsWith('whsec_') ? null : `does not begin with whsec_. ${wanted}`);
+export const findWhsecProblem = (secret: string, wanted: string): string | null =>
+  findSecretProblem(secret, wanted) ?? (secret.startsWith('whsec_') ? null : `does not begin with whsec_. ${wanted}`);
 
 /** Of one whose key is what follows `whsec_`, base64-decoded. A key of zeros would verify what an empty key signs. */
-export function problemOfSvix(secret: string, wanted: string): string | null {
-  const problem = problemOfWhsec(secret, wanted);
+export function findSvixProblem(secret: string, wanted: string): string | null {
+  const problem = findWhsecProblem(secret, wanted);
   if (problem !== null) return problem;
-  const key = fromBase64(secret.slice('whsec_'.length));
+  const key = decodeBase64(secret.slice('whsec_'.length));
   if (key === null || key.length < MIN_KEY_BYTES) return `is not whole: base64 of a key follows whsec_. ${wanted}`;
   return isTrivial(key) ? `holds a trivial key. ${wanted}` : null;
 }

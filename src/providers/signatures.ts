@@ -10,31 +10,31 @@ const MAX_TOKENS = 50_000;
 const BYTES_PER_TOKEN = 2; // only bare digits and empty brackets are denser, and no event is made of those
 const MAX_REENCODED_BYTES = 65_536;
 
-export const hmacSha256 = (key: string | Uint8Array, ...parts: (string | Uint8Array)[]): Uint8Array => {
+export const computeHmac = (key: string | Uint8Array, ...parts: (string | Uint8Array)[]): Uint8Array => {
   const hasher = new Bun.CryptoHasher('sha256', key);
   for (const part of parts) hasher.update(part);
   return hasher.digest();
 };
 
 /** Bytes of strict hex, null for any other alphabet or an odd length (Buffer.from would cut silently). */
-export const fromHex = (text: string): Uint8Array | null =>
+export const decodeHex = (text: string): Uint8Array | null =>
   /^(?:[0-9a-f]{2})+$/i.test(text) ? Buffer.from(text, 'hex') : null;
 
 /** Bytes of strict standard base64 with or without padding, null for anything else. */
-export function fromBase64(text: string): Uint8Array | null {
+export function decodeBase64(text: string): Uint8Array | null {
   if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return null;
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64').replace(/=+$/, '') === text.replace(/=+$/, '') ? bytes : null;
 }
 
-const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
+const areBytesEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && timingSafeEqual(a, b);
 
 /** Compares texts of any length in constant time, by their hashes. */
-export const sameText = (a: string, b: string): boolean =>
+export const areTextsEqual = (a: string, b: string): boolean =>
   timingSafeEqual(createHash('sha256').update(a).digest(), createHash('sha256').update(b).digest());
 
 /** A header that must be there once. Two of it arrive joined by ", ", which none of our signature headers holds by itself. */
-export function oneHeader(req: RawRequest, name: string): string {
+export function readOneHeader(req: RawRequest, name: string): string {
   const value = Object.hasOwn(req.headers, name) ? req.headers[name] : undefined;
   if (value === undefined || value === '') throw new Unverified('missingHeader', `no ${name} header`);
   if (value.includes(', ')) throw new Unverified('doubledHeader', `the ${name} header came more than once`);
@@ -42,17 +42,17 @@ export function oneHeader(req: RawRequest, name: string): string {
 }
 
 /** Unix seconds of digits only. */
-export function unixSeconds(text: string, header: string): number {
+export function parseUnixSeconds(text: string, header: string): number {
   if (!/^\d{1,12}$/.test(text))
     throw new Unverified('malformed', `the timestamp in ${header} is not a Unix time in seconds`);
   return Number(text);
 }
 
-export const usable = (secrets: Secret[]): Secret[] =>
+export const filterUsable = (secrets: Secret[]): Secret[] =>
   secrets.filter(s => Buffer.byteLength(s.value) >= MIN_SECRET_BYTES);
 
 /** The signatures to examine, at most eight: a header full of them must cost no more. */
-export const examined = (signatures: string[]): string[] => signatures.slice(0, MAX_SIGNATURES);
+export const limitSignatures = (signatures: string[]): string[] => signatures.slice(0, MAX_SIGNATURES);
 
 interface Check {
   body: Uint8Array;
@@ -70,13 +70,13 @@ interface Check {
 export function findSigner(check: Check): Secret {
   const { body, signatures } = check;
   const signed = (bytes: Uint8Array) =>
-    usable(check.secrets).find(secret =>
-      check.expected(secret.value, bytes).some(right => signatures.some(given => sameBytes(right, given))),
+    filterUsable(check.secrets).find(secret =>
+      check.expected(secret.value, bytes).some(right => signatures.some(given => areBytesEqual(right, given))),
     );
   const signer = signed(body);
   if (!signer) {
     throw new Unverified('badSignature', 'no signature matches a secret of this endpoint', undefined, () => {
-      const how = reencodings(body).find(({ bytes }) => signed(bytes) !== undefined)?.how;
+      const how = listReencodings(body).find(({ bytes }) => signed(bytes) !== undefined)?.how;
       return how ? `the body was re-encoded on the way (${how})` : null;
     });
   }
@@ -89,7 +89,7 @@ export function findSigner(check: Check): Secret {
 }
 
 /** What a careless proxy or framework may have made of the body; tried only to name the cause, never to accept. */
-function reencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
+function listReencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
   if (body.length > MAX_REENCODED_BYTES || body.length === 0) return [];
   const text = Buffer.from(body).toString('utf8');
   const out = [
@@ -104,7 +104,7 @@ function reencodings(body: Uint8Array): { how: string; bytes: Uint8Array }[] {
 }
 
 /** Why the bytes must not be parsed, or null. One pass: JavaScript's parser itself has no limit on depth. */
-function tooMuch(bytes: Uint8Array, maxTokens: number): string | null {
+function findExcess(bytes: Uint8Array, maxTokens: number): string | null {
   let depth = 0;
   let tokens = 0;
   for (let i = 0; i < bytes.length; i++) {
@@ -126,7 +126,7 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** JSON of verified bytes, bounded in depth and tokens. `problem` says why there is none. Never throws. */
 export function parseJson(bytes: Uint8Array, maxTokens = MAX_TOKENS): Parsed {
-  const much = tooMuch(bytes, maxTokens);
+  const much = findExcess(bytes, maxTokens);
   if (much) return { problem: `the JSON is ${much}` };
   try {
     const text = strict.decode(bytes);
@@ -147,14 +147,14 @@ interface StandardHeaders {
 }
 
 /** The three headers of Svix and Standard Webhooks: `v1,<base64>` entries separated by spaces; other versions are passed over. */
-export function standardHeaders(req: RawRequest, prefixes: string[]): StandardHeaders {
+export function readStandardHeaders(req: RawRequest, prefixes: string[]): StandardHeaders {
   const prefix = prefixes.find(p => Object.hasOwn(req.headers, `${p}-signature`)) ?? prefixes[0];
-  const id = oneHeader(req, `${prefix}-id`);
-  const sentAt = unixSeconds(oneHeader(req, `${prefix}-timestamp`), `${prefix}-timestamp`);
-  const header = oneHeader(req, `${prefix}-signature`);
+  const id = readOneHeader(req, `${prefix}-id`);
+  const sentAt = parseUnixSeconds(readOneHeader(req, `${prefix}-timestamp`), `${prefix}-timestamp`);
+  const header = readOneHeader(req, `${prefix}-signature`);
   if (!/^[\x21-\x7e]{1,255}$/.test(id)) throw new Unverified('malformed', `the ${prefix}-id header is not an id`);
-  const signatures = examined(header.split(' ')).flatMap(entry => {
-    const bytes = entry.startsWith('v1,') ? fromBase64(entry.slice(3)) : null;
+  const signatures = limitSignatures(header.split(' ')).flatMap(entry => {
+    const bytes = entry.startsWith('v1,') ? decodeBase64(entry.slice(3)) : null;
     return bytes ? [bytes] : [];
   });
   if (!signatures.length) throw new Unverified('malformed', `the ${prefix}-signature header holds no v1 signature`);
@@ -163,10 +163,10 @@ export function standardHeaders(req: RawRequest, prefixes: string[]): StandardHe
 
 /** Who signed by the rules of Svix: HMAC-SHA256 over `id.timestamp.body`, the key is what follows `whsec_`, base64-decoded. `now` in ms. @throws Unverified */
 export function findSvixSigner(req: RawRequest, secrets: Secret[], now: number) {
-  const { id, sentAt, signatures } = standardHeaders(req, ['svix', 'webhook']);
+  const { id, sentAt, signatures } = readStandardHeaders(req, ['svix', 'webhook']);
   const expected = (secret: string, body: Uint8Array) => {
-    const key = fromBase64(secret.replace(/^whsec_/, ''));
-    return key ? [hmacSha256(key, `${id}.${sentAt}.`, body)] : [];
+    const key = decodeBase64(secret.replace(/^whsec_/, ''));
+    return key ? [computeHmac(key, `${id}.${sentAt}.`, body)] : [];
   };
   return { id, sentAt, signer: findSigner({ body: req.body, secrets, sentAt, now, signatures, expected }) };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
-import { at, email, id, nameText, readOwn, splitName, text } from './pick.ts';
+import { pickAt, pickEmail, pickId, pickName, pickText, readOwn, splitName } from './pick.ts';
 import {
   type Fact,
   type Former,
@@ -14,10 +14,18 @@ import {
   Unverified,
 } from './provider.ts';
 import { leadsToWithheld, redactBody, soundsSecret } from './redaction.ts';
-import { problemOfWhsec } from './secrets.ts';
-import { examined, findSigner, fromHex, hmacSha256, oneHeader, parseBody, unixSeconds } from './signatures.ts';
-import { backfill, idOf, lookup, personName } from './stripeApi.ts';
-import { stripeSample } from './stripeSamples.ts';
+import { findWhsecProblem } from './secrets.ts';
+import {
+  computeHmac,
+  decodeHex,
+  findSigner,
+  limitSignatures,
+  parseBody,
+  parseUnixSeconds,
+  readOneHeader,
+} from './signatures.ts';
+import { backfill, lookup, pickIdOf, pickPersonName } from './stripeApi.ts';
+import { makeStripeSample } from './stripeSamples.ts';
 import { SIBLINGS, setup, types } from './stripeTypes.ts';
 
 const settings = z.object({
@@ -34,18 +42,18 @@ const SUPPORTED = new Set(types.map(each => each.type));
 
 /** `t=…,v1=…[,v1=…]`: HMAC-SHA256 over `t.body`, the whole `whsec_…` text as key (docs.stripe.com/webhooks/signature). */
 function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: number): Seen {
-  const pairs = oneHeader(req, 'stripe-signature')
+  const pairs = readOneHeader(req, 'stripe-signature')
     .split(',')
     .map(pair => pair.trim().split('='));
   const times = pairs.filter(([key]) => key === 't');
   if (times.length !== 1)
     throw new Unverified('malformed', 'the stripe-signature header does not hold exactly one timestamp');
   const sentText = times[0]?.[1] ?? '';
-  const sentAt = unixSeconds(sentText, 'stripe-signature');
-  const given = examined(pairs.filter(([key]) => key === 'v1').map(([, value]) => value ?? ''));
-  const signatures = given.map(fromHex).filter(bytes => bytes !== null);
+  const sentAt = parseUnixSeconds(sentText, 'stripe-signature');
+  const given = limitSignatures(pairs.filter(([key]) => key === 'v1').map(([, value]) => value ?? ''));
+  const signatures = given.map(decodeHex).filter(bytes => bytes !== null);
   if (!signatures.length) throw new Unverified('malformed', 'the stripe-signature header holds no v1 signature in hex');
-  const expected = (secret: string, body: Uint8Array) => [hmacSha256(secret, `${sentText}.`, body)];
+  const expected = (secret: string, body: Uint8Array) => [computeHmac(secret, `${sentText}.`, body)];
   const signer = findSigner({ body: req.body, secrets, sentAt, now, signatures, expected });
   const parsed = parseBody(req.body);
   const { json } = parsed;
@@ -56,8 +64,8 @@ function verify(req: RawRequest, secrets: Secret[], _settings: Settings, now: nu
       : now;
   return {
     secretId: signer.id,
-    externalId: id(readOwn(json, 'id')),
-    type: text(readOwn(json, 'type')) ?? '',
+    externalId: pickId(readOwn(json, 'id')),
+    type: pickText(readOwn(json, 'type')) ?? '',
     at,
     ...parsed,
   };
@@ -74,29 +82,29 @@ const PAYMENT_MEANS = new Set(
 const KEPT_EVIDENCE = ['customer_email_address', 'customer_name'];
 
 /** Secrets by their names, payment means, and of a dispute's evidence all but who it is about. */
-function withheld(keys: readonly string[]): boolean {
+function withholdsKey(keys: readonly string[]): boolean {
   const key = keys.at(-1) ?? '';
   const inMetadata = keys.lastIndexOf('metadata', -2) >= 0;
   if (inMetadata || key === 'metadata') return soundsSecret(key);
   return soundsSecret(key) || PAYMENT_MEANS.has(key) || (keys.at(-2) === 'evidence' && !KEPT_EVIDENCE.includes(key));
 }
 
-function names(type: string, object: unknown) {
-  if (type.startsWith('customer.')) return personName(object);
+function pickNames(type: string, object: unknown) {
+  if (type.startsWith('customer.')) return pickPersonName(object);
   if (type.startsWith('checkout.')) {
-    const collected = nameText(at(object, 'collected_information.individual_name'));
-    return personName(readOwn(object, 'customer_details'), collected);
+    const collected = pickName(pickAt(object, 'collected_information.individual_name'));
+    return pickPersonName(readOwn(object, 'customer_details'), collected);
   }
   if (type.startsWith('invoice.')) return splitName(readOwn(object, 'customer_name'));
-  return splitName(at(object, 'evidence.customer_name'));
+  return splitName(pickAt(object, 'evidence.customer_name'));
 }
 
-function address(type: string, object: unknown): string | null {
+function pickAddress(type: string, object: unknown): string | null {
   if (type.startsWith('checkout.'))
-    return email(at(object, 'customer_details.email')) ?? email(readOwn(object, 'customer_email'));
-  if (type.startsWith('invoice.')) return email(readOwn(object, 'customer_email'));
-  if (type.startsWith('charge.dispute.')) return email(at(object, 'evidence.customer_email_address'));
-  return /^customer\.(created|updated|deleted)$/.test(type) ? email(readOwn(object, 'email')) : null;
+    return pickEmail(pickAt(object, 'customer_details.email')) ?? pickEmail(readOwn(object, 'customer_email'));
+  if (type.startsWith('invoice.')) return pickEmail(readOwn(object, 'customer_email'));
+  if (type.startsWith('charge.dispute.')) return pickEmail(pickAt(object, 'evidence.customer_email_address'));
+  return /^customer\.(created|updated|deleted)$/.test(type) ? pickEmail(readOwn(object, 'email')) : null;
 }
 
 const RANKS: Record<string, Rank> = {
@@ -109,12 +117,12 @@ const RANKS: Record<string, Rank> = {
 const MAX_PAYMENTS = 20; // of one event; an invoice paid in parts has one for each part
 
 /** Ids of what was paid, by which a later dispute finds who paid. Null where the object has none of that name. */
-function paymentsOf(type: string, object: unknown): (string | null)[] {
-  const of = (holder: unknown, ...keys: string[]) => keys.map(key => idOf(readOwn(holder, key)));
+function collectPayments(type: string, object: unknown): (string | null)[] {
+  const of = (holder: unknown, ...keys: string[]) => keys.map(key => pickIdOf(readOwn(holder, key)));
   if (type.startsWith('checkout.')) return of(object, 'payment_intent', 'invoice');
   if (type.startsWith('charge.dispute.')) return of(object, 'charge', 'payment_intent');
   if (!type.startsWith('invoice.')) return [];
-  const parts = at(object, 'payments.data'); // since 2025-03-31.basil
+  const parts = pickAt(object, 'payments.data'); // since 2025-03-31.basil
   const paid = Array.isArray(parts) ? parts.slice(0, MAX_PAYMENTS).map(part => readOwn(part, 'payment')) : [];
   const itself = type === 'invoice.upcoming' ? [] : of(object, 'id'); // a preview has no id that lasts
   return [
@@ -125,27 +133,27 @@ function paymentsOf(type: string, object: unknown): (string | null)[] {
 }
 
 /** What `previous_attributes` say that the customer was like; a name only where a part of it changed. */
-function formerOf(object: unknown, before: unknown): Former | null {
+function readFormer(object: unknown, before: unknown): Former | null {
   if (typeof before !== 'object' || before === null) return null;
   const renamed = ['name', 'individual_name', 'business_name'].some(key => Object.hasOwn(before, key));
   return {
-    ...(Object.hasOwn(before, 'email') && { email: email(readOwn(before, 'email')) }),
-    ...(renamed && personName(overlaid(object, before))),
+    ...(Object.hasOwn(before, 'email') && { email: pickEmail(readOwn(before, 'email')) }),
+    ...(renamed && pickPersonName(mergeOver(object, before))),
   };
 }
 
 function read(body: unknown, set: Settings, seen: { type: string; at: number }): Fact | Ignored {
-  const refusal = ignored(body, set, seen.type);
+  const refusal = explainIgnored(body, set, seen.type);
   if (refusal) return { ignored: `Ignored: ${refusal}` };
   const { type } = seen;
-  const object = at(body, 'data.object');
-  const account = id(readOwn(body, 'account'));
+  const object = pickAt(body, 'data.object');
+  const account = pickId(readOwn(body, 'account'));
   const scoped = (value: string | null) => (value !== null && account ? `${account}/${value}` : value);
   const isPerson = /^customer\.(created|updated|deleted)$/.test(type);
   const dispute = type.startsWith('charge.dispute.');
-  const customer = scoped(isPerson ? idOf(object) : dispute ? null : idOf(readOwn(object, 'customer')));
-  const accountV2 = scoped(id(readOwn(object, 'customer_account')));
-  const payments = paymentsOf(type, object).map(scoped);
+  const customer = scoped(isPerson ? pickIdOf(object) : dispute ? null : pickIdOf(readOwn(object, 'customer')));
+  const accountV2 = scoped(pickId(readOwn(object, 'customer_account')));
+  const payments = collectPayments(type, object).map(scoped);
   return {
     authority: isPerson ? 'person' : 'copy',
     rank: RANKS[type] ?? 2,
@@ -155,17 +163,17 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     personId: customer ?? accountV2,
     aliases: customer !== null && accountV2 !== null ? [accountV2] : [],
     payments: [...new Set(payments.filter(value => value !== null))].slice(0, MAX_PAYMENTS),
-    email: address(type, object),
+    email: pickAddress(type, object),
     proven: false,
-    former: isPerson ? formerOf(object, at(body, 'data.previous_attributes')) : null,
-    ...names(type, object),
+    former: isPerson ? readFormer(object, pickAt(body, 'data.previous_attributes')) : null,
+    ...pickNames(type, object),
     userId: null,
     deletion: type === 'customer.deleted',
   };
 }
 
 /** Why a verified event is not applied, or null. */
-function ignored(body: unknown, set: Settings, type: string): string | null {
+function explainIgnored(body: unknown, set: Settings, type: string): string | null {
   if (readOwn(body, 'object') === 'v2.core.event') {
     return 'this is a thin payload, which holds no data. Recreate the event destination in Stripe with payload style "Snapshot".';
   }
@@ -173,7 +181,7 @@ function ignored(body: unknown, set: Settings, type: string): string | null {
     const sibling = Object.hasOwn(SIBLINGS, type) ? `, and tick ${SIBLINGS[type]} for what it is about` : '';
     return `"${type}" is not an event type Inlet applies. Untick it in Stripe to save traffic${sibling}.`;
   }
-  if (typeof at(body, 'data.object') !== 'object') return 'the event holds no data.object.';
+  if (typeof pickAt(body, 'data.object') !== 'object') return 'the event holds no data.object.';
   const live = readOwn(body, 'livemode');
   if (set.mode === 'live' && live !== true)
     return 'a test event, and this endpoint takes live events only (settings.mode).';
@@ -186,25 +194,25 @@ function ignored(body: unknown, set: Settings, type: string): string | null {
 }
 
 /** `previous_attributes` laid over the object: hashes hold only the keys that changed, anything else is whole. */
-function previous(body: unknown): unknown {
-  const before = at(body, 'data.previous_attributes');
-  const object = at(body, 'data.object');
+function readPrevious(body: unknown): unknown {
+  const before = pickAt(body, 'data.previous_attributes');
+  const object = pickAt(body, 'data.object');
   if (typeof before !== 'object' || before === null || typeof object !== 'object' || object === null) return null;
-  return { ...Object(body), data: { object: overlaid(object, before), previous_attributes: {} } };
+  return { ...Object(body), data: { object: mergeOver(object, before), previous_attributes: {} } };
 }
 
-function overlaid(now: unknown, before: unknown): unknown {
+function mergeOver(now: unknown, before: unknown): unknown {
   const plain = (value: unknown): value is object =>
     typeof value === 'object' && value !== null && !Array.isArray(value);
   if (!plain(now) || !plain(before)) return before;
   const entries = new Map<string, unknown>(Object.entries(now));
-  for (const [key, value] of Object.entries(before)) entries.set(key, overlaid(readOwn(now, key), value));
+  for (const [key, value] of Object.entries(before)) entries.set(key, mergeOver(readOwn(now, key), value));
   return Object.fromEntries(entries);
 }
 
 function sign(body: string, secret: string, _settings: Settings, now: number): Record<string, string> {
   const t = Math.floor(now / 1000);
-  return { 'stripe-signature': `t=${t},v1=${Buffer.from(hmacSha256(secret, `${t}.${body}`)).toString('hex')}` };
+  return { 'stripe-signature': `t=${t},v1=${Buffer.from(computeHmac(secret, `${t}.${body}`)).toString('hex')}` };
 }
 
 export const stripe = {
@@ -220,17 +228,17 @@ export const stripe = {
   apiHosts: ['api.stripe.com'],
   movesWith: ['apiBase'],
   secretProblem: (secret: string) =>
-    problemOfWhsec(secret, "Wanted is the signing secret (whsec_…) on the event destination's page in Stripe."),
+    findWhsecProblem(secret, "Wanted is the signing secret (whsec_…) on the event destination's page in Stripe."),
   verify,
-  redact: (body: unknown) => redactBody(body, withheld),
-  withholds: (path: string) => leadsToWithheld(path, withheld),
+  redact: (body: unknown) => redactBody(body, withholdsKey),
+  withholds: (path: string) => leadsToWithheld(path, withholdsKey),
   read,
-  previous,
+  previous: readPrevious,
   lookup,
   lookupHint:
     'A restricted key with read access to Customers and Charges as settings.apiKey lets Inlet look up who it is at once.',
   backfill,
   sample: (type: string, address: string, now: number) =>
-    stripeSample(type, address, now, randomUUID().replaceAll('-', '').slice(0, 24)),
+    makeStripeSample(type, address, now, randomUUID().replaceAll('-', '').slice(0, 24)),
   sign,
 } satisfies Provider<Settings>;

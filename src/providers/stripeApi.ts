@@ -1,7 +1,7 @@
 import Stripe from 'stripe';
 import { AppError } from '../errors.ts';
-import { ApiTrouble, PER_PAGE, readable } from './api.ts';
-import { at, email, id, msOfNumber, nameText, readOwn, splitName, text } from './pick.ts';
+import { ApiTrouble, limitAnswers, PER_PAGE } from './api.ts';
+import { pickAt, pickEmail, pickId, pickMs, pickName, pickText, readOwn, splitName } from './pick.ts';
 import type { Backfill, Fact, Fetch, ListPage } from './provider.ts';
 
 interface Access {
@@ -12,16 +12,16 @@ interface Access {
 const ANCHORS = 5;
 
 /** An id, or that of an expanded object. */
-export const idOf = (value: unknown): string | null => id(value) ?? id(readOwn(value, 'id'));
+export const pickIdOf = (value: unknown): string | null => pickId(value) ?? pickId(readOwn(value, 'id'));
 
 /** `name` is of a person or a company; when it is the same as `business_name`, it is nobody's first and last name. */
-export function personName(holder: unknown, collected: string | null = null) {
-  const individual = nameText(readOwn(holder, 'individual_name')) ?? collected;
-  const name = text(readOwn(holder, 'name'));
-  return splitName(individual ?? (name === text(readOwn(holder, 'business_name')) ? null : name));
+export function pickPersonName(holder: unknown, collected: string | null = null) {
+  const individual = pickName(readOwn(holder, 'individual_name')) ?? collected;
+  const name = pickText(readOwn(holder, 'name'));
+  return splitName(individual ?? (name === pickText(readOwn(holder, 'business_name')) ? null : name));
 }
 
-function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
+function makeClient(set: Access, key: string, fetch: Fetch): Stripe {
   const base = new URL(set.apiBase ?? 'https://api.stripe.com');
   return new Stripe(key, {
     httpClient: Stripe.createFetchHttpClient(fetch as typeof globalThis.fetch),
@@ -35,35 +35,35 @@ function clientOf(set: Access, key: string, fetch: Fetch): Stripe {
 
 /** Reads the customer (or a disputed charge) with the restricted key. Null: gone, or without an address. @throws ApiTrouble, AppError */
 export function lookup(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
-  return lookedUp(body, fact, set, fetch).catch(error => {
-    throw troubleOf(error);
+  return lookUpCustomer(body, fact, set, fetch).catch(error => {
+    throw redactTrouble(error);
   });
 }
 
-async function lookedUp(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
+async function lookUpCustomer(body: unknown, fact: Fact, set: Access, fetch: Fetch): Promise<Fact | null> {
   if (!set.apiKey) return null;
-  const account = id(readOwn(body, 'account'));
-  const client = clientOf(set, set.apiKey, readable(fetch));
+  const account = pickId(readOwn(body, 'account'));
+  const client = makeClient(set, set.apiKey, limitAnswers(fetch));
   const options = account ? { stripeAccount: account } : {};
   const bare = (value: string) => (account ? value.slice(account.length + 1) : value);
   const scoped = (value: string) => (account ? `${account}/${value}` : value);
   const customer = async (customerId: string): Promise<Fact | null> => {
     const found = await client.customers.retrieve(customerId, {}, options);
-    if (found.deleted || email(found.email) === null) return null;
-    return { ...fact, personId: scoped(customerId), email: email(found.email), ...personName(found) };
+    if (found.deleted || pickEmail(found.email) === null) return null;
+    return { ...fact, personId: scoped(customerId), email: pickEmail(found.email), ...pickPersonName(found) };
   };
   if (fact.personId !== null) return bare(fact.personId).startsWith('cus_') ? customer(bare(fact.personId)) : null;
-  const charge = idOf(at(body, 'data.object.charge'));
+  const charge = pickIdOf(pickAt(body, 'data.object.charge'));
   if (charge === null) return null;
   const found = await client.charges.retrieve(charge, {}, options);
-  const owner = idOf(found.customer);
+  const owner = pickIdOf(found.customer);
   const known = owner === null ? null : await customer(owner);
-  const guest = email(found.billing_details?.email) ?? email(found.receipt_email);
+  const guest = pickEmail(found.billing_details?.email) ?? pickEmail(found.receipt_email);
   return known ?? (guest === null ? null : { ...fact, email: guest, ...splitName(found.billing_details?.name) });
 }
 
 /** Stripe's error without its words: what they say is the other side's, and may repeat the key. */
-function troubleOf(error: unknown): unknown {
+function redactTrouble(error: unknown): unknown {
   if (!(error instanceof Stripe.errors.StripeError)) return error;
   const { detail } = error as { detail?: unknown };
   if (detail instanceof AppError || detail instanceof ApiTrouble) return detail;
@@ -76,7 +76,7 @@ function troubleOf(error: unknown): unknown {
  * One page of GET /v1/customers, newest first (docs.stripe.com/api/customers/list). The cursor holds the last ids of the page before:
  * when the very last was deleted meanwhile, the page begins after the one before it, which is the same place.
  */
-async function customersAfter(client: Stripe, anchors: string[]) {
+async function listCustomersAfter(client: Stripe, anchors: string[]) {
   for (const anchor of anchors) {
     try {
       return await client.customers.list({ limit: PER_PAGE, starting_after: anchor });
@@ -94,18 +94,18 @@ export const backfill: Backfill<Access> = {
   key: 'a restricted key (rk_…) with read access to Customers',
   needs: [],
   async page({ key, settings, cursor, fetch }): Promise<ListPage> {
-    const client = clientOf(settings, key, readable(fetch));
-    const list = await customersAfter(client, cursor === null ? [] : cursor.split(' ')).catch(error => {
-      throw troubleOf(error);
+    const client = makeClient(settings, key, limitAnswers(fetch));
+    const list = await listCustomersAfter(client, cursor === null ? [] : cursor.split(' ')).catch(error => {
+      throw redactTrouble(error);
     });
     if (!Array.isArray(list.data)) throw new ApiTrouble(0);
     const last = list.data
       .slice(-ANCHORS)
       .reverse()
-      .flatMap(customer => id(readOwn(customer, 'id')) ?? []);
+      .flatMap(customer => pickId(readOwn(customer, 'id')) ?? []);
     const items = list.data.map(customer => ({
-      id: id(readOwn(customer, 'id')),
-      at: msOfNumber(Number(readOwn(customer, 'created')) * 1000) ?? 0,
+      id: pickId(readOwn(customer, 'id')),
+      at: pickMs(Number(readOwn(customer, 'created')) * 1000) ?? 0,
       body: {
         object: 'event',
         type: 'customer.created',

@@ -1,5 +1,5 @@
 /** A real-shaped snapshot event of a type. `key` (24 characters) makes its ids; `now` in ms. Pure. */
-export function stripeSample(type: string, email: string, now: number, key: string): unknown {
+export function makeStripeSample(type: string, email: string, now: number, key: string): unknown {
   const seconds = Math.floor(now / 1000);
   return {
     id: `evt_${key}`,
@@ -11,13 +11,13 @@ export function stripeSample(type: string, email: string, now: number, key: stri
     request: { id: null, idempotency_key: null },
     type,
     data: {
-      object: objectOf(type, email, seconds, key),
+      object: makeObject(type, email, seconds, key),
       ...(type === 'customer.updated' && { previous_attributes: { name: 'Ada' } }),
     },
   };
 }
 
-function objectOf(type: string, email: string, created: number, key: string): unknown {
+function makeObject(type: string, email: string, created: number, key: string): unknown {
   const customer = `cus_${key.slice(0, 14)}`;
   const name = 'Ada Lovelace';
   const base = { created, livemode: false, metadata: {} };

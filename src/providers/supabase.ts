@@ -1,13 +1,13 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { apiKey, apiUrl } from './api.ts';
-import { at, id, msOfText, readOwn, text, timeOfText } from './pick.ts';
+import { parseMs, parseTime, pickAt, pickId, pickText, readOwn } from './pick.ts';
 import type { EventType, Fact, Ignored, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findGivenSecret, headerName, readSecretHeader, SECRET_HEADER } from './secretHeader.ts';
-import { problemOfSecret } from './secrets.ts';
+import { findSecretProblem } from './secrets.ts';
 import { parseBody } from './signatures.ts';
 import { backfill } from './supabaseApi.ts';
-import { lacksProof, redactRow, shownBy, withholds } from './supabaseRow.ts';
+import { lacksProof, readShown, redactRow, withholds } from './supabaseRow.ts';
 
 const settings = z.object({
   confirmedOnly: z
@@ -55,17 +55,17 @@ function verify(req: RawRequest, secrets: Secret[], set: Settings, now: number):
   const signer = findGivenSecret(secrets, readSecretHeader(req, set.headerName), set.headerName);
   const parsed = parseBody(req.body);
   const { json } = parsed;
-  const type = text(readOwn(json, 'type')) ?? '';
-  const time = (type === 'DELETE' ? null : msOfText(at(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
+  const type = pickText(readOwn(json, 'type')) ?? '';
+  const time = (type === 'DELETE' ? null : parseMs(pickAt(json, 'record.updated_at'))) ?? now; // a DELETE does not say when
   return { secretId: signer.id, externalId: null, type, at: time, ...parsed };
 }
 
 /** An allow-list: the row holds the password hash and one-time tokens. Rows of other tables keep nothing. */
 function redact(body: unknown): unknown {
   const head = {
-    type: text(readOwn(body, 'type')),
-    schema: text(readOwn(body, 'schema')),
-    table: text(readOwn(body, 'table')),
+    type: pickText(readOwn(body, 'type')),
+    schema: pickText(readOwn(body, 'schema')),
+    table: pickText(readOwn(body, 'table')),
   };
   if (head.schema !== 'auth' || head.table !== 'users') return head;
   return { ...head, record: redactRow(readOwn(body, 'record')), old_record: redactRow(readOwn(body, 'old_record')) };
@@ -80,13 +80,13 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
   }
   const row = readOwn(body, type === 'DELETE' ? 'old_record' : 'record');
   const before = type === 'UPDATE' ? readOwn(body, 'old_record') : null;
-  const userId = id(readOwn(row, 'id'));
+  const userId = pickId(readOwn(row, 'id'));
   if (userId === null) return { ignored: 'Ignored: the row holds no id.' };
-  const softDeleted = type === 'UPDATE' && text(readOwn(row, 'deleted_at')) !== null;
+  const softDeleted = type === 'UPDATE' && pickText(readOwn(row, 'deleted_at')) !== null;
   const deletion = type === 'DELETE' || softDeleted;
-  const time = timeOfText(readOwn(row, 'updated_at')) ??
-    timeOfText(readOwn(row, 'created_at')) ?? { ms: seen.at, micros: 0 };
-  const former = typeof before === 'object' && before !== null ? shownBy(before, set) : null;
+  const time = parseTime(readOwn(row, 'updated_at')) ??
+    parseTime(readOwn(row, 'created_at')) ?? { ms: seen.at, micros: 0 };
+  const former = typeof before === 'object' && before !== null ? readShown(before, set) : null;
   return {
     authority: 'person',
     rank: deletion ? 3 : type === 'INSERT' ? 0 : 1,
@@ -96,7 +96,7 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
     personId: userId,
     aliases: [],
     payments: [],
-    ...shownBy(softDeleted ? before : row, set), // a soft delete has hashed the address in the row itself
+    ...readShown(softDeleted ? before : row, set), // a soft delete has hashed the address in the row itself
     ...(deletion && { firstName: null, lastName: null }),
     former: former && { email: former.email, firstName: former.firstName, lastName: former.lastName },
     userId,
@@ -107,7 +107,7 @@ function read(body: unknown, set: Settings, seen: { type: string; at: number }):
 }
 
 /** The document as it was: an INSERT had nothing before it. */
-function previous(body: unknown): unknown {
+function readPrevious(body: unknown): unknown {
   const before = readOwn(body, 'old_record');
   return readOwn(body, 'type') === 'UPDATE' && typeof before === 'object' && before !== null
     ? { ...Object(body), record: before }
@@ -115,7 +115,7 @@ function previous(body: unknown): unknown {
 }
 
 /** JSON with sorted keys: the database does not keep their order. */
-function canonical(value: unknown): string {
+function canonicalizeJson(value: unknown): string {
   return JSON.stringify(value, (_, each: unknown) =>
     typeof each === 'object' && each !== null && !Array.isArray(each)
       ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -126,9 +126,9 @@ function canonical(value: unknown): string {
 /** A row is inserted and deleted once; an UPDATE may bring back what was before (A, B, A). */
 function dedupe(body: unknown) {
   const kept = redact(body);
-  const row = id(at(kept, 'record.id')) ?? id(at(kept, 'old_record.id'));
+  const row = pickId(pickAt(kept, 'record.id')) ?? pickId(pickAt(kept, 'old_record.id'));
   if (row === null) return null;
-  const hash = createHash('sha256').update(canonical(kept)).digest('hex');
+  const hash = createHash('sha256').update(canonicalizeJson(kept)).digest('hex');
   return { group: row, hash, once: readOwn(kept, 'type') !== 'UPDATE' };
 }
 
@@ -173,7 +173,7 @@ export const supabase = {
   apiHosts: ['*.supabase.co'],
   movesWith: ['projectUrl'],
   secretProblem: (secret: string) =>
-    problemOfSecret(
+    findSecretProblem(
       secret,
       'Wanted is a random text of 24 or more characters of your own, as in the header of the hook.',
     ),
@@ -181,7 +181,7 @@ export const supabase = {
   redact,
   withholds,
   read,
-  previous,
+  previous: readPrevious,
   dedupe,
   unproven: {
     isTaken: ({ confirmedOnly, trustAutoConfirmed }: Settings) => !confirmedOnly && !trustAutoConfirmed,

@@ -1,5 +1,5 @@
-import { getJson, listOf, nextPage, PER_PAGE, pageOf } from './api.ts';
-import { id, msOfText, readOwn } from './pick.ts';
+import { getJson, listOf, makeNextCursor, PER_PAGE, parseCursor } from './api.ts';
+import { parseMs, pickId, readOwn } from './pick.ts';
 import type { Backfill } from './provider.ts';
 
 interface Access {
@@ -15,7 +15,7 @@ export const backfill: Backfill<Access> = {
   key: 'the secret (sb_secret_…) or service_role key of the project',
   needs: ['projectUrl'],
   async page({ key, settings: set, cursor, fetch }) {
-    const { page, before } = pageOf(cursor);
+    const { page, before } = parseCursor(cursor);
     const query = `page=${page}&per_page=${PER_PAGE}&sort=created_at%20asc`;
     const headers = { apikey: key, authorization: `Bearer ${key}` };
     const answer = await getJson(fetch, `${set.projectUrl}/auth/v1/admin/users?${query}`, headers);
@@ -23,17 +23,17 @@ export const backfill: Backfill<Access> = {
     const counted = answer.headers.get('x-total-count') ?? '';
     const total = /^\d{1,12}$/.test(counted) ? Number(counted) : null;
     const more = users.length > 0 && (total === null || page * users.length < total);
-    return { items: users.map(listed), next: nextPage(page, before, total, more), total };
+    return { items: users.map(readListed), next: makeNextCursor(page, before, total, more), total };
   },
 };
 
-function listed(user: unknown) {
+function readListed(user: unknown) {
   const record = {
     ...Object(user),
     raw_user_meta_data: readOwn(user, 'user_metadata'),
     raw_app_meta_data: readOwn(user, 'app_metadata'),
   };
-  const time = msOfText(readOwn(user, 'updated_at')) ?? msOfText(readOwn(user, 'created_at')) ?? 0;
+  const time = parseMs(readOwn(user, 'updated_at')) ?? parseMs(readOwn(user, 'created_at')) ?? 0;
   const body = { type: 'INSERT', table: 'users', schema: 'auth', record, old_record: null };
-  return { id: id(readOwn(user, 'id')), at: time, body };
+  return { id: pickId(readOwn(user, 'id')), at: time, body };
 }

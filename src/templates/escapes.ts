@@ -26,10 +26,10 @@ export class Markup extends Drop {
 /** What the URL filters make: it is not percent-encoded a second time. */
 export class Encoded extends Markup {}
 
-export function stringify(value: unknown): string {
+export function formatValue(value: unknown): string {
   const plain = toValue(value);
   if (plain === undefined || plain === null) return '';
-  return Array.isArray(plain) ? plain.map(stringify).join('') : String(plain);
+  return Array.isArray(plain) ? plain.map(formatValue).join('') : String(plain);
 }
 
 export function escapeHtml(text: string): string {
@@ -54,13 +54,13 @@ const ALLOWED = /^(https?|mailto|tel):/i;
 const HARMLESS = '#';
 
 /** A value that begins a link. */
-function disarmLink(text: string): string {
+function escapeLink(text: string): string {
   const link = text.trim();
   return !link || ALLOWED.test(link) ? link : HARMLESS;
 }
 
 /** A value behind another one that may have been empty: it must not bring a scheme of its own. */
-function disarmContinuation(text: string): string {
+function escapeContinuation(text: string): string {
   if (ALLOWED.test(text.trim())) return text.trim();
   const end = text.search(/[/?#]/);
   const first = end < 0 ? text : text.slice(0, end);
@@ -70,13 +70,13 @@ function disarmContinuation(text: string): string {
 /** A value as it may be written into its place. `isRaw`: the author said `raw`; what begins a link is looked at all the same. */
 export function escapeFor(place: Place, value: unknown, context: Context, isRaw = false): string {
   const marked = value instanceof Markup ? value : null;
-  const text = marked && !(marked instanceof Encoded) ? unescapeHtml(marked.html) : stringify(value);
+  const text = marked && !(marked instanceof Encoded) ? unescapeHtml(marked.html) : formatValue(value);
   context.memoryLimit.use(text.length);
   const isValue = place.at === 'quoted' || place.at === 'unquoted';
   const write = (link: string) => (isRaw ? link : place.at === 'unquoted' ? escapeUnquoted(link) : escapeHtml(link));
-  if (isValue && place.value === 'begin') return write(disarmLink(text));
-  if (isValue && place.value === 'undecided') return write(disarmContinuation(text));
-  if (isRaw) return marked ? marked.raw : stringify(value);
+  if (isValue && place.value === 'begin') return write(escapeLink(text));
+  if (isValue && place.value === 'undecided') return write(escapeContinuation(text));
+  if (isRaw) return marked ? marked.raw : formatValue(value);
   if (isValue && place.value === 'query')
     return write(marked instanceof Encoded ? text : encodeURIComponent(text.toWellFormed()));
   if (place.at === 'unquoted') return escapeUnquoted(text);

@@ -162,7 +162,7 @@ export function advance(place: Place, html: string): Place {
 }
 
 /** What a value does to where one stands: nothing is known of it but that it stays in its place. */
-export function passValue(place: Place): Place {
+export function followValue(place: Place): Place {
   if (place.value === 'begin' && (place.at === 'quoted' || place.at === 'unquoted'))
     return { ...place, value: 'undecided', tail: ' ' };
   if (place.at === 'beforeValue') return startValue(place, 'unquoted', '');

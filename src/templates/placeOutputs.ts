@@ -22,7 +22,7 @@ import {
   Value,
 } from 'liquidjs';
 import { escapeFor, Markup } from './escapes.ts';
-import { advance, findFault, joinPlaces, type Place, passValue, TEXT } from './htmlPlace.ts';
+import { advance, findFault, followValue, joinPlaces, type Place, TEXT } from './htmlPlace.ts';
 
 /** An output that stands where no value may. */
 interface Fault {
@@ -80,7 +80,7 @@ export function registerHtmlTags(engine: Liquid): void {
 
 /** Has an output escaped for its place. */
 function setPlace(template: Template, place: Place): void {
-  const known = place.at === 'beforeValue' ? passValue(place) : place;
+  const known = place.at === 'beforeValue' ? followValue(place) : place;
   places.set(template.token, known);
   if (!(template instanceof Output)) return;
   const last = template.value.filters.at(-1); // the escaping, or `raw`
@@ -117,7 +117,7 @@ class Walk {
       const fault = findFault(place);
       if (fault !== null) this.report(template, fault);
       setPlace(template, place);
-      return passValue(place);
+      return followValue(place);
     }
     if (template instanceof IfTag || template instanceof UnlessTag || template instanceof CaseTag) {
       const ways = [...template.branches.map(branch => branch.templates), template.elseTemplates ?? []];

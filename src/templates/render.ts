@@ -1,6 +1,6 @@
 import { compile } from 'html-to-text';
 import { filters, Liquid, type LiquidOptions, type Template } from 'liquidjs';
-import { Encoded, escapeHtml, Markup, stringify, unescapeHtml } from './escapes.ts';
+import { Encoded, escapeHtml, formatValue, Markup, unescapeHtml } from './escapes.ts';
 import { findVariables } from './findVariables.ts';
 import { escapeOutput, placeOutputs, registerHtmlTags } from './placeOutputs.ts';
 
@@ -63,7 +63,7 @@ function makeEngine(options: LiquidOptions): Liquid {
     const emitter = given ?? {
       buffer: '',
       write(value: unknown) {
-        const text = stringify(value);
+        const text = formatValue(value);
         context.memoryLimit.use(text.length);
         emitter.buffer += text;
       },
@@ -77,7 +77,7 @@ function makeEngine(options: LiquidOptions): Liquid {
 function makeHtmlEngine(): Liquid {
   const engine = makeEngine({ ...COMMON, outputEscape: escapeOutput });
   registerHtmlTags(engine);
-  const read = (value: unknown) => (value instanceof Markup ? unescapeHtml(value.html) : stringify(value));
+  const read = (value: unknown) => (value instanceof Markup ? unescapeHtml(value.html) : formatValue(value));
   const breakLines = (text: string) => text.replace(/\r?\n/g, '<br />\n');
   engine.registerFilter('escape', value => new Markup(escapeHtml(read(value))));
   engine.registerFilter('xml_escape', value => new Markup(escapeHtml(read(value))));
@@ -85,7 +85,7 @@ function makeHtmlEngine(): Liquid {
   engine.registerFilter('newline_to_br', value =>
     value instanceof Markup
       ? new Markup(breakLines(value.html))
-      : new Markup(breakLines(escapeHtml(stringify(value))), breakLines(stringify(value))),
+      : new Markup(breakLines(escapeHtml(formatValue(value))), breakLines(formatValue(value))),
   );
   for (const name of ['url_encode', 'cgi_escape', 'uri_escape']) {
     const encode = filters[name];
@@ -97,9 +97,9 @@ function makeHtmlEngine(): Liquid {
   return engine;
 }
 
-const engineOf = (part: Part) => (part === 'html' || part === 'previewText' ? html : plain);
+const chooseEngine = (part: Part) => (part === 'html' || part === 'previewText' ? html : plain);
 
-function problem(part: string, error: unknown, otherwise: string): TemplateError {
+function describeProblem(part: string, error: unknown, otherwise: string): TemplateError {
   const [line = ''] = error instanceof Error ? error.message.split('\n') : [];
   return new TemplateError(`${part}: ${line.replace(/, file:.*$/, '').slice(0, 200) || otherwise}.`);
 }
@@ -108,7 +108,7 @@ const KEPT = 100;
 const parsed = new Map<string, { templates: Template[]; faults: ReturnType<typeof placeOutputs> }>(); // used last: parsing takes longer than filling in
 
 function parse(part: Part, text: string) {
-  const engine = engineOf(part);
+  const engine = chooseEngine(part);
   const key = `${engine === html ? 'h' : 'p'}${text}`;
   const known = parsed.get(key);
   if (known) return known;
@@ -119,7 +119,7 @@ function parse(part: Part, text: string) {
     parsed.set(key, made);
     return made;
   } catch (error) {
-    throw problem(part, error, 'can not be read as a template');
+    throw describeProblem(part, error, 'can not be read as a template');
   }
 }
 
@@ -147,15 +147,15 @@ export function analyzeParts(parts: Parts, isStrict: boolean): string[] {
 }
 
 /** What may stand in a header: one line, without control characters. */
-const oneLine = (text: string) => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
+const joinLines = (text: string) => text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim();
 
 function fill(part: Part, parts: Parts, values: Values): string {
   const { templates } = parse(part, parts[part]);
   let text: string;
   try {
-    text = engineOf(part).renderSync(templates, values) as string;
+    text = chooseEngine(part).renderSync(templates, values) as string;
   } catch (error) {
-    throw problem(part, error, 'can not be rendered');
+    throw describeProblem(part, error, 'can not be rendered');
   }
   if (text.length > MAX_RENDERED)
     throw new TemplateError(`${part}: is over ${MAX_RENDERED} characters once filled in.`);
@@ -165,7 +165,7 @@ function fill(part: Part, parts: Parts, values: Values): string {
 const PREVIEW = '<div style="display:none;max-height:0;overflow:hidden">';
 const BODY = /<body[^<>]*>/i; // no start may look past the next one: looking would take the square of their number
 
-function withPreview(body: string, preview: string): string {
+function addPreview(body: string, preview: string): string {
   if (!preview) return body;
   const hidden = `${PREVIEW}${preview}</div>`;
   return BODY.test(body) ? body.replace(BODY, start => start + hidden) : hidden + body;
@@ -182,9 +182,9 @@ const textOf = compile({
 export function renderParts(parts: Parts, values: Values): Rendered {
   const body = fill('html', parts, values);
   return {
-    subject: oneLine(fill('subject', parts, values)),
-    fromName: oneLine(fill('fromName', parts, values)),
-    html: body && withPreview(body, oneLine(fill('previewText', parts, values))),
+    subject: joinLines(fill('subject', parts, values)),
+    fromName: joinLines(fill('fromName', parts, values)),
+    html: body && addPreview(body, joinLines(fill('previewText', parts, values))),
     text: parts.text ? fill('text', parts, values) : textOf(body),
   };
 }

@@ -113,21 +113,21 @@ const VALUELESS = new Set<Operator>(['any', 'isTrue', 'isFalse', 'empty', 'notEm
 const TIMED = new Set<Operator>(['after', 'before']);
 
 /** ms of a stored or given date: a number or digits are ms, text is a date; NaN for anything else. */
-export function msOf(value: unknown): number {
+export function parseTime(value: unknown): number {
   if (typeof value === 'number') return value;
   if (typeof value !== 'string' || value === '') return Number.NaN;
   return /^-?\d{6,}$/.test(value) ? Number(value) : Date.parse(value);
 }
 
 /** What is wrong with an operator's value, or null. `type` null: any may come (an event's property). */
-function valueProblem(operator: Operator, value: unknown, type: PropertyType | null): string | null {
+function findValueProblem(operator: Operator, value: unknown, type: PropertyType | null): string | null {
   if (VALUELESS.has(operator)) return value === undefined || value === null ? null : `${operator} takes no value`;
   if (value === undefined || value === null) return `${operator} needs a value`;
   const isRange = typeof value === 'object';
   if ((operator === 'between') !== isRange) return isRange ? `${operator} takes one value` : 'between takes {from, to}';
   const parts: unknown[] = isRange ? Object.values(value) : [value];
   const dated = TIMED.has(operator) || type === 'date';
-  if (dated && parts.some(part => Number.isNaN(msOf(part)))) return `${operator} needs a date`;
+  if (dated && parts.some(part => Number.isNaN(parseTime(part)))) return `${operator} needs a date`;
   const numeric = type === 'number' || operator === 'greaterThan' || operator === 'lessThan';
   if (numeric && parts.some(part => typeof part !== 'number')) return `${operator} needs a number`;
   if (type === 'boolean' && parts.some(part => typeof part !== 'boolean')) return `${operator} needs true or false`;
@@ -145,7 +145,7 @@ export function queryProblem(query: PropertyQuery, typeOf: (key: string) => Prop
     const refused = name === 'is' && operator === 'empty' && (type === 'number' || type === 'boolean');
     if (!allowed.includes(operator) || refused)
       return `contactPropertyQuery.${name}.operator: a ${type} takes ${allowed.filter(each => name === 'was' || each !== 'empty' || type === 'string' || type === 'date').join(', ')}`;
-    const problem = valueProblem(AS_FILTER[operator], value, type);
+    const problem = findValueProblem(AS_FILTER[operator], value, type);
     if (problem) return `contactPropertyQuery.${name}.value: ${problem}`;
   }
   return null;
@@ -167,16 +167,16 @@ export function filterProblem(
     if (type === undefined) return `${at}.key: there is no property ${each.key}`;
     if (type !== null && !BY_TYPE[type].includes(each.operator))
       return `${at}.operator: a ${type} takes ${BY_TYPE[type].join(', ')}`;
-    const problem = valueProblem(each.operator, each.value, type);
+    const problem = findValueProblem(each.operator, each.value, type);
     if (problem) return `${at}.value: ${problem}`;
   }
   return null;
 }
 
-const none = (value: Value) => value === null || value === '';
+const isEmpty = (value: Value) => value === null || value === '';
 
 function holds(operator: Operator, actual: Value, wanted: unknown): boolean {
-  const ms = () => msOf(actual);
+  const ms = () => parseTime(actual);
   switch (operator) {
     case 'any':
       return true;
@@ -198,46 +198,48 @@ function holds(operator: Operator, actual: Value, wanted: unknown): boolean {
       return actual === false;
     case 'empty':
     case 'dateEmpty':
-      return none(actual);
+      return isEmpty(actual);
     case 'notEmpty':
     case 'dateNotEmpty':
-      return !none(actual);
+      return !isEmpty(actual);
     case 'after':
-      return ms() > msOf(wanted);
+      return ms() > parseTime(wanted);
     case 'before':
-      return ms() < msOf(wanted);
+      return ms() < parseTime(wanted);
     case 'between': {
       const { from, to } = wanted as z.output<typeof range>;
-      return ms() >= msOf(from) && ms() <= msOf(to);
+      return ms() >= parseTime(from) && ms() <= parseTime(to);
     }
   }
 }
 
-const own = (record: Record<string, Value>, name: string): Value =>
+const readOwnValue = (record: Record<string, Value>, name: string): Value =>
   Object.hasOwn(record, name) ? (record[name] ?? null) : null;
 
 const compare = ({ operator, value }: Compared, record: Record<string, Value>, name: string) =>
-  holds(operator, own(record, name), value);
+  holds(operator, readOwnValue(record, name), value);
 
-function meets(person: Person, each: Condition): boolean {
+function meetsCondition(person: Person, each: Condition): boolean {
   if (each.type === 'list') return person.lists.has(each.listId) !== each.negate;
   return compare(each, each.type === 'property' ? person.properties : person.eventProperties, each.key);
 }
 
 /** Whether a person is one the filter means. */
 export function passes(person: Person, { match, conditions }: Filter): boolean {
-  return match === 'all' ? conditions.every(each => meets(person, each)) : conditions.some(each => meets(person, each));
+  return match === 'all'
+    ? conditions.every(each => meetsCondition(person, each))
+    : conditions.some(each => meetsCondition(person, each));
 }
 
 /** Whether a change is one the query means: the property is among what changed, from what it was to what it is. */
-export function changed(
+export function matchesChange(
   { key: name, is, was }: PropertyQuery,
   before: Record<string, Value>,
   after: Record<string, Value>,
 ) {
   if (!Object.hasOwn(after, name)) return false;
   return (
-    holds(AS_FILTER[was.operator], own(before, name), was.value) &&
-    holds(AS_FILTER[is.operator], own(after, name), is.value)
+    holds(AS_FILTER[was.operator], readOwnValue(before, name), was.value) &&
+    holds(AS_FILTER[is.operator], readOwnValue(after, name), is.value)
   );
 }

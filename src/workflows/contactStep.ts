@@ -8,7 +8,7 @@ import { runs, type Scalar, steps, workflows } from '../db/schema.ts';
 import { limitLocked } from '../db/sql.ts';
 import type { Tx } from '../db/store.ts';
 import { LeaseLost } from '../queue/queue.ts';
-import { composePerson, eventPropertiesOf } from './record.ts';
+import { composePerson, loadEventProperties } from './record.ts';
 import { addStep, type RunRow, runQueue } from './runs.ts';
 import { type Step, walk } from './walk.ts';
 import type { WorkflowRow } from './workflows.ts';
@@ -47,7 +47,7 @@ async function loadRuns(tx: Tx, ids: string[]): Promise<Context> {
     .from(steps)
     .where(inArray(steps.runId, ids));
   const events: Context['events'] = new Map();
-  for (const run of found) events.set(run.id, await eventPropertiesOf(tx, run.eventId));
+  for (const run of found) events.set(run.id, await loadEventProperties(tx, run.eventId));
   return {
     runs: byId,
     workflows: new Map(flows.map(row => [row.id, row as WorkflowRow])),

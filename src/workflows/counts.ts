@@ -1,14 +1,13 @@
 import { and, asc, eq, gt, sql } from 'drizzle-orm';
 import { type RunStatus, runs, steps } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { inStatus } from './runs.ts';
+import { yieldTurn } from '../time.ts';
+import { matchStatus } from './runs.ts';
 
 const WINDOW = 10_000; // index entries counted at once: 1 to 2 ms
 
 /** Ids of the next window above one, in order. */
 type Ids = (tx: Tx, after: string) => Promise<{ n: unknown; last: unknown }[]>;
-
-const turn = () => new Promise<void>(resolve => setImmediate(resolve));
 
 /** Counts in windows, so that webhooks are answered in between. */
 async function countAll(store: Store, window: Ids): Promise<number> {
@@ -19,16 +18,16 @@ async function countAll(store: Store, window: Ids): Promise<number> {
     total += n;
     if (n < WINDOW) return total;
     after = String(found?.last);
-    await turn();
+    await yieldTurn();
   }
 }
 
-function runsOf(store: Store, workflowId: string, status: RunStatus): Promise<number> {
+function countRuns(store: Store, workflowId: string, status: RunStatus): Promise<number> {
   return countAll(store, (tx, after) => {
     const some = tx
       .select({ id: runs.id })
       .from(runs)
-      .where(and(eq(runs.workflowId, workflowId), inStatus(status), gt(runs.id, after)))
+      .where(and(eq(runs.workflowId, workflowId), matchStatus(status), gt(runs.id, after)))
       .orderBy(asc(runs.id))
       .limit(WINDOW)
       .as('some');
@@ -36,7 +35,7 @@ function runsOf(store: Store, workflowId: string, status: RunStatus): Promise<nu
   });
 }
 
-function stepsOf(store: Store, workflowId: string, nodeId: string, outcome: string): Promise<number> {
+function countSteps(store: Store, workflowId: string, nodeId: string, outcome: string): Promise<number> {
   return countAll(store, (tx, after) => {
     const some = tx
       .select({ id: steps.runId })
@@ -57,7 +56,7 @@ function stepsOf(store: Store, workflowId: string, nodeId: string, outcome: stri
 }
 
 /** The next pair of node and outcome that has steps: one look into the index. */
-const pairAfter = (tx: Tx, workflowId: string, nodeId: string, outcome: string) =>
+const findPairAfter = (tx: Tx, workflowId: string, nodeId: string, outcome: string) =>
   tx
     .select({ nodeId: steps.nodeId, outcome: steps.outcome })
     .from(steps)
@@ -68,21 +67,21 @@ const pairAfter = (tx: Tx, workflowId: string, nodeId: string, outcome: string) 
 const STATUSES: RunStatus[] = ['active', 'held', 'completed', 'exited', 'failed', 'cut'];
 
 /** How often each node came to what outcome: `{ nodeId: { waiting: 3, sent: 12 } }`, and runs by status. */
-export async function countsOf(store: Store, workflowId: string) {
+export async function countOutcomes(store: Store, workflowId: string) {
   const byStatus: Record<string, number> = {};
   for (const status of STATUSES) {
-    const n = await runsOf(store, workflowId, status);
+    const n = await countRuns(store, workflowId, status);
     if (n) byStatus[status] = n;
   }
   const nodes: Record<string, Record<string, number>> = {};
   for (let at = { nodeId: '', outcome: '' }; ; ) {
     const { nodeId, outcome } = at;
-    const [next] = await store.read(tx => pairAfter(tx, workflowId, nodeId, outcome));
+    const [next] = await store.read(tx => findPairAfter(tx, workflowId, nodeId, outcome));
     if (!next) return { runs: byStatus, nodes };
     at = next;
     nodes[at.nodeId] = {
       ...nodes[at.nodeId],
-      [at.outcome]: await stepsOf(store, workflowId, at.nodeId, at.outcome),
+      [at.outcome]: await countSteps(store, workflowId, at.nodeId, at.outcome),
     };
   }
 }

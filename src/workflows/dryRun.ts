@@ -6,9 +6,9 @@ import { identities, type Scalar } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
 import type { Person } from './conditions.ts';
-import { personOf } from './record.ts';
+import { loadPerson } from './record.ts';
 import { type Outcome, type Walk, walk } from './walk.ts';
-import { type WorkflowRow, workflowById } from './workflows.ts';
+import { getWorkflow, type WorkflowRow } from './workflows.ts';
 
 const MAX_RESTS = 1000; // timers, looks at a date that is waited for, writes
 
@@ -28,11 +28,11 @@ interface DryRun {
   eventProperties?: Record<string, Scalar> | undefined;
 }
 
-async function personFor(tx: Tx, { contactId, email, eventProperties = {} }: DryRun): Promise<Person> {
+async function loadDryPerson(tx: Tx, { contactId, email, eventProperties = {} }: DryRun): Promise<Person> {
   if (contactId === undefined && email === undefined) return { ...SAMPLE, eventProperties };
   if (contactId !== undefined && email !== undefined) throw invalid('Give contactId or email, not both.');
   const row = await findContact(tx, contactId === undefined ? { email: email ?? '' } : { id: contactId });
-  const person = row && (await personOf(tx, row.id, eventProperties));
+  const person = row && (await loadPerson(tx, row.id, eventProperties));
   if (!person) throw notFound('Contact');
   return person;
 }
@@ -60,9 +60,9 @@ async function readListsLeft(tx: Tx, contactId: string): Promise<Set<string>> {
 }
 
 /** The way a contact as it is now would take, timers passed over. Nothing is written or sent. @throws AppError notFound, invalid */
-export async function dryRun(tx: Tx, id: string, given: DryRun, now: number) {
-  const workflow: WorkflowRow = await workflowById(tx, id);
-  let person = await personFor(tx, given);
+export async function runDry(tx: Tx, id: string, given: DryRun, now: number) {
+  const workflow: WorkflowRow = await getWorkflow(tx, id);
+  let person = await loadDryPerson(tx, given);
   const left = await readListsLeft(tx, person.id);
   const steps: { nodeId: string; typeName: string; outcome: string; at: string }[] = [];
   let at = now;

@@ -4,8 +4,8 @@ import { StoreUnavailable, type Tx } from '../db/store.ts';
 import { LeaseLost } from '../queue/queue.ts';
 import type { Person } from './conditions.ts';
 import { type ContactStep, writeContact } from './contactStep.ts';
-import { eventPropertiesOf, personOf, recordWalk, restOf, workflowOf } from './record.ts';
-import { claimRuns, endWait, followClock, freeRuns, lockRun, nextRunDue, type RunRow, runQueue } from './runs.ts';
+import { describeRest, loadEventProperties, loadPerson, loadWorkflow, recordWalk } from './record.ts';
+import { claimRuns, endWait, findNextRunDue, followClock, freeRuns, lockRun, type RunRow, runQueue } from './runs.ts';
 import { readSeen } from './signals.ts';
 import { walk } from './walk.ts';
 import { REMOVED, STOPPED } from './workflows.ts';
@@ -29,7 +29,7 @@ export class Engine {
     const { store } = this.ctx;
     await this.prepare(now);
     await this.giveBack(now);
-    const next = await store.read(nextRunDue);
+    const next = await store.read(findNextRunDue);
     if (next === null || next > now) {
       if (next !== null) this.wakeAt(next, now);
       return 0;
@@ -97,7 +97,7 @@ export class Engine {
   /** One walk. Gives what the contact is to be written with, the lease kept for it; null: it came to rest. */
   private async step(tx: Tx, leased: RunRow, now: number): Promise<ContactStep | null> {
     const run = { ...leased, contactId: await lockRun(tx, leased) };
-    const workflow = await workflowOf(tx, run.workflowId);
+    const workflow = await loadWorkflow(tx, run.workflowId);
     const exit = async (reason: string) => {
       await runQueue.complete(tx, run, { status: 'exited', reason, endedAt: now });
       return null;
@@ -117,7 +117,7 @@ export class Engine {
     const contactId = person?.id ?? run.contactId;
     await recordWalk(tx, { ...run, contactId }, workflow.epoch, walked, person, now);
     if (!walked.pending || !person) {
-      await runQueue.complete(tx, run, { ...restOf(walked, now), attempts: 0 });
+      await runQueue.complete(tx, run, { ...describeRest(walked, now), attempts: 0 });
       return null;
     }
     await runQueue.complete(tx, run, { ...walked.position, since: now }); // a start that kills the process goes on being counted
@@ -129,9 +129,9 @@ export class Engine {
 
 /** The contact of a run, or of a merge whose job has not come to this run yet. */
 async function findPerson(tx: Tx, { contactId, eventId }: RunRow): Promise<Person | null> {
-  const eventProperties = await eventPropertiesOf(tx, eventId);
-  const person = await personOf(tx, contactId, eventProperties);
+  const eventProperties = await loadEventProperties(tx, eventId);
+  const person = await loadPerson(tx, contactId, eventProperties);
   if (person) return person;
   const survivor = await findContact(tx, { id: contactId });
-  return survivor ? personOf(tx, survivor.id, eventProperties) : null;
+  return survivor ? loadPerson(tx, survivor.id, eventProperties) : null;
 }

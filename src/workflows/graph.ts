@@ -19,7 +19,7 @@ export const EMPTY: Graph = {
   },
 };
 
-export const nodeOf = (graph: Graph, id: string): Node | undefined =>
+export const getNode = (graph: Graph, id: string): Node | undefined =>
   Object.hasOwn(graph.nodes, id) ? graph.nodes[id] : undefined;
 
 /** What the database knows of the things that a graph names. */
@@ -29,13 +29,13 @@ export interface Known {
   isEmailMessage(id: string): boolean;
 }
 
-const short = (text: string) => text.slice(0, 64);
+const shortenText = (text: string) => text.slice(0, 64);
 
 /** Where in a node something is wrong, and what. */
 function issueText(issue: z.core.$ZodIssue | undefined): string {
-  const path = issue?.path.map(part => short(String(part))).join('.') ?? '';
+  const path = issue?.path.map(part => shortenText(String(part))).join('.') ?? '';
   if (issue?.code === 'unrecognized_keys')
-    return `${[path, short(issue.keys.join(', '))].filter(Boolean).join('.')}: no such field in this type of node`;
+    return `${[path, shortenText(issue.keys.join(', '))].filter(Boolean).join('.')}: no such field in this type of node`;
   if (issue?.code === 'invalid_type' && issue.message.endsWith('received undefined')) return `${path}: is required`;
   return `${path}: ${issue?.message ?? 'is not valid'}`;
 }
@@ -60,10 +60,10 @@ function describeNumber(least: number, most: number): string {
   return most === 1 ? 'one node' : `${most} nodes`;
 }
 
-function waysProblem(graph: Graph, node: Node): string | null {
+function findWaysProblem(graph: Graph, node: Node): string | null {
   const next: string[] = node.nextNodeIds;
   const [least, most] = findNodeType(node.typeName)?.ways ?? [1, 1];
-  const missing = next.find(id => !nodeOf(graph, id));
+  const missing = next.find(id => !getNode(graph, id));
   if (missing !== undefined) return `nextNodeIds: there is no node ${missing}`;
   if (next.length < least || next.length > most)
     return most === 0
@@ -73,8 +73,8 @@ function waysProblem(graph: Graph, node: Node): string | null {
   return new Set(next).size < next.length && !mayMeet ? 'nextNodeIds: names a node twice' : null;
 }
 
-function fieldProblem(graph: Graph, node: Node, known: Known): string | null {
-  return findNodeType(node.typeName)?.findProblem?.(node, known, id => nodeOf(graph, id)?.typeName) ?? null;
+function findFieldProblem(graph: Graph, node: Node, known: Known): string | null {
+  return findNodeType(node.typeName)?.findProblem?.(node, known, id => getNode(graph, id)?.typeName) ?? null;
 }
 
 /** Ids in the order of a walk from the root, and one that leads back to a node before it, if any. */
@@ -87,7 +87,7 @@ function explore(graph: Graph): { reached: Set<string>; cycle: string | null } {
     if (reached.has(id)) return;
     reached.add(id);
     open.add(id);
-    for (const next of nodeOf(graph, id)?.nextNodeIds ?? []) visit(next);
+    for (const next of getNode(graph, id)?.nextNodeIds ?? []) visit(next);
     open.delete(id);
   };
   visit(graph.rootNodeId);
@@ -106,17 +106,17 @@ export function readGraph(
   const nodes: [string, Node][] = [];
   for (const [id, fields] of entries) {
     const node = readNode(id, fields);
-    if (typeof node === 'string') problems.push(`node ${short(id)}: ${node}`);
+    if (typeof node === 'string') problems.push(`node ${shortenText(id)}: ${node}`);
     else nodes.push([id, node]);
   }
   if (problems.length) return { problems };
   const graph: Graph = { rootNodeId, nodes: Object.fromEntries(nodes) };
-  const root = nodeOf(graph, rootNodeId);
-  if (!root) return { problems: [`rootNodeId: there is no node ${short(rootNodeId)}`] };
+  const root = getNode(graph, rootNodeId);
+  if (!root) return { problems: [`rootNodeId: there is no node ${shortenText(rootNodeId)}`] };
   if (!isTrigger(root)) problems.push(`node ${rootNodeId}: typeName: the root must be a trigger`);
   for (const [id, node] of nodes) {
     if (id !== rootNodeId && isTrigger(node)) problems.push(`node ${id}: typeName: only the root may be a trigger`);
-    const problem = waysProblem(graph, node) ?? fieldProblem(graph, node, known);
+    const problem = findWaysProblem(graph, node) ?? findFieldProblem(graph, node, known);
     if (problem) problems.push(`node ${id}: ${problem}`);
   }
   if (problems.length) return { problems };
@@ -127,7 +127,7 @@ export function readGraph(
 }
 
 /** What a workflow still lacks before it can start: one sentence each, with the node's id. */
-export function lacking(graph: Graph): string[] {
+export function listLacks(graph: Graph): string[] {
   return Object.entries(graph.nodes).flatMap(([id, node]) => {
     const what = findNodeType(node.typeName)?.findLack?.(node) ?? null;
     return what === null ? [] : [`node ${id}: ${what}`];

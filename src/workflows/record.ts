@@ -8,7 +8,7 @@ import type { Walk } from './walk.ts';
 import type { WorkflowRow } from './workflows.ts';
 
 /** A workflow as of this transaction. */
-export const workflowOf = async (tx: Tx, id: string) =>
+export const loadWorkflow = async (tx: Tx, id: string) =>
   (await prepare(tx, 'runWorkflow', t =>
     t
       .select()
@@ -17,7 +17,7 @@ export const workflowOf = async (tx: Tx, id: string) =>
       .prepare(),
   ).get({ id })) as WorkflowRow | undefined;
 
-const contactOf = (tx: Tx) =>
+const prepareContact = (tx: Tx) =>
   prepare(tx, 'runContact', t =>
     t
       .select()
@@ -25,7 +25,7 @@ const contactOf = (tx: Tx) =>
       .where(eq(contacts.id, sql.placeholder('contactId')))
       .prepare(),
   );
-const listsOf = (tx: Tx) =>
+const prepareLists = (tx: Tx) =>
   prepare(tx, 'runLists', t =>
     t
       .select({ id: memberships.listId })
@@ -34,7 +34,7 @@ const listsOf = (tx: Tx) =>
       .prepare(),
   );
 /** What the event that started a run had, {} without one. */
-export async function eventPropertiesOf(tx: Tx, eventId: string | null): Promise<Record<string, Scalar>> {
+export async function loadEventProperties(tx: Tx, eventId: string | null): Promise<Record<string, Scalar>> {
   if (eventId === null) return {};
   const event = await prepare(tx, 'runEvent', t =>
     t
@@ -47,14 +47,14 @@ export async function eventPropertiesOf(tx: Tx, eventId: string | null): Promise
 }
 
 /** The contact of a run as conditions and mails see it; null: gone. */
-export async function personOf(
+export async function loadPerson(
   tx: Tx,
   contactId: string,
   eventProperties: Record<string, Scalar>,
 ): Promise<Person | null> {
-  const row = await contactOf(tx).get({ contactId });
+  const row = await prepareContact(tx).get({ contactId });
   if (!row) return null;
-  const on = await listsOf(tx).all({ contactId });
+  const on = await prepareLists(tx).all({ contactId });
   return composePerson(
     row,
     on.map(each => each.id),
@@ -76,7 +76,7 @@ export function composePerson(row: ContactRow, lists: string[], eventProperties:
 }
 
 /** Where a run stands after a walk, and how it ended if it did. */
-export const restOf = ({ position, rest }: Walk, now: number) =>
+export const describeRest = ({ position, rest }: Walk, now: number) =>
   'dueAt' in rest
     ? { ...position, status: 'active' as const, dueAt: rest.dueAt, since: now }
     : { ...position, status: rest.status, reason: rest.reason, endedAt: now };

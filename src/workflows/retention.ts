@@ -2,8 +2,8 @@ import { and, asc, inArray, isNotNull, lt, ne, sql } from 'drizzle-orm';
 import type { Context } from '../context.ts';
 import { runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
+import { DAY_MS } from '../time.ts';
 
-const DAY_MS = 86_400_000;
 const LOG_DAYS = 400; // at least, as deliveries: the row tells what started it
 const CHUNK = 500;
 const MAX_CHUNKS = 20; // per run; the next minute goes on

@@ -1,10 +1,11 @@
 import { and, asc, eq, exists, inArray, sql } from 'drizzle-orm';
 import { loadMergedIdsOf } from '../audience/merges.ts';
-import type { Search } from '../db/scan.ts';
 import { mails, runs, steps } from '../db/schema.ts';
+import type { Search } from '../db/search.ts';
 import type { Tx } from '../db/store.ts';
 import { invalid, notFound } from '../errors.ts';
-import { inStatus, type RunRow } from './runs.ts';
+import { formatTime } from '../time.ts';
+import { matchStatus, type RunRow } from './runs.ts';
 
 interface RunFilter {
   workflowId: string;
@@ -33,15 +34,13 @@ export async function searchRuns(tx: Tx, filter: RunFilter): Promise<Search> {
   const at = nodeId === undefined || outcome === undefined ? null : findAtNode(tx, workflowId, nodeId, outcome);
   const where = and(
     eq(runs.workflowId, workflowId),
-    status === undefined ? undefined : inStatus(status),
+    status === undefined ? undefined : matchStatus(status),
     contactId === undefined ? undefined : inArray(runs.contactId, await loadMergedIdsOf(tx, contactId)),
     at?.where,
   );
   if (at) return { where, indexes: [at.index] };
   return { where, narrow: contactId === undefined ? undefined : where };
 }
-
-const iso = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
 
 const viewRun = (row: RunRow) => ({
   id: row.id,
@@ -52,9 +51,9 @@ const viewRun = (row: RunRow) => ({
   eventId: row.eventId,
   deliveryId: row.deliveryId,
   reason: row.reason,
-  nextAt: row.status === 'active' ? iso(row.dueAt) : null,
-  createdAt: iso(row.createdAt) ?? '',
-  endedAt: iso(row.endedAt),
+  nextAt: row.status === 'active' ? formatTime(row.dueAt) : null,
+  createdAt: formatTime(row.createdAt) ?? '',
+  endedAt: formatTime(row.endedAt),
 });
 
 /** Runs in the order of `ids`. */
@@ -89,8 +88,8 @@ export async function getRun(tx: Tx, id: string) {
       nodeId: each.nodeId,
       typeName: each.typeName,
       outcome: each.outcome,
-      at: iso(each.at) ?? '',
-      doneAt: iso(each.doneAt),
+      at: formatTime(each.at) ?? '',
+      doneAt: formatTime(each.doneAt),
       detail: { ...each.detail, ...mailOf(each) },
     })),
   };

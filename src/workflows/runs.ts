@@ -13,14 +13,20 @@ const CHUNK = 500; // rows of one step of bulk work
 const COUNTED_RUNS = 100_000;
 
 /** Runs of one status. The first half is true of all and keeps the index for this, which is a trap for other queries, to those that ask for it. */
-export const inStatus = (status: RunStatus) => sql`(${runs.status} <> '' and ${runs.status} = ${status})`;
+export const matchStatus = (status: RunStatus) => sql`(${runs.status} <> '' and ${runs.status} = ${status})`;
 
-const due = () => sql`${runs.status} = 'active'`;
+const matchDue = () => sql`${runs.status} = 'active'`;
 
 /** When the next run is due (ms since 1970), null when none is under way: all that an idle server asks. */
-export async function nextRunDue(tx: Tx): Promise<number | null> {
+export async function findNextRunDue(tx: Tx): Promise<number | null> {
   const row = await prepare(tx, 'runDue', t =>
-    t.select({ dueAt: runs.dueAt }).from(runs).where(due()).orderBy(asc(runs.dueAt), asc(runs.id)).limit(1).prepare(),
+    t
+      .select({ dueAt: runs.dueAt })
+      .from(runs)
+      .where(matchDue())
+      .orderBy(asc(runs.dueAt), asc(runs.id))
+      .limit(1)
+      .prepare(),
   ).get();
   return row?.dueAt ?? null;
 }
@@ -96,7 +102,7 @@ export async function freeRuns(tx: Tx, now: number): Promise<void> {
   await tx
     .update(runs)
     .set({ dueAt: now, attempts: sql`${runs.attempts} - 1` })
-    .where(and(due(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
+    .where(and(matchDue(), gt(runs.dueAt, now), lte(runs.dueAt, now + LEASE_MS), gt(runs.attempts, 0)));
 }
 
 /** The clock was set back: waits that began in what is the future now keep their length. True when there may be more. */
@@ -104,7 +110,7 @@ export async function followClock(tx: Tx, now: number): Promise<boolean> {
   const ahead = await tx
     .select({ id: runs.id })
     .from(runs)
-    .where(and(due(), gt(runs.since, now)))
+    .where(and(matchDue(), gt(runs.since, now)))
     .limit(CHUNK);
   const ids = ahead.map(row => row.id);
   if (ids.length)

@@ -3,11 +3,11 @@ import { loadMergedIdsOf } from '../audience/merges.ts';
 import type { ContactChange } from '../changes.ts';
 import { deliveries, events, runs, steps } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
 import { describeEnd, type Heard, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
-import { nodeOf } from './graph.ts';
+import { getNode } from './graph.ts';
 import { findExpected } from './nodes/index.ts';
-import { personOf, workflowOf } from './record.ts';
+import { loadPerson, loadWorkflow } from './record.ts';
 import type { RunRow } from './runs.ts';
 import type { WorkflowRow } from './workflows.ts';
 
@@ -35,7 +35,7 @@ export async function readSeen(tx: Tx, run: RunRow, { listens }: WorkflowRow): P
       and(
         inArray(events.contactId, await loadMergedIdsOf(tx, run.contactId)),
         inArray(events.eventName, listens),
-        gte(events.id, idAt('evt', run.createdAt)),
+        gte(events.id, makeIdAt('evt', run.createdAt)),
       ),
     )
     .orderBy(desc(events.id))
@@ -73,8 +73,8 @@ export async function tellRuns(
     .set({ workflowId })
     .where(and(eq(runs.contactId, contact.id), eq(runs.workflowId, workflowId), isNull(runs.endedAt)))
     .returning();
-  const workflow = open.length ? await workflowOf(tx, workflowId) : undefined;
-  const person = workflow ? await personOf(tx, contact.id, {}) : null;
+  const workflow = open.length ? await loadWorkflow(tx, workflowId) : undefined;
+  const person = workflow ? await loadPerson(tx, contact.id, {}) : null;
   if (!workflow || !person) return false;
   const times = await readTimes(
     tx,
@@ -88,7 +88,7 @@ export async function tellRuns(
       await endRun(tx, run.id, describeEnd(eventName), now);
       continue;
     }
-    const node = run.waiting ? nodeOf(workflow.graph, run.nodeId) : undefined;
+    const node = run.waiting ? getNode(workflow.graph, run.nodeId) : undefined;
     const expected = node && findExpected(node);
     if (!expected || !matchesEvent(expected, heard, person)) continue;
     await tx.update(runs).set({ dueAt: now }).where(eq(runs.id, run.id));

@@ -2,13 +2,13 @@ import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { Cause, Who } from '../changes.ts';
 import { type Effect, runs, type Scalar } from '../db/schema.ts';
 import { prepare, type Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
+import { HOUR_MS } from '../time.ts';
 import type { Person } from './conditions.ts';
-import { personOf, recordWalk, restOf, workflowOf } from './record.ts';
+import { describeRest, loadPerson, loadWorkflow, recordWalk } from './record.ts';
 import { type Walk, walk } from './walk.ts';
 import type { WorkflowRow } from './workflows.ts';
 
-const HOUR_MS = 3_600_000;
 /** Runs that one contact may start within an hour of the clock, other than by webhooks: cuts workflows that start each other. */
 export const MAX_AN_HOUR = 20;
 const CUT = 'cut:'; // begins the entry of a run that was not started
@@ -25,7 +25,7 @@ interface Start {
 }
 
 /** How many runs of a contact began within this hour of the clock and were not cut. */
-async function startedThisHour(tx: Tx, contactId: string, hour: number): Promise<number> {
+async function countStartedThisHour(tx: Tx, contactId: string, hour: number): Promise<number> {
   const rows = await prepare(tx, 'runsThisHour', t =>
     t
       .select({ id: runs.id })
@@ -36,7 +36,7 @@ async function startedThisHour(tx: Tx, contactId: string, hour: number): Promise
   return rows.length;
 }
 
-const entered = (tx: Tx, { workflowId, contact, entry }: Start) =>
+const hasEntered = (tx: Tx, { workflowId, contact, entry }: Start) =>
   prepare(tx, 'runEntered', t =>
     t
       .select({ id: runs.id })
@@ -69,7 +69,7 @@ async function walkFirst(
   now: number,
 ): Promise<{ walked: Walk; person: Person | null } | null> {
   if (workflow?.state !== 'running') return null;
-  const person = await personOf(tx, start.contact.id, start.event?.properties ?? {});
+  const person = await loadPerson(tx, start.contact.id, start.event?.properties ?? {});
   const from = { nodeId: workflow.graph.rootNodeId, waiting: false, visits: 0, guards: [] };
   try {
     return { walked: walk(workflow, from, person, now), person };
@@ -84,11 +84,11 @@ async function walkFirst(
  */
 export async function startRun(tx: Tx, start: Start, cause: Cause, now: number): Promise<Effect | null> {
   const { workflowId, contact, entry, event } = start;
-  if (await entered(tx, start)) return null;
+  if (await hasEntered(tx, start)) return null;
   if (start.isExclusive && (await isUnderWay(tx, start))) return null;
   const hour = Math.floor(now / HOUR_MS);
   const isOfProvider = cause.deliveryId !== null; // which sends thirty receipts on a day of billing, and no workflow causes
-  const run = { id: newId('run', now), workflowId, contactId: contact.id, entry, hour: isOfProvider ? -1 : hour, now };
+  const run = { id: makeId('run', now), workflowId, contactId: contact.id, entry, hour: isOfProvider ? -1 : hour, now };
   const origin = { eventId: event?.id ?? null, deliveryId: cause.deliveryId };
   const still = {
     nodeId: start.rootNodeId,
@@ -99,16 +99,16 @@ export async function startRun(tx: Tx, start: Start, cause: Cause, now: number):
     reason: null,
     endedAt: null,
   };
-  if (!isOfProvider && (await startedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
+  if (!isOfProvider && (await countStartedThisHour(tx, contact.id, hour)) >= MAX_AN_HOUR) {
     const reason = `more than ${MAX_AN_HOUR} runs of this contact within an hour`;
     const cut = { status: 'cut', epoch: 0, entry: `${CUT}${run.id}`, hour: -1, reason, endedAt: now };
     await insertRun(tx).run({ ...run, ...origin, ...still, ...cut });
     return { kind: 'workflow.cut', workflowId, runId: run.id };
   }
-  const workflow = await workflowOf(tx, workflowId);
+  const workflow = await loadWorkflow(tx, workflowId);
   const epoch = workflow?.epoch ?? 0;
   const first = await walkFirst(tx, workflow, start, now);
-  const at = first ? restOf(first.walked, now) : { status: 'active' };
+  const at = first ? describeRest(first.walked, now) : { status: 'active' };
   await insertRun(tx).run({ ...run, ...origin, ...still, ...at, epoch });
   if (first) await recordWalk(tx, run, epoch, first.walked, first.person, now);
   return { kind: 'workflow.started', workflowId, runId: run.id };

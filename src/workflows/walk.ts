@@ -1,12 +1,12 @@
 import type { NodeWrite } from '../audience/nodeWrite.ts';
 import type { Person } from './conditions.ts';
 import { describeEnd, type Expected, matchesEvent, NOTHING_SEEN, type Seen } from './expected.ts';
-import { type Graph, nodeOf } from './graph.ts';
+import { type Graph, getNode } from './graph.ts';
 import { findNodeType, type TypeName } from './nodes/index.ts';
 import type { Move } from './nodes/node.ts';
 
 /** What a walk needs of the workflow. */
-interface Way {
+interface WorkflowGraph {
   graph: Graph;
   /** Only its members go on. */
   mailingListId: string | null;
@@ -60,8 +60,8 @@ export interface Walk {
 }
 
 /** Why a contact leaves before a node, or null. */
-function reasonToLeave(
-  { graph, mailingListId, exitOn = [] }: Way,
+function findReasonToLeave(
+  { graph, mailingListId, exitOn = [] }: WorkflowGraph,
   guards: string[],
   person: Person | null,
   { events }: Seen,
@@ -71,7 +71,7 @@ function reasonToLeave(
   const ended = events.find(event => exitOn.some(each => matchesEvent(each, event, person)));
   if (ended) return describeEnd(ended.eventName);
   if (mailingListId !== null && !person.lists.has(mailingListId)) return `the contact is not on list ${mailingListId}`;
-  const root = nodeOf(graph, graph.rootNodeId);
+  const root = getNode(graph, graph.rootNodeId);
   const left = root && findNodeType(root.typeName)?.findLeave?.(root, person);
   if (left) return left;
   const failed = guards.find(id => isRefused(graph, id, person));
@@ -79,12 +79,12 @@ function reasonToLeave(
 }
 
 const isRefused = (graph: Graph, id: string, person: Person): boolean => {
-  const node = nodeOf(graph, id);
+  const node = getNode(graph, id);
   return node !== undefined && findNodeType(node.typeName)?.lets?.(node, person) === false;
 };
 
 const letsPass = (graph: Graph, id: string, person: Person): boolean => {
-  const node = nodeOf(graph, id);
+  const node = getNode(graph, id);
   return node !== undefined && findNodeType(node.typeName)?.lets?.(node, person) === true;
 };
 
@@ -99,7 +99,13 @@ function findPending({ nodeId, visits }: Position, typeName: TypeName, move: Mov
  * Moves on from a position until a timer, a write of the contact or the end. Pure: the person as of now, `now` in ms. Bounded, since
  * a graph has no cycles and each node is entered once.
  */
-export function walk(way: Way, from: Position, person: Person | null, now: number, seen: Seen = NOTHING_SEEN): Walk {
+export function walk(
+  way: WorkflowGraph,
+  from: Position,
+  person: Person | null,
+  now: number,
+  seen: Seen = NOTHING_SEEN,
+): Walk {
   const { graph } = way;
   const out: Walk = {
     waited: from.waiting,
@@ -125,7 +131,7 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
     findEvent: (expected: Expected) => seen.events.find(event => matchesEvent(expected, event, who)),
   });
   if (from.waiting) {
-    const node = nodeOf(graph, at.nodeId);
+    const node = getNode(graph, at.nodeId);
     if (!node) return gone();
     const move = person && findNodeType(node.typeName)?.resume?.(node, visit(at.nodeId, person));
     if (move && 'waitUntil' in move.to) return wait(move.to.waitUntil, false);
@@ -134,10 +140,10 @@ export function walk(way: Way, from: Position, person: Person | null, now: numbe
   }
   for (;;) {
     const { nodeId } = at;
-    const node = nodeOf(graph, nodeId);
+    const node = getNode(graph, nodeId);
     const type = node && findNodeType(node.typeName);
     if (!type) return gone();
-    const leave = reasonToLeave(way, at.guards, person, seen);
+    const leave = findReasonToLeave(way, at.guards, person, seen);
     if (leave !== null || !person) return end('exited', leave);
     const move = type.enter(node, visit(nodeId, person));
     out.pending = findPending(at, node.typeName, move);

@@ -2,24 +2,24 @@ import { desc, eq, inArray } from 'drizzle-orm';
 import { emailMessages, events, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError } from '../errors.ts';
-import { nodeOf } from './graph.ts';
+import { getNode } from './graph.ts';
 import { isTrigger, type Node } from './nodes/index.ts';
-import { QUEUEING_MS, type WorkflowRow, workflowById } from './workflows.ts';
+import { getWorkflow, QUEUEING_MS, type WorkflowRow } from './workflows.ts';
 
 const LOOPS_STATUS = { draft: 'Draft', running: 'Sending', stopped: 'Paused' } as const;
 
 /** Our state as Loops names it. A stopped workflow sends and queues nothing, as a long paused one. */
-function loopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
+function formatLoopsStatus({ state, pausedAt }: Pick<WorkflowRow, 'state' | 'pausedAt'>, now: number) {
   if (state !== 'paused') return LOOPS_STATUS[state];
   return now < (pausedAt ?? 0) + QUEUEING_MS ? 'PausedAndQueueing' : 'Paused';
 }
 
-const times = (row: WorkflowRow) => ({
+const formatTimes = (row: WorkflowRow) => ({
   createdAt: new Date(row.createdAt).toISOString(),
   updatedAt: new Date(row.updatedAt).toISOString(),
 });
 
-async function subjectsOf(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
+async function loadSubjects(tx: Tx, nodes: Node[]): Promise<Map<string, string>> {
   const ids = nodes.flatMap(node =>
     'emailMessageId' in node && node.emailMessageId !== null ? [node.emailMessageId] : [],
   );
@@ -37,11 +37,11 @@ const viewNode = (node: Node, subjects: Map<string, string>) =>
 /** Loops' SimplifiedWorkflow, with our state and times. */
 export async function viewWorkflow(tx: Tx, row: WorkflowRow, now: number) {
   const { id, state, name, description, mailingListId, exitOn, revisionId: workflowRevisionId, graph } = row;
-  const subjects = await subjectsOf(tx, Object.values(graph.nodes));
+  const subjects = await loadSubjects(tx, Object.values(graph.nodes));
   const nodes = Object.fromEntries(Object.entries(graph.nodes).map(([key, node]) => [key, viewNode(node, subjects)]));
-  const status = loopsStatus(row, now);
+  const status = formatLoopsStatus(row, now);
   const shown = { id, workflowRevisionId, status, state, name, description, mailingListId, exitOn };
-  return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...times(row) };
+  return { ...shown, rootNodeId: graph.rootNodeId, nodes, ...formatTimes(row) };
 }
 
 /** Workflows in the order of `ids`, in short. */
@@ -49,23 +49,25 @@ export async function viewWorkflows(tx: Tx, ids: string[], now: number) {
   const rows = ids.length ? await tx.select().from(workflows).where(inArray(workflows.id, ids)) : [];
   return ids.flatMap(id => {
     const row = rows.find(each => each.id === id) as WorkflowRow | undefined;
-    return row ? [{ id, name: row.name, status: loopsStatus(row, now), state: row.state, ...times(row) }] : [];
+    return row
+      ? [{ id, name: row.name, status: formatLoopsStatus(row, now), state: row.state, ...formatTimes(row) }]
+      : [];
   });
 }
 
 /** One node as Loops' node read has it. @throws AppError notFound */
 export async function viewOneNode(tx: Tx, workflowId: string, nodeId: string) {
-  const row = await workflowById(tx, workflowId);
-  const node = nodeOf(row.graph, nodeId);
+  const row = await getWorkflow(tx, workflowId);
+  const node = getNode(row.graph, nodeId);
   if (!node) throw new AppError('notFound', 'Workflow node not found.');
   const seen =
-    isTrigger(node) && 'eventName' in node ? { eventProperties: await propertiesOfEvent(tx, node.eventName) } : {};
-  const shown = viewNode(node, await subjectsOf(tx, [node]));
+    isTrigger(node) && 'eventName' in node ? { eventProperties: await inferEventProperties(tx, node.eventName) } : {};
+  const shown = viewNode(node, await loadSubjects(tx, [node]));
   return { id: nodeId, ...shown, ...seen, workflowId, workflowRevisionId: row.revisionId };
 }
 
 /** Names and types as the newest event of that name had them. */
-async function propertiesOfEvent(tx: Tx, eventName: string | null) {
+async function inferEventProperties(tx: Tx, eventName: string | null) {
   if (eventName === null) return [];
   const [last] = await tx
     .select({ properties: events.eventProperties })

@@ -2,12 +2,12 @@ import { and, eq, inArray } from 'drizzle-orm';
 import { emailMessages, lists, properties, type WorkflowState, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { parseName } from '../plainName.ts';
 import { DEFAULT_PROPERTIES, filterProblem, type PropertyType } from './conditions.ts';
 import type { Expected } from './expected.ts';
-import { EMPTY, type Graph, type Known, lacking, nodeOf, readGraph } from './graph.ts';
+import { EMPTY, type Graph, getNode, type Known, listLacks, readGraph } from './graph.ts';
 import { findExpected, isTrigger, type Node } from './nodes/index.ts';
 import { type EndRuns, openRuns } from './runs.ts';
 
@@ -17,12 +17,12 @@ export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph; exitOn
 export const QUEUEING_MS = 86_400_000;
 const MAX_PROBLEMS = 10;
 
-const missing = () => new AppError('notFound', 'Workflow not found.');
+const makeNotFound = () => new AppError('notFound', 'Workflow not found.');
 
 /** @throws AppError notFound */
-export async function workflowById(tx: Tx, id: string): Promise<WorkflowRow> {
+export async function getWorkflow(tx: Tx, id: string): Promise<WorkflowRow> {
   const [row] = await tx.select().from(workflows).where(eq(workflows.id, id));
-  if (!row) throw missing();
+  if (!row) throw makeNotFound();
   return row as WorkflowRow;
 }
 
@@ -32,7 +32,7 @@ async function requireList(tx: Tx, id: string | null | undefined): Promise<void>
   if (!row) throw invalid(`mailingListId: there is no list ${id}. GET /api/v1/lists shows them.`);
 }
 
-const rootOf = (graph: Graph) => ({ id: graph.rootNodeId, ...nodeOf(graph, graph.rootNodeId) });
+const getRoot = (graph: Graph) => ({ id: graph.rootNodeId, ...getNode(graph, graph.rootNodeId) });
 
 interface WorkflowFields {
   name: string;
@@ -49,7 +49,7 @@ function findListens(graph: Graph, exitOn: Expected[]): string[] {
 }
 
 async function requireExpected(tx: Tx, given: Expected[] | undefined): Promise<void> {
-  const known = given?.some(each => each.filter) ? await knownTo(tx, {}) : null;
+  const known = given?.some(each => each.filter) ? await loadKnown(tx, {}) : null;
   for (const [i, { filter }] of (given ?? []).entries()) {
     const problem = filter && known && filterProblem(filter, known.typeOf, known.isList);
     if (problem) throw invalid(`exitOn.${i}.${problem.replace(/^audienceFilter/, 'filter')}.`);
@@ -61,14 +61,14 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
   await requireList(tx, fields.mailingListId);
   await requireExpected(tx, fields.exitOn);
   const row: WorkflowRow = {
-    id: newId('wf', now),
+    id: makeId('wf', now),
     name: parseName(fields.name),
     description: fields.description ?? null,
     mailingListId: fields.mailingListId ?? null,
     state: 'draft',
     revisionId: null,
     graph: EMPTY,
-    rootNode: rootOf(EMPTY),
+    rootNode: getRoot(EMPTY),
     exitOn: fields.exitOn ?? [],
     listens: findListens(EMPTY, fields.exitOn ?? []),
     pausedAt: null,
@@ -82,8 +82,8 @@ export async function createWorkflow(tx: Tx, fields: WorkflowFields, now: number
 }
 
 /** @throws AppError notFound; conflict when somebody changed it meanwhile */
-async function atRevision(tx: Tx, id: string, expected: string | null | undefined): Promise<WorkflowRow> {
-  const row = await workflowById(tx, id);
+async function requireRevision(tx: Tx, id: string, expected: string | null | undefined): Promise<WorkflowRow> {
+  const row = await getWorkflow(tx, id);
   if (expected === undefined || row.revisionId === expected) return row;
   throw new AppError(
     'conflict',
@@ -105,16 +105,16 @@ export async function updateWorkflow(
   fields: Partial<Omit<WorkflowFields, 'mailingListId'>>,
   now: number,
 ): Promise<WorkflowRow> {
-  const row = await atRevision(tx, id, expected);
+  const row = await requireRevision(tx, id, expected);
   const name = fields.name === undefined ? row.name : parseName(fields.name);
   const { description = row.description, exitOn = row.exitOn } = fields;
   await requireExpected(tx, fields.exitOn);
   const set = { name, description, exitOn, listens: findListens(row.graph, exitOn) };
-  return change(tx, row, { ...set, revisionId: newId('rev', now) }, now);
+  return change(tx, row, { ...set, revisionId: makeId('rev', now) }, now);
 }
 
 /** What the graph may name, as of this transaction. */
-async function knownTo(tx: Tx, nodes: Record<string, Record<string, unknown>>): Promise<Known> {
+async function loadKnown(tx: Tx, nodes: Record<string, Record<string, unknown>>): Promise<Known> {
   const typed = await tx.select({ key: properties.key, type: properties.type }).from(properties);
   const types = new Map<string, PropertyType>([
     ...Object.entries(DEFAULT_PROPERTIES),
@@ -138,7 +138,7 @@ async function knownTo(tx: Tx, nodes: Record<string, Record<string, unknown>>): 
   };
 }
 
-const listed = (problems: string[]) => {
+const joinProblems = (problems: string[]) => {
   const more = problems.length - MAX_PROBLEMS;
   return `${problems.slice(0, MAX_PROBLEMS).join('; ')}${more > 0 ? `; and ${more} more` : ''}.`;
 };
@@ -158,14 +158,14 @@ interface GivenGraph {
  * @throws AppError invalid naming each wrong node; conflict when stale, or when contacts stand at a node that goes away
  */
 export async function putGraph(tx: Tx, id: string, given: GivenGraph, now: number): Promise<WorkflowRow> {
-  const row = await atRevision(tx, id, given.expectedRevisionId);
-  const read = readGraph(given.rootNodeId, given.nodes, await knownTo(tx, given.nodes));
-  if ('problems' in read) throw invalid(listed(read.problems));
+  const row = await requireRevision(tx, id, given.expectedRevisionId);
+  const read = readGraph(given.rootNodeId, given.nodes, await loadKnown(tx, given.nodes));
+  if ('problems' in read) throw invalid(joinProblems(read.problems));
   const { graph } = read;
-  const lacks = row.state === 'running' || row.state === 'paused' ? lacking(graph) : [];
-  if (lacks.length) throw invalid(`The workflow is ${row.state}: ${listed(lacks)}`);
+  const lacks = row.state === 'running' || row.state === 'paused' ? listLacks(graph) : [];
+  if (lacks.length) throw invalid(`The workflow is ${row.state}: ${joinProblems(lacks)}`);
   const gone = Object.keys(row.graph.nodes).filter(
-    key => nodeOf(graph, key)?.typeName !== nodeOf(row.graph, key)?.typeName,
+    key => getNode(graph, key)?.typeName !== getNode(row.graph, key)?.typeName,
   );
   const queued = row.state === 'draft' ? 0 : await openRuns(tx, id, gone);
   if (queued && given.queuedContactPolicy === 'fail')
@@ -177,7 +177,13 @@ export async function putGraph(tx: Tx, id: string, given: GivenGraph, now: numbe
   return change(
     tx,
     row,
-    { ...next, graph, rootNode: rootOf(graph), listens: findListens(graph, row.exitOn), revisionId: newId('rev', now) },
+    {
+      ...next,
+      graph,
+      rootNode: getRoot(graph),
+      listens: findListens(graph, row.exitOn),
+      revisionId: makeId('rev', now),
+    },
     now,
   );
 }
@@ -202,19 +208,19 @@ function refuse(row: WorkflowRow, what: string): never {
 
 /** Begins to listen to the trigger. Nothing happens when it runs already. @throws AppError notFound, invalid, conflict */
 export async function startWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
-  const row = await workflowById(tx, id);
+  const row = await getWorkflow(tx, id);
   if (row.state === 'running') return row;
   if (row.state === 'paused') refuse(row, 'resume it.');
   const { nodes, rootNodeId } = row.graph;
-  const read = readGraph(rootNodeId, nodes, await knownTo(tx, nodes));
-  const problems = [...('problems' in read ? read.problems : []), ...lacking(row.graph)];
-  if (problems.length) throw invalid(`It can't start yet: ${listed(problems)}`);
+  const read = readGraph(rootNodeId, nodes, await loadKnown(tx, nodes));
+  const problems = [...('problems' in read ? read.problems : []), ...listLacks(row.graph)];
+  if (problems.length) throw invalid(`It can't start yet: ${joinProblems(problems)}`);
   return change(tx, row, { state: 'running', pausedAt: null }, now);
 }
 
 /** Keeps everybody in place; new entrants queue for a day. @throws AppError notFound, conflict */
 export async function pauseWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
-  const row = await workflowById(tx, id);
+  const row = await getWorkflow(tx, id);
   if (row.state === 'paused') return row;
   if (row.state !== 'running') refuse(row, 'only a running one can be paused.');
   return change(tx, row, { state: 'paused', pausedAt: now }, now);
@@ -222,7 +228,7 @@ export async function pauseWorkflow(tx: Tx, id: string, now: number): Promise<Wo
 
 /** Lets everybody go on from where they are. @throws AppError notFound, conflict */
 export async function resumeWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
-  const row = await workflowById(tx, id);
+  const row = await getWorkflow(tx, id);
   if (row.state === 'running') return row;
   if (row.state !== 'paused') refuse(row, 'only a paused one can be resumed. Start it.');
   await enqueue(tx, 'workflows.release', { workflowId: id }, now);
@@ -231,7 +237,7 @@ export async function resumeWorkflow(tx: Tx, id: string, now: number): Promise<W
 
 /** Lets everybody leave and takes nobody in. @throws AppError notFound, conflict */
 export async function stopWorkflow(tx: Tx, id: string, now: number): Promise<WorkflowRow> {
-  const row = await workflowById(tx, id);
+  const row = await getWorkflow(tx, id);
   if (row.state === 'stopped') return row;
   if (row.state === 'draft') refuse(row, 'it was never started.');
   const { epoch } = await endRuns(tx, row, { nodeIds: null, reason: STOPPED }, now);
@@ -249,7 +255,7 @@ export async function deleteWorkflow(
   confirmed: boolean,
   now: number,
 ): Promise<void> {
-  const row = await atRevision(tx, id, expected);
+  const row = await requireRevision(tx, id, expected);
   const queued = row.state === 'draft' ? 0 : await openRuns(tx, id, null);
   const inUse = queued > 0 || row.state === 'running' || row.state === 'paused';
   if (inUse && !confirmed)
@@ -270,7 +276,7 @@ interface ListChange {
 
 /** Limits a workflow to the members of a list, or to none. Loops' three answers. @throws AppError notFound, invalid, conflict */
 export async function changeList(tx: Tx, id: string, given: ListChange, now: number) {
-  const row = await atRevision(tx, id, given.expectedRevisionId);
+  const row = await requireRevision(tx, id, given.expectedRevisionId);
   const { mailingListId } = given;
   await requireList(tx, mailingListId);
   const queuedContactCount = row.state === 'draft' ? 0 : await openRuns(tx, id, null);
@@ -280,12 +286,12 @@ export async function changeList(tx: Tx, id: string, given: ListChange, now: num
     return { status: 'queuedContactsFound' as const, ...counted };
   const reason = 'its mailing list was changed';
   const next = queuedContactCount ? await endRuns(tx, row, { nodeIds: null, reason }, now) : {};
-  const changed = await change(tx, row, { ...next, mailingListId, revisionId: newId('rev', now) }, now);
+  const changed = await change(tx, row, { ...next, mailingListId, revisionId: makeId('rev', now) }, now);
   return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, changed };
 }
 
 /** Workflows that take somebody in, with what each waits for. */
-export async function listening(tx: Tx) {
+export async function listListening(tx: Tx) {
   const states: WorkflowState[] = ['running', 'paused'];
   const rows = await tx
     .select({
@@ -303,4 +309,4 @@ export async function listening(tx: Tx) {
     return isTrigger(trigger) ? [{ ...row, rootNodeId, trigger }] : [];
   });
 }
-export type Listening = Awaited<ReturnType<typeof listening>>[number];
+export type Listening = Awaited<ReturnType<typeof listListening>>[number];

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { suppress } from '../../src/audience/suppressions.ts';
-import { TABLES } from '../../src/db/transfer.ts';
+import { TABLES } from '../../src/db/transfer/transfer.ts';
 import { queueMail } from '../../src/mail/mails.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 

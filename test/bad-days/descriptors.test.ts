@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'bun:test';
 import { readdirSync } from 'node:fs';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent } from '../support/app.ts';
 import { binary, emptyFolder, freePort } from '../support/binary.ts';
 
@@ -36,7 +36,7 @@ test('where strangers took all file descriptors, who is connected is served, not
   const { id } = (await made.json()) as { id: string };
   const send = async () => {
     const body = JSON.stringify(stripeEvent('customer.created'));
-    const headers = providerById('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
+    const headers = findProvider('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
     const request = { method: 'POST', body, headers, signal: AbortSignal.timeout(5000) };
     return fetch(`${url}/webhooks/${id}`, request).then(answer => answer.text().then(() => answer.status));
   };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent } from '../support/app.ts';
 import { withPostgres } from '../support/backends.ts';
 import { emptyFolder, type Running, start } from '../support/binary.ts';
@@ -16,7 +16,7 @@ let endpoint = '';
 
 async function post(n: number): Promise<{ status: number; at: number }> {
   const body = JSON.stringify(stripeEvent('customer.created', { id: `cus_${n}`, email: `held${n}@x.co` }));
-  const headers = providerById('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
+  const headers = findProvider('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
   const answer = await fetch(`${server.url}/webhooks/${endpoint}`, { method: 'POST', body, headers });
   await answer.text();
   return { status: answer.status, at: performance.now() };

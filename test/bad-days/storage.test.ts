@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
 import { MIGRATIONS, migrateSqlite } from '../../src/db/migrate.ts';
 import { lists } from '../../src/db/schema.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/store.ts';
 import { StoreUnavailable } from '../../src/db/store.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { sqliteFile } from '../support/backends.ts';

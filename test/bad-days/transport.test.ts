@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { readFileSync } from 'node:fs';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent } from '../support/app.ts';
 import { emptyFolder, type Running, start } from '../support/binary.ts';
 
@@ -46,7 +46,7 @@ async function raw(text: string | Uint8Array, until = '\r\n\r\n'): Promise<Raw> 
 const head = (headers: string) => `POST ${path} HTTP/1.1\r\nhost: x\r\n${headers}\r\n\r\n`;
 const good = async () => {
   const body = JSON.stringify(stripeEvent('customer.created'));
-  const headers = providerById('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
+  const headers = findProvider('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
   return (await fetch(server.url + path, { method: 'POST', body, headers })).status;
 };
 const rss = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, 'utf8'))?.[1]) / 1024;

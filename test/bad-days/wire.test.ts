@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS } from '../support/app.ts';
 import { emptyFolder, type Running, start } from '../support/binary.ts';
 
@@ -58,7 +58,7 @@ const statuses = (text: string) => [...text.matchAll(/HTTP\/1\.1 (\d\d\d)/g)].ma
 
 /** Sample, signed: its headers as pairs, so that some can be sent twice. */
 function signedSample(provider: string) {
-  const known = providerById(provider);
+  const known = findProvider(provider);
   if (!known) throw new Error(provider);
   const body = JSON.stringify(known.sample(known.types[0]?.type ?? '', `${provider}@x.co`, Date.now()));
   const headers = known.sign(body, SECRETS[provider] ?? '', known.settings.parse({}), Date.now());

@@ -4,12 +4,12 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writ
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sql } from 'drizzle-orm';
-import { backupSqlite, restoreSqlite, verifyCopy } from '../../src/db/backup.ts';
+import { createKey, listKeys } from '../../src/access/keys.ts';
 import { MIGRATIONS } from '../../src/db/migrate.ts';
 import { workflows } from '../../src/db/schema.ts';
-import { openSqlite, type SqliteStore } from '../../src/db/sqlite.ts';
-import { createKey, listKeys } from '../../src/keys.ts';
-import { mailSettings, setMailSettings } from '../../src/mail/settings.ts';
+import { backupSqlite, restoreSqlite, verifyCopy } from '../../src/db/sqlite/backup.ts';
+import { openSqlite, type SqliteStore } from '../../src/db/sqlite/store.ts';
+import { loadMailSettings, setMailSettings } from '../../src/mail/settings.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'inlet-backup-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -79,7 +79,7 @@ test('what comes back sends nothing by itself: mail and running workflows are pa
   backupSqlite(file, copy);
   expect(restoreSqlite(copy, file, NOW).paused).toBe(1);
   await withNames(file, async store => {
-    const settings = await store.read(mailSettings);
+    const settings = await store.read(loadMailSettings);
     expect(settings).toMatchObject({ paused: true, maxPerHour: 7, pauseReason: expect.stringContaining('restored') });
     const states = await store.read(tx =>
       tx.select({ state: workflows.state, at: workflows.pausedAt }).from(workflows).orderBy(workflows.id),
@@ -89,7 +89,7 @@ test('what comes back sends nothing by itself: mail and running workflows are pa
       { state: 'paused', at: NOW.getTime() },
     ]);
     await store.write(tx => setMailSettings(tx, { paused: false }));
-    expect(await store.read(mailSettings)).toMatchObject({ paused: false, pauseReason: null });
+    expect(await store.read(loadMailSettings)).toMatchObject({ paused: false, pauseReason: null });
   });
 });
 

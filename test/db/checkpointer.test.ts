@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { query } from '../../src/db/sets.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/store.ts';
 
 setDefaultTimeout(30_000);
 const folder = mkdtempSync(join(tmpdir(), 'inlet-checkpoint-'));

@@ -1,7 +1,7 @@
 // databases: sqlite
 import { afterAll, describe, expect, test } from 'bun:test';
-import { openPostgres } from '../../src/db/connect.ts';
-import { splitHosts } from '../../src/db/hosts.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
+import { splitHosts } from '../../src/db/postgres/hosts.ts';
 import { query } from '../../src/db/sets.ts';
 import { AppError } from '../../src/errors.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readConfig } from '../../src/config.ts';
 import { loadSecretKey, locateDatabase, locateKey, openDataFolder, replaceKey } from '../../src/db/files.ts';
-import { takeLock } from '../../src/db/lock.ts';
+import { takeLock } from '../../src/db/sqlite/lock.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'inlet-files-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));

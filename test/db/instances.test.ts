@@ -1,11 +1,11 @@
 // databases: sqlite
 import { afterEach, describe, expect, test } from 'bun:test';
 import { count, eq, like } from 'drizzle-orm';
-import { openPostgres } from '../../src/db/connect.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
 import { deliveries, events, keys, meta } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { SafeMode } from '../../src/inbound/careful.ts';
 import { claim, deliveryQueue, recover } from '../../src/inbound/leases.ts';
+import { SafeMode } from '../../src/inbound/safeMode.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { postgresDatabase, withPostgres } from '../support/backends.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { openPostgres } from '../../src/db/connect.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
 import { Held, type Hold, type Tx } from '../../src/db/store.ts';
 import { postgresDatabase, withPostgres } from '../support/backends.ts';
 

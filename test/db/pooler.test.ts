@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { openPostgres } from '../../src/db/connect.ts';
-import { findLostLimits } from '../../src/db/pooler.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
+import { findLostLimits } from '../../src/db/postgres/pooler.ts';
 import { lists } from '../../src/db/schema.ts';
 import { AppError } from '../../src/errors.ts';
 import { dropDatabase, postgresDatabase, withPostgres } from '../support/backends.ts';

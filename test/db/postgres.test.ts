@@ -2,8 +2,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
 import { connect as connectTo, createServer, type Socket } from 'node:net';
 import { eq, like, sql } from 'drizzle-orm';
-import { connect, openPostgres } from '../../src/db/connect.ts';
-import { PostgresStore } from '../../src/db/postgres.ts';
+import { connect, openPostgres } from '../../src/db/postgres/connect.ts';
+import { PostgresStore } from '../../src/db/postgres/store.ts';
 import { lists, meta } from '../../src/db/schema.ts';
 import { type Store, StoreUnavailable, type Tx } from '../../src/db/store.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { and, desc, gte, lt, sql } from 'drizzle-orm';
 import { buildContactSearch } from '../../src/audience/search.ts';
-import { type Aged, COUNTED, countMatches, type Search, scanNewest } from '../../src/db/scan.ts';
 import { contacts, deliveries, events } from '../../src/db/schema.ts';
-import { buildEventSearch } from '../../src/events.ts';
+import { type Aged, COUNTED, countMatches, type Search, scanNewest } from '../../src/db/search.ts';
+import { buildEventSearch } from '../../src/events/events.ts';
 import { searchOf } from '../../src/inbound/deliveries.ts';
 import { TestApp } from '../support/app.ts';
 import { onSqlite } from '../support/onSqlite.ts';

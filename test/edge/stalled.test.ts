@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent } from '../support/app.ts';
 import { emptyFolder, type Running, start } from '../support/binary.ts';
 
@@ -57,7 +57,7 @@ async function stall(length: number, sent: number): Promise<Connection> {
 
 async function hook(endpoint: string, filler = 0): Promise<number> {
   const body = JSON.stringify(stripeEvent('customer.created', { metadata: { note: 'x'.repeat(filler) } }));
-  const headers = providerById('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
+  const headers = findProvider('stripe')?.sign(body, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
   const answer = await fetch(`${server.url}/webhooks/${endpoint}`, { method: 'POST', body, headers });
   await answer.text();
   return answer.status;

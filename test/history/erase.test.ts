@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
 import { isSuppressed, suppress } from '../../src/audience/suppressions.ts';
 import { insertRows } from '../../src/db/sets.ts';
-import { TABLES } from '../../src/db/transfer.ts';
-import { newId } from '../../src/id.ts';
+import { TABLES } from '../../src/db/transfer/transfer.ts';
+import { makeId } from '../../src/id.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -250,7 +250,7 @@ test('neither a webhook nor anybody else waits while many and large payloads are
       who: n % 50 === 7 ? 'ada@x.co' : '',
     });
     await store.write(async tx => {
-      const id = newId('dlv');
+      const id = makeId('dlv');
       const columns =
         'id endpoint_id provider external_id type status message received_at due_at leased attempts crashes duplicates response effects replays';
       const row = [

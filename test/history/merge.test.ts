@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { mails } from '../../src/db/schema.ts';
 import { insertRows } from '../../src/db/sets.ts';
-import { newId } from '../../src/id.ts';
-import { prepare } from '../../src/mail/letter.ts';
+import { makeId } from '../../src/id.ts';
+import { prepare } from '../../src/mail/compose.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 
 const MANY = 3000; // deliveries of the one that becomes part of the other
@@ -32,7 +32,7 @@ test('a merge moves a long history by a job, and every reader finds all of it at
         columns.split(' '),
         Array.from({ length: 100 }, (_, i) => {
           const rest = [Date.now(), 0, 0, 1, 0, 0, young, '{"status":200}', '[]', 0];
-          return [newId('dlv'), stripe, 'stripe', `x${n + i}`, 'customer.updated', 'processed', 'm', ...rest];
+          return [makeId('dlv'), stripe, 'stripe', `x${n + i}`, 'customer.updated', 'processed', 'm', ...rest];
         }),
       ),
     );

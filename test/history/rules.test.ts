@@ -1,5 +1,5 @@
 import { expect, test } from 'bun:test';
-import { TABLES } from '../../src/db/transfer.ts';
+import { TABLES } from '../../src/db/transfer/transfer.ts';
 import { ERASURE, NOTHING_PERSONAL, RETENTION } from '../../src/history/rules.ts';
 
 const tables = TABLES.map(table => table.name).sort();

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { run } from '../../src/cli/run.ts';
 import { audits } from '../../src/db/schema.ts';
-import { apiRoutes } from '../../src/http/v1/index.ts';
-import { newId } from '../../src/id.ts';
+import { listApiRoutes } from '../../src/http/v1/index.ts';
+import { makeId } from '../../src/id.ts';
 import { API_KEY, onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 
 let app: TestApp;
@@ -37,7 +37,7 @@ interface Row {
 const rows = async (query = '') => (await app.api('GET', `/audit?perPage=100${query}`)).body.data as Row[];
 
 test('every route that writes says what it notes, or is one of the few of run time', () => {
-  const routes = apiRoutes(
+  const routes = listApiRoutes(
     async () => new Response(),
     () => {},
     async () => new Response(),
@@ -194,7 +194,7 @@ test('rows go after 400 days', async () => {
   const old = app.now() - 401 * 86_400_000;
   const row = { actorKind: 'cli' as const, actorId: null, actorName: null, action: 'x', target: null };
   await store.write(tx =>
-    tx.insert(audits).values({ ...row, id: newId('aud', old), at: old, before: null, after: null, detail: null }),
+    tx.insert(audits).values({ ...row, id: makeId('aud', old), at: old, before: null, after: null, detail: null }),
   );
   const { retain } = await import('../../src/history/retention.ts');
   await retain(app.app.ctx);

@@ -1,8 +1,8 @@
 import { expect, test } from 'bun:test';
-import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
+import { healthRoute, listApiRoutes } from '../../src/http/v1/index.ts';
 
 const routes = [
-  ...apiRoutes(
+  ...listApiRoutes(
     async () => new Response(),
     () => {},
     async () => new Response(),

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { suppress } from '../../src/audience/suppressions.ts';
 import { jobs } from '../../src/db/schema.ts';
-import { apiRoutes, healthRoute } from '../../src/http/v1/index.ts';
+import { healthRoute, listApiRoutes } from '../../src/http/v1/index.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 interface Schema {
@@ -123,7 +123,7 @@ test('the check of answers sees what is wrong', () => {
 
 test('the document holds exactly the routes there are', () => {
   const routes = [
-    ...apiRoutes(
+    ...listApiRoutes(
       async () => new Response(),
       () => {},
       async () => new Response(),
@@ -242,7 +242,7 @@ test('every example runs unedited, and every answer is as its schema says', asyn
 
 test('the webhook in the document is the real one', async () => {
   const id = await app.endpoint('clerk');
-  const body = JSON.stringify(providerById('clerk')?.sample('user.created', 'a@x.co', Date.now()));
+  const body = JSON.stringify(findProvider('clerk')?.sample('user.created', 'a@x.co', Date.now()));
   const answer = await app.post(id, 'clerk', body);
   for (const key of ['success', 'result', 'message', 'deliveryId']) expect(Object.keys(answer.body)).toContain(key);
 });

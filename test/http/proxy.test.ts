@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeLinks, sealToken } from '../../src/mail/links.ts';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { API_KEY, SECRETS, stripeEvent, TestApp } from '../support/app.ts';
 import { emptyFolder, freePort } from '../support/binary.ts';
 
@@ -196,7 +196,7 @@ for (const [at, block] of blocks.entries())
           });
         }
         const event = JSON.stringify(stripeEvent('customer.created'));
-        const headers = providerById('stripe')?.sign(event, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
+        const headers = findProvider('stripe')?.sign(event, SECRETS.stripe ?? '', {}, Date.now()) ?? {};
         const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
         const [status, body] = await ask(nginx.port, 'POST', `/webhooks/${endpoint}`, lines.join(''), event);
         expect([status, JSON.parse(body)]).toMatchObject([200, { result: 'accepted' }]);

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { createLink, pruneSessions } from '../../src/access/sessions.ts';
 import { sessions } from '../../src/db/schema.ts';
-import { apiRoutes } from '../../src/http/v1/index.ts';
+import { listApiRoutes } from '../../src/http/v1/index.ts';
 import { API_KEY, stripeEvent, TestApp } from '../support/app.ts';
 
 const DAY_MS = 86_400_000;
@@ -207,7 +207,7 @@ describe('what may only read', () => {
     expect(read.scope).toBe('read');
     let cookie = cookieOf(await signIn({ key: read.key }));
     const shownToAll: string[] = [];
-    const routes = apiRoutes(
+    const routes = listApiRoutes(
       async () => new Response(),
       () => {},
       async () => new Response(),

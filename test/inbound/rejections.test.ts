@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { SECRETS, stripeEvent, TestApp } from '../support/app.ts';
 
 const NOBODYS = 'whsec_nobody_has_this_0123456789';
@@ -15,7 +15,7 @@ const rejected = async (endpoint: string) =>
     message: string;
     duplicates: number;
   }[];
-const signedBy = (text: string, secret: string) => providerById('stripe')?.sign(text, secret, {}, Date.now()) ?? {};
+const signedBy = (text: string, secret: string) => findProvider('stripe')?.sign(text, secret, {}, Date.now()) ?? {};
 const junk = (endpoint: string, body: string) => app.fetch(`/webhooks/${endpoint}`, { method: 'POST', body });
 const stateOf = async (endpoint: string) => (await app.api('GET', `/endpoints/${endpoint}`)).body.state;
 

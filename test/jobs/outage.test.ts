@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test
 import type { Context } from '../../src/context.ts';
 import { backfills, jobs, mails, runs, webhookCalls } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { makeBackfillLoop } from '../../src/inbound/backfillRun.ts';
+import { makeBackfillLoop } from '../../src/inbound/backfill/run.ts';
 import { enqueue } from '../../src/jobs/queue.ts';
 import { Worker } from '../../src/jobs/worker.ts';
 import { makeGuardedFetch } from '../../src/net/fetch.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import { type Blame, findBlame } from '../../src/mail/blame.ts';
-import { type Outcome, verdict } from '../../src/mail/verdict.ts';
+import { classifyReply, type Outcome } from '../../src/mail/smtpReply.ts';
 import replies from '../fixtures/smtp/replies.json';
 
 const COMMANDS: Record<string, string> = { MAIL: 'MAIL FROM', RCPT: 'RCPT TO', end: 'DATA' };
@@ -22,22 +22,22 @@ describe('who is to blame for a refusal', () => {
     const responseCode = Number(response.slice(0, 3));
     expect(findBlame(response)).toBe(blame);
     const error = Object.assign(new Error(response), { responseCode, response, command: COMMANDS[at] });
-    expect(verdict(error)).toEqual(expected(at, blame, responseCode));
+    expect(classifyReply(error)).toEqual(expected(at, blame, responseCode));
   });
 
   test('whoever is named: an answer that names our address and not theirs is about us', () => {
     const response = '550 5.1.1 <hello@acme.example>: unknown user';
     const error = Object.assign(new Error(response), { responseCode: 550, response, command: 'RCPT TO' });
     const envelope = { from: 'Hello@acme.example', to: 'bob@example.com' };
-    expect(verdict(error)).toMatchObject({ kind: 'bounced' });
-    expect(verdict(error, envelope)).toMatchObject({ kind: 'later', trouble: true });
-    expect(verdict(error, { ...envelope, to: envelope.from })).toMatchObject({ kind: 'bounced' });
+    expect(classifyReply(error)).toMatchObject({ kind: 'bounced' });
+    expect(classifyReply(error, envelope)).toMatchObject({ kind: 'later', trouble: true });
+    expect(classifyReply(error, { ...envelope, to: envelope.from })).toMatchObject({ kind: 'bounced' });
   });
 
   test('whatever was refused before, no address is lost at MAIL', () => {
     const response = '550 5.1.1 user unknown';
     const error = Object.assign(new Error(response), { responseCode: 550, response, command: 'MAIL FROM' });
-    expect(verdict(error)).toMatchObject({ kind: 'later', trouble: true });
+    expect(classifyReply(error)).toMatchObject({ kind: 'later', trouble: true });
   });
 
   test('there are at least eighty of them, of every kind', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { mails } from '../../src/db/schema.ts';
-import { claimMails, mailsOfDay, releaseByHour } from '../../src/mail/leases.ts';
+import { claimMails, countMailsOfDay, releaseByHour } from '../../src/mail/leases.ts';
 import { TestApp } from '../support/app.ts';
 import { faultySmtp, type Verb } from '../support/smtp.ts';
 import { closeAll, contact, later, message, open, queue, sink, smtp, state, subscribed } from './support.ts';
@@ -167,6 +167,6 @@ describe('what limits count', () => {
     ]);
     const { store } = app.app.ctx;
     const [row] = await store.read(tx => tx.select().from(mails).where(eq(mails.id, 'mail_00005')));
-    expect(await store.read(tx => mailsOfDay(tx, row!, now))).toBe(2);
+    expect(await store.read(tx => countMailsOfDay(tx, row!, now))).toBe(2);
   });
 });

@@ -9,7 +9,7 @@ import { findDeath } from '../../src/audience/registers.ts';
 import { readAddress, type View } from '../../src/audience/views.ts';
 import { AppError, notFound } from '../../src/errors.ts';
 import { applyFact, identifyFact, type Origin } from '../../src/inbound/ingest.ts';
-import { email as normalEmail } from '../../src/providers/pick.ts';
+import { pickEmail as normalEmail } from '../../src/providers/pick.ts';
 import type { Answer, Audience, FactStep, ModelContact, Step } from './steps.ts';
 
 const CLASS = { stripe: 'payment', polar: 'payment', clerk: 'auth', supabase: 'auth' } as const;

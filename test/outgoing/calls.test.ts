@@ -4,14 +4,14 @@ import { readConfig } from '../../src/config.ts';
 import type { Store } from '../../src/db/store.ts';
 import {
   claimCalls,
-  dueSubscriptions,
+  findDueSubscriptions,
   freeCalls,
   getCall,
   recordAttempt,
   replayCall,
 } from '../../src/outgoing/calls.ts';
-import { queueCalls } from '../../src/outgoing/listen.ts';
-import { nextAttempt, WAITS_MS } from '../../src/outgoing/schedule.ts';
+import { queueCalls } from '../../src/outgoing/publish.ts';
+import { scheduleNextAttempt, WAITS_MS } from '../../src/outgoing/schedule.ts';
 import { createSubscription, patchSubscription } from '../../src/outgoing/subscriptions.ts';
 import { makeSealer } from '../../src/sealing.ts';
 import { API_KEY } from '../support/app.ts';
@@ -43,11 +43,11 @@ eachBackend('outgoing calls', open => {
   test('a lease holds for a minute; an outcome from a lease that ran out is void', async () => {
     const store = await open();
     const id = await prepared(store, 1);
-    expect((await store.read(tx => dueSubscriptions(tx, [], NOW))).map(row => row.id)).toEqual([id]);
-    expect(await store.read(tx => dueSubscriptions(tx, [id], NOW))).toEqual([]);
+    expect((await store.read(tx => findDueSubscriptions(tx, [], NOW))).map(row => row.id)).toEqual([id]);
+    expect(await store.read(tx => findDueSubscriptions(tx, [id], NOW))).toEqual([]);
     const [first] = await store.write(tx => claimCalls(tx, id, 9, NOW));
     expect(await store.write(tx => claimCalls(tx, id, 9, NOW + 59_999))).toEqual([]);
-    expect(await store.read(tx => dueSubscriptions(tx, [], NOW + 59_999))).toEqual([]);
+    expect(await store.read(tx => findDueSubscriptions(tx, [], NOW + 59_999))).toEqual([]);
     const [second] = await store.write(tx => claimCalls(tx, id, 9, NOW + 60_000));
     expect(second).toMatchObject({ id: first!.id, attempts: 2 });
     expect(await store.write(tx => recordAttempt(tx, first!, attempt, null, NOW))).toBe(false);
@@ -80,7 +80,7 @@ eachBackend('outgoing calls', open => {
     expect(due.map(call => call.id)).toEqual([claimed[1]!.id]);
     await store.write(tx => freeCalls(tx, NOW + 20));
     await store.write(tx => patchSubscription(tx, id, { paused: true }, NOW));
-    expect(await store.read(tx => dueSubscriptions(tx, [], NOW + 30))).toEqual([]);
+    expect(await store.read(tx => findDueSubscriptions(tx, [], NOW + 30))).toEqual([]);
   });
 });
 
@@ -105,11 +105,11 @@ test('the waits reach 72 hours without jitter, each at most a tenth longer with 
   const sum = WAITS_MS.reduce((a, b) => a + b, 0);
   expect(sum).toBeGreaterThan(72 * 3_600_000);
   for (const [i, wait] of WAITS_MS.entries()) {
-    expect(nextAttempt(i + 1, null, NOW, 0)).toBe(NOW + wait);
-    expect(nextAttempt(i + 1, null, NOW, 1)).toBe(NOW + Math.round(wait * 1.1));
-    expect(nextAttempt(i + 1, '1', NOW, 0)).toBe(NOW + wait); // a retry is never sooner than ours
+    expect(scheduleNextAttempt(i + 1, null, NOW, 0)).toBe(NOW + wait);
+    expect(scheduleNextAttempt(i + 1, null, NOW, 1)).toBe(NOW + Math.round(wait * 1.1));
+    expect(scheduleNextAttempt(i + 1, '1', NOW, 0)).toBe(NOW + wait); // a retry is never sooner than ours
   }
-  expect(nextAttempt(WAITS_MS.length + 1, '60', NOW, 0.5)).toBeNull();
+  expect(scheduleNextAttempt(WAITS_MS.length + 1, '60', NOW, 0.5)).toBeNull();
 });
 
 test.if(withPostgres)(

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { makeGuardedFetch } from '../../src/net/fetch.ts';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
 import { seeded } from '../support/crash.ts';
 import { crowd, FakeApi, type Mishap, type Person, shown } from '../support/fakeApi.ts';
@@ -72,7 +72,7 @@ const pass: Mishap = () => 'pass';
 
 describe.each(PROVIDERS)('%s', provider => {
   beforeEach(() => open(provider));
-  const { name } = providerById(provider)!;
+  const { name } = findProvider(provider)!;
 
   test('everybody, once, without events; run again nothing changes', async () => {
     await app.api('PATCH', `/endpoints/${endpoint}`, {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import type { ContactChange } from '../../src/changes.ts';
-import { retryAfterMs } from '../../src/inbound/backfillRun.ts';
-import { claimBackfill } from '../../src/inbound/backfills.ts';
+import { claimBackfill } from '../../src/inbound/backfill/backfills.ts';
+import { retryAfterMs } from '../../src/inbound/backfill/run.ts';
 import { makeGuardedFetch } from '../../src/net/fetch.ts';
 import { onPostgres, stripeEvent, TestApp } from '../support/app.ts';
 import { crowd, FakeApi, KEYS } from '../support/fakeApi.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import type { Fact, Ignored, MailReport } from '../../src/providers/provider.ts';
 import { SECRETS } from '../support/signed.ts';
 
@@ -8,7 +8,7 @@ type Json = Record<string, unknown>;
 
 /** What a body is read as, through signing, verifying and redacting. */
 async function read(provider: string, body: unknown, given: Json = {}): Promise<Fact | MailReport | Ignored> {
-  const known = providerById(provider);
+  const known = findProvider(provider);
   if (!known) throw new Error(provider);
   const settings = known.settings.parse(given);
   const text = JSON.stringify(body);
@@ -214,7 +214,7 @@ all('polar', [
 ]); // biome-ignore format: a table
 
 describe('the header that carries the Supabase secret', () => {
-  const settings = providerById('supabase')?.settings;
+  const settings = findProvider('supabase')?.settings;
   test.each(['authorization', 'cookie', 'user-agent', 'content-type', 'content-encoding', 'transfer-encoding', 'x-forwarded-for', 'proxy-authorization', 'svix-id', 'webhook-id'])(
     'is never %s: the log or a proxy would show or change it',
     headerName => expect(settings?.safeParse({ headerName }).success).toBe(false),

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import { Webhook as StandardWebhook } from 'standardwebhooks';
 import Stripe from 'stripe';
 import { Webhook as SvixWebhook } from 'svix';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { type RawRequest, Unverified } from '../../src/providers/provider.ts';
 import { failure, NOTHING_FAILED } from '../support/failure.ts';
 import { OLD_POLAR, SECRETS, signed } from '../support/signed.ts';
@@ -71,7 +71,7 @@ const with_ = (raw: RawRequest, name: string, change: (value: string) => string)
 
 for (const judge of judges) {
   describe(judge.name, () => {
-    const provider = providerById(judge.provider);
+    const provider = findProvider(judge.provider);
     const now = Date.now();
     const make = (over = body, id?: string, at = now, secret = judge.secret) =>
       signed(judge.provider, over, { now: at, secret, ...(id ? { id } : {}) });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allProviders, providerById } from '../../src/providers/index.ts';
+import { allProviders, findProvider } from '../../src/providers/index.ts';
 import { parseBody, parseJson } from '../../src/providers/signatures.ts';
 import { SECRETS, signed } from '../support/signed.ts';
 
@@ -26,7 +26,7 @@ describe('how many values a body may hold', () => {
     };
     const body = JSON.stringify({ id: 'evt_1', type: 'invoice.paid', created: 1_793_527_200, data: { object } });
     expect(body.length).toBeLessThan(MIB);
-    const stripe = providerById('stripe')!;
+    const stripe = findProvider('stripe')!;
     const settings = stripe.settings.parse({});
     const now = 1_793_527_200_000;
     const secrets = [{ id: 's', value: SECRETS.stripe ?? '' }];
@@ -81,6 +81,6 @@ describe('what all providers have in common', () => {
   }
 
   test.each(['clerk', 'supabase'])('%s says in its steps what follows from unproven sign-ups', id => {
-    expect(providerById(id)?.setup.join(' ')).toMatch(/settings\.(verified|confirmed)Only/);
+    expect(findProvider(id)?.setup.join(' ')).toMatch(/settings\.(verified|confirmed)Only/);
   });
 });

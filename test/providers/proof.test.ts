@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import type { Fact } from '../../src/providers/provider.ts';
 
 type Json = Record<string, unknown>;
-const supabase = providerById('supabase')!;
+const supabase = findProvider('supabase')!;
 
 const T = (second: number) => `2026-11-01T10:00:${String(second).padStart(2, '0')}.000000+00:00`;
 const row = (more: Json = {}) => ({

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allProviders, providerById } from '../../src/providers/index.ts';
+import { allProviders, findProvider } from '../../src/providers/index.ts';
 import { pick } from '../../src/providers/pick.ts';
 import { soundsSecret } from '../../src/providers/redaction.ts';
 
@@ -153,7 +153,7 @@ const PROVIDERS: Record<string, { head: Json; gone: string[]; stays: string[] }>
 
 for (const [id, { head, gone, stays }] of Object.entries(PROVIDERS)) {
   describe(`what ${id} sends`, () => {
-    const provider = providerById(id)!;
+    const provider = findProvider(id)!;
     const redacted = provider.redact(bodyOf(head, gone, stays));
     test('secrets are not stored, at any depth', () => expect(JSON.stringify(redacted)).not.toContain(CANARY));
     test.each(stays)('%s is', path => {
@@ -170,11 +170,11 @@ for (const [id, { head, gone, stays }] of Object.entries(PROVIDERS)) {
 
 test('a body without secrets is the very same object, an array without is the very same array', () => {
   const body = { type: 'x', data: { object: { list: [1, { a: [2] }] } } };
-  for (const id of ['stripe', 'clerk', 'polar']) expect(providerById(id)?.redact(body)).toBe(body);
+  for (const id of ['stripe', 'clerk', 'polar']) expect(findProvider(id)?.redact(body)).toBe(body);
 });
 
 test('of rows of other tables nothing is kept, and a time column of Supabase keeps only a time', () => {
-  const supabase = providerById('supabase')!;
+  const supabase = findProvider('supabase')!;
   const other = { type: 'INSERT', schema: 'public', table: 'users', record: { note: CANARY }, old_record: null };
   expect(supabase.redact(other)).toEqual({ type: 'INSERT', schema: 'public', table: 'users' });
   const row = (confirmation_sent_at: unknown) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test';
-import { allProviders, providerById } from '../../src/providers/index.ts';
+import { allProviders, findProvider } from '../../src/providers/index.ts';
 import { OLD_POLAR, SECRETS } from '../support/signed.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -50,9 +50,9 @@ const BAD: [string, string, RegExp][] = [
 ];
 
 describe('which kind of secret is wanted', () => {
-  test.each(GOOD)('%s takes %s', (id, secret) => expect(providerById(id)?.secretProblem(secret)).toBeNull());
+  test.each(GOOD)('%s takes %s', (id, secret) => expect(findProvider(id)?.secretProblem(secret)).toBeNull());
   test.each(BAD)('%s refuses %s', (id, secret, reason) => {
-    const problem = providerById(id)?.secretProblem(secret) ?? '';
+    const problem = findProvider(id)?.secretProblem(secret) ?? '';
     expect(problem).toMatch(reason);
     for (let i = 0; i + 12 <= secret.length; i++) expect(problem).not.toContain(secret.slice(i, i + 12));
   });

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
-import { openPostgres } from '../../src/db/connect.ts';
 import { writeOutcome } from '../../src/db/outcome.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
 import { deliveries, jobs, mails } from '../../src/db/schema.ts';
 import { type Store, StoreUnavailable } from '../../src/db/store.ts';
 import { claim } from '../../src/inbound/leases.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { type App, createApp, type Seams } from '../../src/app.ts';
 import { type Config, readConfig } from '../../src/config.ts';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { dropDatabase, postgresDatabase } from './backends.ts';
 
 export const API_KEY = 'test-key-0123456789abcdefghij';
@@ -115,7 +115,7 @@ export class TestApp {
     body: unknown,
     options: { secret?: string; id?: string; headers?: Record<string, string>; at?: number } = {},
   ): Promise<Answer> {
-    const known = providerById(provider);
+    const known = findProvider(provider);
     if (!known) throw new Error(`no provider ${provider}`);
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const secret = options.secret ?? SECRETS[provider] ?? '';

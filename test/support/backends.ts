@@ -2,8 +2,8 @@ import { afterAll, describe } from 'bun:test';
 import { copyFileSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openPostgres } from '../../src/db/connect.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openPostgres } from '../../src/db/postgres/connect.ts';
+import { openSqlite } from '../../src/db/sqlite/store.ts';
 import type { Store } from '../../src/db/store.ts';
 import { Postgres } from './postgres.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { findDifferences } from '../../src/audience/selfCheck.ts';
-import { openSqlite } from '../../src/db/sqlite.ts';
+import { openSqlite } from '../../src/db/sqlite/store.ts';
 
 /** Contacts of a stopped installation that are not what follows from their identities, in words. `cwd`: where it ran. */
 export async function findWrongContacts(cwd: string): Promise<string[]> {

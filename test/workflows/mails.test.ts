@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'bun:test';
 import { sql } from 'drizzle-orm';
 import { mails, runs } from '../../src/db/schema.ts';
-import { idAt } from '../../src/id.ts';
+import { makeIdAt } from '../../src/id.ts';
 import { retainMails } from '../../src/mail/retention.ts';
 import { closeAll, later, message, sink, smtp, state } from '../mail/support.ts';
 import { TestApp } from '../support/app.ts';
@@ -246,7 +246,7 @@ describe('cancelling and retrying', () => {
     const [ada, bob] = await Promise.all(['ada@x.co', 'bob@x.co'].map(to => mailTo(app, to)));
     for (const mail of [ada, bob]) await app.api('POST', `/mails/${mail?.id}/cancel`);
     // Ids never go back, and other tests were in the future: retention goes by them.
-    while (idAt('mail', app.time! - 30 * DAY_MS) <= bob.id) app.time! += DAY_MS;
+    while (makeIdAt('mail', app.time! - 30 * DAY_MS) <= bob.id) app.time! += DAY_MS;
     await retainMails(app.app.ctx);
     await app.api('PATCH', '/mail', { paused: false });
     const refused = await app.api('POST', `/mails/${ada?.id}/retry`);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from '../../src/cli/run.ts';
 import { eventSettings } from '../../src/inbound/eventSettings.ts';
 import { EMPTY_CONTENT } from '../../src/mail/messages.ts';
-import { providerById } from '../../src/providers/index.ts';
+import { findProvider } from '../../src/providers/index.ts';
 import { Templates } from '../../src/templates/templates.ts';
 import { listRecipes } from '../../src/workflows/recipes/index.ts';
 import { closeAll, open, sink } from '../mail/support.ts';
@@ -221,7 +221,7 @@ test('each is a file and a line, holds templates that can be filled in, and name
       for (const content of Object.values(messages))
         expect(await templates.findVariables({ ...EMPTY_CONTENT, ...content }, true)).toContain('unsubscribeUrl');
       for (const [type, settings] of Object.entries(events)) {
-        expect(providerById(provider ?? '')?.types.map(each => each.type)).toContain(type);
+        expect(findProvider(provider ?? '')?.types.map(each => each.type)).toContain(type);
         expect(eventSettings.partial().parse(settings)).toEqual(settings);
       }
     }

@@ -4,19 +4,19 @@ import { pino } from 'pino';
 import type { Context } from '../../src/context.ts';
 import { runs, steps } from '../../src/db/schema.ts';
 import type { Store } from '../../src/db/store.ts';
-import { idAt } from '../../src/id.ts';
+import { makeIdAt } from '../../src/id.ts';
 import { LeaseLost } from '../../src/queue/queue.ts';
-import { countsOf } from '../../src/workflows/counts.ts';
+import { countOutcomes } from '../../src/workflows/counts.ts';
 import { Engine } from '../../src/workflows/engine.ts';
 import { pruneRuns } from '../../src/workflows/retention.ts';
 import {
   claimRuns,
   endSome,
+  findNextRunDue,
   followClock,
   freeRuns,
   lockRun,
   mergeRuns,
-  nextRunDue,
   openRuns,
   releaseSome,
   runQueue,
@@ -40,7 +40,7 @@ const finish = (store: Store, at: number) =>
 
 /** Sleeping runs and their two steps each, in bulk; `dueAt` and later by a ms each. */
 async function sleepers(store: Store, n: number, now: number, dueAt: number): Promise<void> {
-  const from = idAt('run', now);
+  const from = makeIdAt('run', now);
   const numbers = sql`with recursive n(i) as (select 1 union all select i + 1 from n where i < ${sql.raw(String(n))})`;
   await store.write(async tx => {
     await tx.run(sql`${numbers} insert into runs (id, workflow_id, contact_id, entry, status, node_id, waiting, visits, guards, due_at, since,
@@ -187,10 +187,10 @@ eachBackend('runs', open => {
       for (let again = 0; again < 3 && took[name] > HELD_MS; again++)
         took[name] = Math.min(took[name], await held(work));
     };
-    await timed('due', () => store.read(nextRunDue));
+    await timed('due', () => store.read(findNextRunDue));
     await timed('clock', () => store.write(tx => followClock(tx, now)));
     await timed('open', () => store.read(tx => openRuns(tx, 'wf', null)));
-    await timed('counts', () => countsOf(store, 'wf'));
+    await timed('counts', () => countOutcomes(store, 'wf'));
     await timed('claim', () => store.write(tx => claimRuns(tx, now + DAY + 10, 64)));
     const end = { workflowId: 'wf', nodeIds: null, reason: 'stopped', at: now, before: 1 };
     await timed('end', () => store.write(tx => endSome(tx, end)));
@@ -198,7 +198,7 @@ eachBackend('runs', open => {
     await timed('release', () => store.write(tx => releaseSome(tx, { workflowId: 'wf' }, now)));
     await timed('prune', () => store.write(tx => pruneRuns(tx, now + 1, 500)));
     expect(Object.entries(took).filter(([, ms]) => ms > HELD_MS)).toEqual([]);
-    expect(await countsOf(store, 'none')).toEqual({ runs: {}, nodes: {} });
+    expect(await countOutcomes(store, 'none')).toEqual({ runs: {}, nodes: {} });
   }, 60_000);
 
   test('the worker is woken at the time of the run that is due next, not at its next look', async () => {
@@ -217,7 +217,7 @@ eachBackend('runs', open => {
     const now = Date.now();
     await sleepers(store, 25_003, now, now + DAY);
     await store.write(tx => tx.update(runs).set({ status: 'held' }).where(eq(runs.contactId, 'con_7')));
-    expect(await countsOf(store, 'wf')).toEqual({
+    expect(await countOutcomes(store, 'wf')).toEqual({
       runs: { active: 25_002, held: 1 },
       nodes: { t: { entered: 25_003 }, w: { waiting: 25_003 } },
     });

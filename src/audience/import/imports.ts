@@ -1,9 +1,9 @@
 import { and, asc, eq, gt, inArray, lt, ne } from 'drizzle-orm';
-import type { Search } from '../../db/scan.ts';
 import { importChunks, importFailures, imports, lists, properties } from '../../db/schema.ts';
+import type { Search } from '../../db/search.ts';
 import type { Store, Tx } from '../../db/store.ts';
 import { invalid, notFound } from '../../errors.ts';
-import { newId } from '../../id.ts';
+import { makeId } from '../../id.ts';
 import { enqueue } from '../../jobs/queue.ts';
 import { formatCsvLine } from '../csv.ts';
 import { createProperty } from '../properties.ts';
@@ -30,7 +30,7 @@ export async function storeImport(
   options: ImportOptions,
   now: number,
 ): Promise<ImportRow> {
-  const id = newId('imp', now);
+  const id = makeId('imp', now);
   let made: Made[] = [];
   let bytes = 0;
   let seq = 0;

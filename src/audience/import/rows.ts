@@ -1,6 +1,6 @@
 import type { ImportTarget, Scalar } from '../../db/schema.ts';
 import { peopleProviders } from '../../providers/index.ts';
-import { email as plausible } from '../../providers/pick.ts';
+import { pickEmail as plausible } from '../../providers/pick.ts';
 import type { ContactWrite } from '../apiWrite.ts';
 import { coerce } from '../coerce.ts';
 import { type CsvRow, decodeLatin1, unescapeCell } from '../csv.ts';

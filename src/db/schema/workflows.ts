@@ -63,7 +63,7 @@ export const runs = sqliteTable(
     index('runs_contact').on(t.contactId, t.id),
     index('runs_hour').on(t.contactId, t.hour),
     index('runs_since').on(t.since).where(sql`status = 'active'`),
-    index('runs_status').on(t.workflowId, t.status, t.id).where(sql`status <> ''`), // see `inStatus`
+    index('runs_status').on(t.workflowId, t.status, t.id).where(sql`status <> ''`), // see `matchStatus`
     index('runs_ended').on(t.endedAt).where(sql`ended_at is not null and pruned = 0`),
   ],
 );

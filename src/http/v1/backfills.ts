@@ -1,8 +1,14 @@
 import { eq } from 'drizzle-orm';
 import { z } from 'zod';
-import { avoidIndex } from '../../db/scan.ts';
 import { backfills } from '../../db/schema.ts';
-import { cancelBackfill, getBackfill, startBackfill, viewBackfill, viewBackfills } from '../../inbound/backfills.ts';
+import { avoidIndex } from '../../db/search.ts';
+import {
+  cancelBackfill,
+  getBackfill,
+  startBackfill,
+  viewBackfill,
+  viewBackfills,
+} from '../../inbound/backfill/backfills.ts';
 import { getEndpoint } from '../../inbound/endpoints.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';

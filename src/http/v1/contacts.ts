@@ -8,13 +8,13 @@ import { callPeople } from '../../audience/personCall.ts';
 import { buildContactSearch } from '../../audience/search.ts';
 import { contacts, events } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
-import { buildEventSearch, viewEvents } from '../../events.ts';
+import { buildEventSearch, viewEvents } from '../../events/events.ts';
 import { erasePerson } from '../../history/erase.ts';
 import { parseWhom } from '../../history/findPerson.ts';
-import { newId } from '../../id.ts';
+import { makeId } from '../../id.ts';
 import { countSoftBounces } from '../../mail/reports.ts';
 
-import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
+import { decodeCursor, describePage, pageQuery, wrapPage } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { listRoute } from './listRoute.ts';
@@ -133,7 +133,7 @@ export const contactRoutes: Route[] = [
       const id = params.id;
       const now = ctx.now();
       if (query.erase === 'true') await erasePerson(ctx, { id });
-      else await callPeople(ctx.people, buildDeleteCall({ id }, { key: newId('req', now) }));
+      else await callPeople(ctx.people, buildDeleteCall({ id }, { key: makeId('req', now) }));
       ctx.wake();
       return { success: true, message: query.erase === 'true' ? 'Contact erased.' : 'Contact deleted.' };
     },
@@ -167,8 +167,8 @@ export const contactRoutes: Route[] = [
     tag,
     errors: [404],
     query: z.strictObject(pageQuery),
-    response: pageOf(entry),
-    answer: example.pageWith(example.entry),
+    response: describePage(entry),
+    answer: example.makePage(example.entry),
     handle: async ({ ctx, params, query: { perPage, cursor } }) => {
       const { id } = await ctx.store.read(tx => getContact(tx, params.id));
       const rows = await ctx.store.read(tx => listActivity(tx, id, decodeCursor(cursor), perPage + 1));
@@ -177,7 +177,7 @@ export const contactRoutes: Route[] = [
       const total = await countActivity(ctx.store, id);
       const request = { perPage, url: `${ctx.config.publicUrl}${PATH}/${id}/activity`, filters: {} };
       const data = shown.map(({ age: _, ...each }) => ({ ...each, at: new Date(each.at).toISOString() }));
-      return envelope(request, data, total, last?.age ?? null);
+      return wrapPage(request, data, total, last?.age ?? null);
     },
   }),
   listRoute('/api/v1/events', {

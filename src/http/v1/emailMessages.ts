@@ -4,18 +4,18 @@ import { parseEmail } from '../../audience/emails.ts';
 import { emailMessages } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
 import { AppError, notFound } from '../../errors.ts';
-import { newId } from '../../id.ts';
+import { makeId } from '../../id.ts';
+import { collectContactValues } from '../../mail/compose.ts';
 import { findForeignTags } from '../../mail/foreignTags.ts';
-import { contactValues } from '../../mail/letter.ts';
 import { makeLinks, TEST_TOKEN } from '../../mail/links.ts';
 import { queueMail } from '../../mail/mails.ts';
 import { getMessage, type MessageRow, viewMessage, viewShortMessages } from '../../mail/messages.ts';
 import { renderMessage } from '../../mail/renderMessage.ts';
 import { changeUnsaved, saveChange, saveMessage } from '../../mail/saveMessage.ts';
 import type { Values } from '../../templates/templates.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { pageWith } from './examples.ts';
+import { makePage } from './examples.ts';
 import { example, message, messageFields, rendered, shortMessage } from './mailShapes.ts';
 
 const PATH = '/api/v1/email-messages';
@@ -36,13 +36,13 @@ interface Sample {
 }
 
 /** Values of a contact that exists, or of a made-up one, with the given ones on top. @throws AppError notFound */
-async function valuesOf(tx: Tx, given: Sample, publicUrl: string): Promise<Values> {
+async function collectValues(tx: Tx, given: Sample, publicUrl: string): Promise<Values> {
   let contact: Record<string, unknown> = SAMPLE;
   if (given.contactId !== undefined || given.email !== undefined) {
     const { contactId, email = '' } = given;
     const row = await findContact(tx, contactId === undefined ? { email } : { id: contactId });
     if (!row) throw notFound('Contact');
-    contact = contactValues(row);
+    contact = collectContactValues(row);
   }
   return {
     contact: { ...contact, ...given.contactProperties },
@@ -77,11 +77,11 @@ export const messageRoutes: Route[] = [
     description: 'Versions of transactional emails among them, with their `transactionalId`.',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(shortMessage),
-    answer: pageWith(example.shortMessage),
+    response: describePage(shortMessage),
+    answer: makePage(example.shortMessage),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
-      return page(ctx.store, emailMessages, {}, request, ids => ctx.store.read(tx => viewShortMessages(tx, ids)));
+      return loadPage(ctx.store, emailMessages, {}, request, ids => ctx.store.read(tx => viewShortMessages(tx, ids)));
     },
   }),
   route('POST', PATH, {
@@ -106,7 +106,7 @@ export const messageRoutes: Route[] = [
     errors: [404],
     response: message,
     answer: example.message,
-    handle: async ({ ctx, params }) => viewMessage(await ctx.store.read(tx => getMessage(tx, params.id ?? ''))),
+    handle: async ({ ctx, params }) => viewMessage(await ctx.store.read(tx => getMessage(tx, params.id))),
   }),
   route('POST', `${PATH}/:id`, {
     summary: 'Change an email message',
@@ -121,7 +121,7 @@ export const messageRoutes: Route[] = [
     answer: example.message,
     handle: async ({ ctx, params, body: { expectedRevisionId, ...change } }) => {
       requireSize(change.lmx);
-      return viewSaved(await saveChange(ctx, params.id ?? '', change, expectedRevisionId ?? undefined));
+      return viewSaved(await saveChange(ctx, params.id, change, expectedRevisionId ?? undefined));
     },
   }),
   route('POST', `${PATH}/:id/render`, {
@@ -140,9 +140,9 @@ export const messageRoutes: Route[] = [
     response: rendered,
     answer: example.rendered,
     handle: async ({ ctx, params, body }) => {
-      const saved = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
+      const saved = await ctx.store.read(tx => getMessage(tx, params.id));
       const message = body.message === undefined ? saved : await changeUnsaved(ctx, saved, body.message);
-      const given = await ctx.store.read(tx => valuesOf(tx, body, ctx.config.publicUrl));
+      const given = await ctx.store.read(tx => collectValues(tx, body, ctx.config.publicUrl));
       const { subject, html, text } = await renderMessage(ctx.templates, message, given);
       return { subject, html, text };
     },
@@ -158,10 +158,10 @@ export const messageRoutes: Route[] = [
     answer: { id: example.mail.id, mailIds: [example.mail.id] },
     handle: async ({ ctx, params, body: { emails, ...given } }) => {
       const now = ctx.now();
-      const key = newId('test', now);
+      const key = makeId('test', now);
       const to = [...new Set(emails.map(parseEmail))];
-      const message = await ctx.store.read(tx => getMessage(tx, params.id ?? ''));
-      const { contact, event, data } = await ctx.store.read(tx => valuesOf(tx, given, ctx.config.publicUrl));
+      const message = await ctx.store.read(tx => getMessage(tx, params.id));
+      const { contact, event, data } = await ctx.store.read(tx => collectValues(tx, given, ctx.config.publicUrl));
       await renderMessage(ctx.templates, message, { contact, event, data, ...makeLinks('', null) });
       const test = { contactId: null, emailMessageId: message.id, data: { contact, event, data }, transactional: true };
       const mailIds = await ctx.store.write(async tx => {

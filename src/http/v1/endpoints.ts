@@ -13,7 +13,7 @@ import {
 } from '../../inbound/endpoints.ts';
 import { viewEndpoint } from '../../inbound/endpointView.ts';
 import { allProviders } from '../../providers/index.ts';
-import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
+import { decodeCursor, describePage, pageQuery, wrapPage } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { done, endpointView } from './shapes.ts';
@@ -27,12 +27,12 @@ const events = z
   .describe('Per event type, only what differs from the defaults; null restores one');
 const secret = z.string().max(600).describe('The signing secret as the provider shows it; never shown again');
 
-const depsOf = (ctx: Context): Deps => ({ sealer: ctx.sealer, now: ctx.now(), publicUrl: ctx.config.publicUrl });
+const pickDeps = (ctx: Context): Deps => ({ sealer: ctx.sealer, now: ctx.now(), publicUrl: ctx.config.publicUrl });
 const view = async (ctx: Context, id: string) =>
-  ctx.store.read(async tx => viewEndpoint(tx, depsOf(ctx), await getEndpoint(tx, id)));
+  ctx.store.read(async tx => viewEndpoint(tx, pickDeps(ctx), await getEndpoint(tx, id)));
 
 /** Runs a change and shows the endpoint as it is afterwards. */
-async function changed(ctx: Context, id: string, change: Parameters<Context['store']['write']>[0]) {
+async function changeEndpoint(ctx: Context, id: string, change: Parameters<Context['store']['write']>[0]) {
   await ctx.store.write(change);
   ctx.live.invalidate();
   ctx.wake();
@@ -40,7 +40,7 @@ async function changed(ctx: Context, id: string, change: Parameters<Context['sto
 }
 
 /** What endpoints are paged by: their ids are random. */
-const ageOf = (row: { id: string; createdAt: number }) => `${String(row.createdAt).padStart(16, '0')}z${row.id}`;
+const makeAge = (row: { id: string; createdAt: number }) => `${String(row.createdAt).padStart(16, '0')}z${row.id}`;
 
 const providerView = z.object({
   id: z.string(),
@@ -65,7 +65,7 @@ const providerView = z.object({
 });
 
 /** `receive`: the real path of a webhook, for test deliveries. */
-export function endpointRoutes(receive: (endpointId: string, request: Request) => Promise<Response>): Route[] {
+export function listEndpointRoutes(receive: (endpointId: string, request: Request) => Promise<Response>): Route[] {
   return [
     route('GET', '/api/v1/providers', {
       summary: 'Providers, their event types, settings and set-up steps',
@@ -111,7 +111,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: endpointView,
       answer: example.fresh,
       handle: async ({ ctx, body }) => {
-        const { row, made } = await ctx.store.write(tx => createEndpoint(tx, depsOf(ctx), body));
+        const { row, made } = await ctx.store.write(tx => createEndpoint(tx, pickDeps(ctx), body));
         ctx.live.invalidate();
         const shown = await view(ctx, row.id);
         return made === null
@@ -123,20 +123,20 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       summary: 'Endpoints, newest first',
       tag,
       query: z.strictObject(pageQuery),
-      response: pageOf(endpointView),
-      answer: example.pageWith(example.endpoint),
+      response: describePage(endpointView),
+      answer: example.makePage(example.endpoint),
       handle: ({ ctx, query }) =>
         ctx.store.read(async tx => {
           const all = (await listEndpoints(tx)).reverse();
           const after = decodeCursor(query.cursor);
-          const older = after === null ? all : all.filter(row => ageOf(row) < after);
+          const older = after === null ? all : all.filter(row => makeAge(row) < after);
           const shown = older.slice(0, query.perPage);
           const data = [];
-          for (const row of shown) data.push(await viewEndpoint(tx, depsOf(ctx), row));
+          for (const row of shown) data.push(await viewEndpoint(tx, pickDeps(ctx), row));
           const last = older.length > shown.length ? shown.at(-1) : undefined;
-          const next = last ? ageOf(last) : null;
+          const next = last ? makeAge(last) : null;
           const request = { perPage: query.perPage, url: ctx.config.publicUrl + PATH, filters: {} };
-          return envelope(request, data, { total: all.length, capped: false }, next);
+          return wrapPage(request, data, { total: all.length, capped: false }, next);
         }),
     }),
     route('GET', `${PATH}/:id`, {
@@ -145,7 +145,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       errors: [404],
       response: endpointView,
       answer: example.endpoint,
-      handle: ({ ctx, params }) => view(ctx, params.id ?? ''),
+      handle: ({ ctx, params }) => view(ctx, params.id),
     }),
     route('PATCH', `${PATH}/:id`, {
       summary: 'Change an endpoint',
@@ -164,7 +164,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: endpointView,
       answer: example.endpoint,
       handle: ({ ctx, params, body }) =>
-        changed(ctx, params.id ?? '', tx => patchEndpoint(tx, depsOf(ctx), params.id ?? '', body)),
+        changeEndpoint(ctx, params.id, tx => patchEndpoint(tx, pickDeps(ctx), params.id, body)),
     }),
     route('DELETE', `${PATH}/:id`, {
       summary: 'Remove an endpoint and its secrets',
@@ -175,7 +175,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: done,
       answer: example.done,
       handle: async ({ ctx, params }) => {
-        await ctx.store.write(tx => deleteEndpoint(tx, params.id ?? ''));
+        await ctx.store.write(tx => deleteEndpoint(tx, params.id));
         ctx.live.invalidate();
         return { success: true };
       },
@@ -199,8 +199,8 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       response: endpointView,
       answer: example.endpoint,
       handle: ({ ctx, params, body }) =>
-        changed(ctx, params.id ?? '', tx =>
-          addSecret(tx, depsOf(ctx), params.id ?? '', body.secret, body.expireOthersInHours ?? null),
+        changeEndpoint(ctx, params.id, tx =>
+          addSecret(tx, pickDeps(ctx), params.id, body.secret, body.expireOthersInHours ?? null),
         ),
     }),
     route('DELETE', `${PATH}/:id/secrets/:secretId`, {
@@ -210,8 +210,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       errors: [404],
       response: endpointView,
       answer: example.endpoint,
-      handle: ({ ctx, params }) =>
-        changed(ctx, params.id ?? '', tx => deleteSecret(tx, params.id ?? '', params.secretId ?? '')),
+      handle: ({ ctx, params }) => changeEndpoint(ctx, params.id, tx => deleteSecret(tx, params.id, params.secretId)),
     }),
     route('POST', `${PATH}/:id/test`, {
       summary: 'Send a signed sample through the real path',
@@ -221,8 +220,7 @@ export function endpointRoutes(receive: (endpointId: string, request: Request) =
       example: { type: 'customer.created', email: 'ada@example.com' },
       response: z.object({ status: z.number(), body: z.looseObject({ success: z.boolean(), message: z.string() }) }),
       answer: example.tested,
-      handle: ({ ctx, params, body }) =>
-        sendTest(ctx, receive, params.id ?? '', body.type, body.email ?? 'ada@example.com'),
+      handle: ({ ctx, params, body }) => sendTest(ctx, receive, params.id, body.type, body.email ?? 'ada@example.com'),
     }),
   ];
 }

@@ -14,7 +14,7 @@ const ids = {
 export const done = { success: true };
 
 /** One page that holds one row. */
-export const pageWith = (row: unknown) => ({
+export const makePage = (row: unknown) => ({
   pagination: { totalResults: 1, returnedResults: 1, perPage: 20, totalPages: 1, nextCursor: null, nextPage: null },
   data: [row],
 });

@@ -13,7 +13,7 @@ import { buildContactSearch } from '../../audience/search.ts';
 import type { Context } from '../../context.ts';
 import { imports } from '../../db/schema.ts';
 import { invalid } from '../../errors.ts';
-import { blocksOf } from '../body.ts';
+import { readBlocks } from '../body.ts';
 import { KEY_ID } from '../callers.ts';
 import { type Route, route } from '../route.ts';
 import { filters } from './contacts.ts';
@@ -24,7 +24,7 @@ import { time } from './shapes.ts';
 const tag = 'Import and export';
 const PATH = '/api/v1/contacts';
 const MAX_FILE = 268_435_456; // bytes
-const flag = (otherwise: boolean) =>
+const describeFlag = (otherwise: boolean) =>
   z
     .enum(['true', 'false'])
     .transform(text => text === 'true')
@@ -51,7 +51,7 @@ const importView = z.object({
 const mapping = z.record(z.string().max(500), z.string().max(200).nullable());
 
 /** The `columns` parameter. @throws AppError invalid */
-function columnsOf(text: string | undefined): Record<string, string | null> {
+function parseColumns(text: string | undefined): Record<string, string | null> {
   if (text === undefined) return {};
   let json: unknown;
   try {
@@ -66,7 +66,7 @@ function columnsOf(text: string | undefined): Record<string, string | null> {
   return parsed.data;
 }
 
-const csvHeaders = (name: string) => ({
+const makeCsvHeaders = (name: string) => ({
   'content-type': 'text/csv; charset=utf-8',
   'content-disposition': `attachment; filename="${name}"`,
 });
@@ -91,7 +91,7 @@ async function download(ctx: Context, pieces: AsyncGenerator<string>, name: stri
     },
     cancel: async () => void (await pieces.return(undefined)),
   });
-  return new Response(body, { headers: csvHeaders(name) });
+  return new Response(body, { headers: makeCsvHeaders(name) });
 }
 
 export const importRoutes: Route[] = [
@@ -106,7 +106,7 @@ export const importRoutes: Route[] = [
     answer: example.csv,
     handle: async ({ ctx, query, request }) => {
       const search = await ctx.store.read(tx => buildContactSearch(tx, query));
-      if (request.method === 'HEAD') return new Response(null, { headers: csvHeaders('contacts.csv') });
+      if (request.method === 'HEAD') return new Response(null, { headers: makeCsvHeaders('contacts.csv') });
       return download(ctx, exportCsv(ctx.store, search), 'contacts.csv');
     },
   }),
@@ -125,14 +125,14 @@ export const importRoutes: Route[] = [
           'JSON: header → email, firstName, lastName, userId, source, userGroup, subscribed, unsubscribed (true: opted out), optOutTime (any value: opted out), mailingLists, providerIds, a provider (stripe, clerk, supabase, polar) for its person ids, or a property such as planName or seats:number. null passes a column over',
         ),
       mailingLists: z.string().max(2000).optional().describe('Ids of lists for everybody, separated by commas'),
-      createProperties: flag(true).describe('false passes columns over that are no property yet'),
+      createProperties: describeFlag(true).describe('false passes columns over that are no property yet'),
       subscribed: z
         .enum(['true', 'false'])
         .optional()
         .describe(
           'What is true of everybody in the file. false: all have opted out. true: none has, unless a column says so; columns that leave it open are properties',
         ),
-      dryRun: flag(false).describe('Counts and reports, changes nothing'),
+      dryRun: describeFlag(false).describe('Counts and reports, changes nothing'),
     }),
     example: 'email,firstName,planName,stripe\r\nkatherine@example.com,Katherine,pro,cus_Katherine\r\n',
     response: importView,
@@ -140,14 +140,14 @@ export const importRoutes: Route[] = [
     answer: example.importing,
     handle: async ({ ctx, query, request }) => {
       const options = {
-        columns: columnsOf(query.columns),
+        columns: parseColumns(query.columns),
         mailingLists: (query.mailingLists ?? '').split(',').flatMap(id => id.trim() || []),
         createProperties: query.createProperties,
         subscribed: query.subscribed === undefined ? null : query.subscribed === 'true',
         dryRun: query.dryRun,
       };
       const sender = { to: request.headers.get(KEY_ID) ?? '', peer: null };
-      const blocks = blocksOf(request, CHUNK_BYTES, MAX_FILE, sender);
+      const blocks = readBlocks(request, CHUNK_BYTES, MAX_FILE, sender);
       const { id } = await storeImport(ctx.store, blocks, options, ctx.now());
       ctx.wake();
       return ctx.store.read(tx => getImport(tx, id));

@@ -7,13 +7,13 @@ import { backfillRoutes } from './backfills.ts';
 import { contactRoutes } from './contacts.ts';
 import { deliveryRoutes } from './deliveries.ts';
 import { messageRoutes } from './emailMessages.ts';
-import { endpointRoutes } from './endpoints.ts';
+import { listEndpointRoutes } from './endpoints.ts';
 import { endpointToolRoutes } from './endpointTools.ts';
 import * as example from './examples.ts';
 import { explainRoutes } from './explain.ts';
 import { importRoutes } from './imports.ts';
 import { jobRoutes } from './jobs.ts';
-import { keyRoutes, listRoutes } from './lists.ts';
+import { listKeyRoutes, listRoutes } from './lists.ts';
 import { loopsContactRoutes } from './loopsContacts.ts';
 import { loopsEventRoutes } from './loopsEvents.ts';
 import { mailRoutes } from './mails.ts';
@@ -27,12 +27,12 @@ import { webhookSubscriptionRoutes } from './webhookSubscriptions.ts';
 import { workflowRoutes } from './workflows.ts';
 
 /** Every management route. `receive` is the real path of a webhook; `forget` drops cached keys and sessions; `openStream` the live log. */
-export const apiRoutes = (
+export const listApiRoutes = (
   receive: (endpointId: string, request: Request) => Promise<Response>,
   forget: () => void,
   openStream: OpenStream,
 ): Route[] => [
-  ...endpointRoutes(receive),
+  ...listEndpointRoutes(receive),
   ...endpointToolRoutes,
   ...backfillRoutes,
   ...deliveryRoutes,
@@ -49,7 +49,7 @@ export const apiRoutes = (
   ...workflowRoutes,
   ...recipeRoutes,
   ...runRoutes,
-  ...keyRoutes(forget),
+  ...listKeyRoutes(forget),
   ...makeSessionRoutes(forget),
   ...webhookSubscriptionRoutes,
   ...jobRoutes,

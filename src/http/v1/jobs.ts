@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { jobs } from '../../db/schema.ts';
 import { JOB_STATUSES, restartJob, searchJobs, viewJobs } from '../../jobs/jobViews.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { done, time } from './shapes.ts';
@@ -30,11 +30,15 @@ export const jobRoutes: Route[] = [
       status: z.enum(JOB_STATUSES).optional(),
       kind: z.string().max(60).optional(),
     }),
-    response: pageOf(jobView),
-    answer: example.pageWith(example.job),
+    response: describePage(jobView),
+    answer: example.makePage(example.job),
     handle: ({ ctx, query: { perPage, cursor, ...filters } }) =>
-      page(ctx.store, jobs, searchJobs(filters), { perPage, cursor, url: ctx.config.publicUrl + PATH, filters }, ids =>
-        ctx.store.read(tx => viewJobs(tx, ids)),
+      loadPage(
+        ctx.store,
+        jobs,
+        searchJobs(filters),
+        { perPage, cursor, url: ctx.config.publicUrl + PATH, filters },
+        ids => ctx.store.read(tx => viewJobs(tx, ids)),
       ),
   }),
   route('POST', `${PATH}/:id/retry`, {
@@ -46,7 +50,7 @@ export const jobRoutes: Route[] = [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => restartJob(tx, params.id ?? '', ctx.now()));
+      await ctx.store.write(tx => restartJob(tx, params.id, ctx.now()));
       ctx.wake();
       return { success: true as const };
     },

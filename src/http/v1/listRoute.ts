@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { Aged, Search } from '../../db/scan.ts';
+import type { Aged, Search } from '../../db/search.ts';
 import type { Tx } from '../../db/store.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Doc, type Params, type Route, route } from '../route.ts';
-import { pageWith } from './examples.ts';
+import { makePage } from './examples.ts';
 
 interface ListSpec<P extends string, F extends z.ZodRawShape> extends Omit<Doc, 'answer'> {
   table: Aged;
@@ -26,8 +26,8 @@ export function listRoute<const P extends string, F extends z.ZodRawShape = Reco
   return route('GET', path, {
     ...doc,
     query: z.strictObject({ ...pageQuery, ...filters }),
-    response: pageOf(row),
-    answer: pageWith(example),
+    response: describePage(row),
+    answer: makePage(example),
     handle: async ({ ctx, params, query: { perPage, cursor, ...asked }, request }) => {
       // What the schema made of the query, less the two of every page.
       const chosen = await ctx.store.read(async tx => search(tx, asked as z.output<z.ZodObject<F>>, params));
@@ -38,7 +38,7 @@ export function listRoute<const P extends string, F extends z.ZodRawShape = Reco
         path,
       );
       const asking = { perPage, cursor, url: ctx.config.publicUrl + here, filters: kept };
-      return page(ctx.store, table, chosen, asking, ids => ctx.store.read(tx => view(tx, ids, ctx.now())));
+      return loadPage(ctx.store, table, chosen, asking, ids => ctx.store.read(tx => view(tx, ids, ctx.now())));
     },
   });
 }

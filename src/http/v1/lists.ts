@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { createKey, type Key, listKeys, revokeKey } from '../../access/keys.ts';
 import { createList, deleteList, loadAllLists, thinList, updateList, viewList } from '../../audience/lists.ts';
-import { createKey, type Key, listKeys, revokeKey } from '../../keys.ts';
 import { formatTime } from '../../time.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -47,8 +47,7 @@ export const listRoutes: Route[] = [
     example: { name: 'News' },
     response: list,
     answer: { ...example.list, name: 'News' },
-    handle: async ({ ctx, params, body }) =>
-      viewList(await ctx.store.write(tx => updateList(tx, params.id ?? '', body))),
+    handle: async ({ ctx, params, body }) => viewList(await ctx.store.write(tx => updateList(tx, params.id, body))),
   }),
   route('DELETE', `${LISTS}/:id`, {
     summary: 'Remove a mailing list and its memberships',
@@ -58,7 +57,7 @@ export const listRoutes: Route[] = [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      const id = params.id ?? '';
+      const id = params.id;
       while (await ctx.store.write(tx => thinList(tx, id)));
       await ctx.store.write(tx => deleteList(tx, id));
       ctx.people.definitions.invalidate();
@@ -87,7 +86,7 @@ const viewKey = (row: Key) => ({
 const KEYS = '/api/v1/keys';
 
 /** `forget`: drops what is cached of valid keys. */
-export const keyRoutes = (forget: () => void): Route[] => [
+export const listKeyRoutes = (forget: () => void): Route[] => [
   route('GET', '/api/v1/api-key', {
     summary: 'Test an API key',
     tag: 'Keys',
@@ -127,7 +126,7 @@ export const keyRoutes = (forget: () => void): Route[] => [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => revokeKey(tx, params.id ?? ''));
+      await ctx.store.write(tx => revokeKey(tx, params.id));
       forget();
       return { success: true };
     },

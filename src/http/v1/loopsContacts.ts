@@ -10,7 +10,7 @@ import { retypeProperty } from '../../audience/retype.ts';
 import { unsuppress, viewSuppression } from '../../audience/suppressions.ts';
 import type { Context } from '../../context.ts';
 import { invalid } from '../../errors.ts';
-import { newId } from '../../id.ts';
+import { makeId } from '../../id.ts';
 import { suppressAddress } from '../../mail/feedback.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
@@ -27,7 +27,7 @@ const PROPERTIES =
   'Keys beside these are custom properties; one that does not exist yet is made with its value’s type.';
 
 async function write(ctx: Context, mode: 'create' | 'upsert', body: ContactWrite) {
-  const options = { key: newId('req', ctx.now()), source: 'API' };
+  const options = { key: makeId('req', ctx.now()), source: 'API' };
   const { contactId } = await callPeople(ctx.people, buildWriteCall(mode, body, options));
   return { success: true, id: contactId };
 }
@@ -75,7 +75,7 @@ export const loopsContactRoutes: Route[] = [
     handle: async ({ ctx, body }) => {
       requireShort(body);
       const whom = requireOne({ email: body.email?.trim() || undefined, userId: body.userId?.trim() || undefined });
-      await callPeople(ctx.people, buildDeleteCall(whom, { key: newId('req', ctx.now()) }));
+      await callPeople(ctx.people, buildDeleteCall(whom, { key: makeId('req', ctx.now()) }));
       return { success: true, message: 'Contact deleted.' };
     },
   }),

@@ -1,13 +1,20 @@
 import { z } from 'zod';
 import { callPeople } from '../../audience/personCall.ts';
 import { invalid } from '../../errors.ts';
-import { getEventPattern, listPatterns } from '../../eventPatterns.ts';
-import { newId } from '../../id.ts';
-import { buildSendCall } from '../../sendEvent.ts';
-import { decodeCursor, envelope, pageOf, pageQuery } from '../page.ts';
+import { getEventPattern, listPatterns } from '../../events/patterns.ts';
+import { buildSendCall } from '../../events/send.ts';
+import { makeId } from '../../id.ts';
+import { decodeCursor, describePage, pageQuery, wrapPage } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
-import { contactFields, eventProperties, eventPropertiesOf, property, requireShort, writeOf } from './loopsShapes.ts';
+import {
+  collectEventProperties,
+  contactFields,
+  eventProperties,
+  property,
+  requireShort,
+  writeOf,
+} from './loopsShapes.ts';
 import { done } from './shapes.ts';
 
 const tag = 'Events';
@@ -18,7 +25,7 @@ const whole = pattern.extend({
   eventProperties: z.array(z.object({ name: z.string(), type: z.enum(['string', 'number', 'boolean', 'date']) })),
 });
 
-function eventNameOf(name: string): string {
+function parseEventName(name: string): string {
   if (!name.trim()) throw invalid('eventName: is required.');
   if (name.includes(':')) throw invalid('eventName: must not contain ":".');
   return name;
@@ -39,9 +46,9 @@ export const loopsEventRoutes: Route[] = [
     handle: async ({ ctx, body, idempotencyKey }) => {
       requireShort(body);
       const { eventName, eventProperties: given, ...rest } = body;
-      const event = { name: eventNameOf(eventName), properties: eventPropertiesOf(given) };
+      const event = { name: parseEventName(eventName), properties: collectEventProperties(given) };
       const contact = writeOf(rest, OWN);
-      const call = buildSendCall(contact, event, { key: newId('req', ctx.now()) });
+      const call = buildSendCall(contact, event, { key: makeId('req', ctx.now()) });
       const idempotency = idempotencyKey === null ? undefined : { scope: 'events/send', key: idempotencyKey };
       await callPeople(ctx.people, { ...call, idempotency });
       return { success: true };
@@ -51,13 +58,13 @@ export const loopsEventRoutes: Route[] = [
     summary: 'Event names seen so far or triggered by an endpoint, newest first',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(pattern),
-    answer: example.pageWith(example.pattern),
+    response: describePage(pattern),
+    answer: example.makePage(example.pattern),
     handle: async ({ ctx, query: { perPage, cursor } }) => {
       const after = decodeCursor(cursor);
       const { shown, total, last } = await ctx.store.read(tx => listPatterns(tx, after, perPage));
       const request = { perPage, url: ctx.config.publicUrl + PATTERNS, filters: {} };
-      return envelope(request, shown, { total, capped: false }, last);
+      return wrapPage(request, shown, { total, capped: false }, last);
     },
   }),
   route('GET', `${PATTERNS}/by-name/:eventName`, {
@@ -66,7 +73,7 @@ export const loopsEventRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.wholePattern,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { name: params.eventName ?? '' })),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { name: params.eventName })),
   }),
   route('GET', `${PATTERNS}/:id`, {
     summary: 'One event pattern, with its properties',
@@ -74,7 +81,7 @@ export const loopsEventRoutes: Route[] = [
     errors: [404],
     response: whole,
     answer: example.wholePattern,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { id: params.id ?? '' })),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getEventPattern(tx, { id: params.id })),
   }),
   route('GET', '/api/v1/dedicated-sending-ips', {
     summary: 'Dedicated sending addresses: none, mail leaves through your own server',

@@ -43,7 +43,7 @@ export function requireShort(body: Record<string, unknown>): void {
   }
 }
 
-const given = (each: string | null | undefined) => each?.trim() || undefined;
+const trimGiven = (each: string | null | undefined) => each?.trim() || undefined;
 type ContactBody = z.output<typeof contactBody>;
 
 /** A body as a write; null and "" of address and user id are none, keys that Loops answers but nobody sets are passed over. */
@@ -52,8 +52,8 @@ export function writeOf(body: ContactBody, except: readonly string[] = []): Cont
   const custom = Object.entries(body).filter(([key]) => !RESERVED_KEYS.has(key) && !except.includes(key));
   if (custom.length > MAX_PROPERTIES) throw invalid(`body: at most ${MAX_PROPERTIES} contact properties at once.`);
   return {
-    email: given(email),
-    userId: given(userId),
+    email: trimGiven(email),
+    userId: trimGiven(userId),
     firstName,
     lastName,
     source: source ?? undefined,
@@ -65,7 +65,7 @@ export function writeOf(body: ContactBody, except: readonly string[] = []): Cont
 }
 
 /** Event properties with trimmed names, without nulls. @throws AppError invalid */
-export function eventPropertiesOf(body: z.output<typeof eventProperties>): Record<string, Scalar> {
+export function collectEventProperties(body: z.output<typeof eventProperties>): Record<string, Scalar> {
   const out = new Map<string, Scalar>();
   for (const [key, each] of Object.entries(body ?? {})) {
     const name = key.trim();

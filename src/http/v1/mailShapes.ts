@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { time } from './shapes.ts';
 
 const MAX_HTML = 100_000; // characters, as Loops has it
-const text = (most: number) => z.string().max(most);
+const describeText = (most: number) => z.string().max(most);
 /** A field of Loops that may only be empty here. */
-const absent = (why: string) =>
+const describeAbsent = (why: string) =>
   z
     .literal(['', null], why)
     .optional()
@@ -13,9 +13,9 @@ const fallbacks = z.record(z.string().max(100), z.string().max(500).nullable());
 
 /** What a message may be given. */
 export const messageFields = {
-  subject: text(500).optional(),
-  previewText: text(500).optional(),
-  fromName: text(200).optional(),
+  subject: describeText(500).optional(),
+  previewText: describeText(500).optional(),
+  fromName: describeText(200).optional(),
   fromEmail: z
     .string()
     .regex(/^[A-Za-z0-9._+-]{0,64}$/, 'is the part before the @ only; the domain is that of INLET_MAIL_FROM')
@@ -25,12 +25,12 @@ export const messageFields = {
     .regex(/^$|^[^\s@<>",;]+@[^\s@<>",;]+$/, 'must be one address')
     .max(254)
     .optional(),
-  ccEmail: absent('is not supported; each mail has one recipient'),
-  bccEmail: absent('is not supported; each mail has one recipient'),
-  languageCode: absent('is not supported; write one message for each language'),
+  ccEmail: describeAbsent('is not supported; each mail has one recipient'),
+  bccEmail: describeAbsent('is not supported; each mail has one recipient'),
+  languageCode: describeAbsent('is not supported; write one message for each language'),
   emailFormat: z.enum(['styled', 'plain']).optional().describe('plain: goes out as text only'),
-  html: text(MAX_HTML).optional(),
-  text: text(MAX_HTML).optional(),
+  html: describeText(MAX_HTML).optional(),
+  text: describeText(MAX_HTML).optional(),
   lmx: z.string().optional().describe('Kept and shown again; what is sent is html and text'),
   contactPropertiesFallbacks: fallbacks.optional(),
   eventPropertiesFallbacks: fallbacks.optional(),

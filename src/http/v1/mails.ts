@@ -1,13 +1,13 @@
 import { z } from 'zod';
 import type { Context } from '../../context.ts';
-import { COUNTED } from '../../db/scan.ts';
 import { mails } from '../../db/schema.ts';
+import { COUNTED } from '../../db/search.ts';
 import type { Tx } from '../../db/store.ts';
 import { cancelMail, countMails, getMail, retryMail, searchMails, viewMail, viewMails } from '../../mail/mails.ts';
-import { mailSettings, RESTORED, setMailSettings } from '../../mail/settings.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { loadMailSettings, RESTORED, setMailSettings } from '../../mail/settings.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { done as doneExample, pageWith } from './examples.ts';
+import { done as doneExample, makePage } from './examples.ts';
 import { example, MAIL_STATES, mail, wholeMail } from './mailShapes.ts';
 import { done } from './shapes.ts';
 
@@ -34,11 +34,11 @@ const statusExample = {
 
 /** The settings as they are shown: why mail is paused is a trouble. */
 async function readSettings(tx: Tx, trouble: string | null) {
-  const { pauseReason, ...settings } = await mailSettings(tx);
+  const { pauseReason, ...settings } = await loadMailSettings(tx);
   return { ...settings, trouble: settings.paused && pauseReason !== null ? pauseReason : trouble };
 }
 
-const statusOf = ({ store, config, health }: Context) =>
+const readStatus = ({ store, config, health }: Context) =>
   store.read(async tx => ({
     ...(await readSettings(tx, health.mailTrouble)),
     smtp: config.smtp !== null,
@@ -56,12 +56,12 @@ export const mailRoutes: Route[] = [
       contactId: z.string().max(64).optional(),
       email: z.string().max(254).optional(),
     }),
-    response: pageOf(mail),
-    answer: pageWith(example.mail),
+    response: describePage(mail),
+    answer: makePage(example.mail),
     handle: async ({ ctx, query: { perPage, cursor, ...filter } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: filter };
       const search = await ctx.store.read(tx => searchMails(tx, filter));
-      return page(ctx.store, mails, search, request, ids => ctx.store.read(tx => viewMails(tx, ids)));
+      return loadPage(ctx.store, mails, search, request, ids => ctx.store.read(tx => viewMails(tx, ids)));
     },
   }),
   route('GET', `${PATH}/:id`, {
@@ -72,7 +72,7 @@ export const mailRoutes: Route[] = [
     response: wholeMail,
     answer: { ...example.mail, html: '<p>Good to have you.</p>', text: 'Good to have you.' },
     handle: async ({ ctx, params }) => {
-      const row = await ctx.store.read(tx => getMail(tx, params.id ?? ''));
+      const row = await ctx.store.read(tx => getMail(tx, params.id));
       return { ...viewMail(row), html: row.html, text: row.plain };
     },
   }),
@@ -86,7 +86,7 @@ export const mailRoutes: Route[] = [
     response: done,
     answer: doneExample,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => retryMail(tx, params.id ?? '', ctx.now()));
+      await ctx.store.write(tx => retryMail(tx, params.id, ctx.now()));
       ctx.wake();
       return { success: true };
     },
@@ -100,7 +100,7 @@ export const mailRoutes: Route[] = [
     response: done,
     answer: doneExample,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => cancelMail(tx, params.id ?? ''));
+      await ctx.store.write(tx => cancelMail(tx, params.id));
       return { success: true };
     },
   }),
@@ -109,7 +109,7 @@ export const mailRoutes: Route[] = [
     tag,
     response: status,
     answer: statusExample,
-    handle: ({ ctx }) => statusOf(ctx),
+    handle: ({ ctx }) => readStatus(ctx),
   }),
   route('PATCH', STATUS, {
     summary: 'Stop all mail, let it go out again, or change its limits',
@@ -129,7 +129,7 @@ export const mailRoutes: Route[] = [
       await ctx.store.write(tx => setMailSettings(tx, body));
       if (ctx.health.mailTrouble === RESTORED && body.paused === false) ctx.health.mailTrouble = null;
       ctx.wake();
-      return statusOf(ctx);
+      return readStatus(ctx);
     },
   }),
 ];

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { runs } from '../../db/schema.ts';
-import { countsOf } from '../../workflows/counts.ts';
+import { countOutcomes } from '../../workflows/counts.ts';
 import { getRun, searchRuns, viewRuns } from '../../workflows/runViews.ts';
-import { workflowById } from '../../workflows/workflows.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { getWorkflow } from '../../workflows/workflows.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { pageWith } from './examples.ts';
+import { makePage } from './examples.ts';
 import { counts, example, RUN_STATUSES, run, wholeRun } from './workflowShapes.ts';
 
 const tag = 'Workflows';
@@ -23,16 +23,16 @@ export const runRoutes: Route[] = [
       nodeId: z.string().max(64).optional().describe('With outcome: who came to this node, and there to that'),
       outcome: z.string().max(20).optional(),
     }),
-    response: pageOf(run),
-    answer: pageWith(example.run),
+    response: describePage(run),
+    answer: makePage(example.run),
     handle: async ({ ctx, params, query: { perPage, cursor, ...filters } }) => {
-      const workflowId = params.id ?? '';
+      const workflowId = params.id;
       const search = await ctx.store.read(async tx => {
-        await workflowById(tx, workflowId);
+        await getWorkflow(tx, workflowId);
         return searchRuns(tx, { workflowId, ...filters });
       });
       const url = `${ctx.config.publicUrl}/api/v1/workflows/${workflowId}/runs`;
-      return page(ctx.store, runs, search, { perPage, cursor, url, filters }, ids =>
+      return loadPage(ctx.store, runs, search, { perPage, cursor, url, filters }, ids =>
         ctx.store.read(tx => viewRuns(tx, ids)),
       );
     },
@@ -44,8 +44,8 @@ export const runRoutes: Route[] = [
     response: counts,
     answer: example.counts,
     handle: async ({ ctx, params }) => {
-      const { id } = await ctx.store.read(tx => workflowById(tx, params.id ?? ''));
-      return countsOf(ctx.store, id);
+      const { id } = await ctx.store.read(tx => getWorkflow(tx, params.id));
+      return countOutcomes(ctx.store, id);
     },
   }),
   route('GET', '/api/v1/runs/:id', {
@@ -54,6 +54,6 @@ export const runRoutes: Route[] = [
     errors: [404],
     response: wholeRun,
     answer: example.wholeRun,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getRun(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getRun(tx, params.id)),
   }),
 ];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isSameOrigin, makeCookie, readCookie } from '../../access/cookie.ts';
+import { hashKey } from '../../access/keys.ts';
 import {
   endSession,
   findSession,
@@ -10,7 +11,6 @@ import {
 } from '../../access/sessions.ts';
 import type { Context } from '../../context.ts';
 import { AppError, invalid } from '../../errors.ts';
-import { hashKey } from '../../keys.ts';
 import { formatTime } from '../../time.ts';
 import { KEY_ID, SCOPE, SESSION_ID } from '../callers.ts';
 import { type Route, route } from '../route.ts';
@@ -135,7 +135,7 @@ export const makeSessionRoutes = (forget: () => void): Route[] => [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      await ctx.store.write(tx => endSession(tx, params.id ?? ''));
+      await ctx.store.write(tx => endSession(tx, params.id));
       forget();
       return { success: true };
     },

@@ -7,7 +7,7 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const ISO = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+ -]\d\d:\d\d)?)?$/;
 
 /** ISO 8601 as ms, NaN for anything else. UTC where no zone is given; a `+` that a query turned into a space is one again. */
-function msOf(text: string): number {
+function parseTime(text: string): number {
   if (!ISO.test(text)) return Number.NaN;
   const zoned = /T.*(Z|[+ -]\d\d:\d\d)$/.test(text);
   return Date.parse(zoned ? text.replace(' ', '+') : text.includes('T') ? `${text}Z` : text);
@@ -19,7 +19,7 @@ export const moment = z
   .max(40)
   .describe('ISO 8601; UTC where no zone is given')
   .transform((text, ctx) => {
-    const ms = msOf(text);
+    const ms = parseTime(text);
     if (!Number.isNaN(ms)) return ms;
     ctx.addIssue('must be a time such as 2026-11-01T00:00:00Z');
     return z.NEVER;

@@ -1,12 +1,11 @@
 import { z } from 'zod';
 import { invalid } from '../../errors.ts';
 import { describeOverview, type Span } from '../../inbound/overview.ts';
+import { HOUR_MS, MINUTE_MS } from '../../time.ts';
 import { type Route, route } from '../route.ts';
 import { moment, time } from './shapes.ts';
 import * as example from './statsExamples.ts';
 
-const MINUTE_MS = 60_000;
-const HOUR_MS = 3_600_000;
 const MAX_SLOTS = { minute: 360, hour: 1488 };
 
 const ms = z.number().nullable().describe('ms; null: nothing was answered');

@@ -10,9 +10,9 @@ import {
   viewTransactional,
   viewTransactionals,
 } from '../../mail/transactional.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { pageWith } from './examples.ts';
+import { makePage } from './examples.ts';
 import { example, transactional } from './mailShapes.ts';
 
 const tag = 'Transactional';
@@ -30,11 +30,11 @@ export const transactionalRoutes: Route[] = [
     summary: 'Transactional emails, newest first',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(transactional),
-    answer: pageWith(example.transactional),
+    response: describePage(transactional),
+    answer: makePage(example.transactional),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
-      return page(ctx.store, transactionals, {}, request, ids => viewTransactionals(ctx, ids));
+      return loadPage(ctx.store, transactionals, {}, request, ids => viewTransactionals(ctx, ids));
     },
   }),
   route('POST', PATH, {
@@ -58,7 +58,7 @@ export const transactionalRoutes: Route[] = [
     errors: [404],
     response: transactional,
     answer: example.transactional,
-    handle: ({ ctx, params }) => viewTransactional(ctx, params.id ?? ''),
+    handle: ({ ctx, params }) => viewTransactional(ctx, params.id),
   }),
   route('POST', `${PATH}/:id`, {
     summary: 'Rename a transactional email',
@@ -70,7 +70,7 @@ export const transactionalRoutes: Route[] = [
     response: transactional,
     answer: { ...example.transactional, name: 'Welcome' },
     handle: async ({ ctx, params, body }) => {
-      const { id } = await ctx.store.write(tx => renameTransactional(tx, params.id ?? '', body.name, ctx.now()));
+      const { id } = await ctx.store.write(tx => renameTransactional(tx, params.id, body.name, ctx.now()));
       return viewTransactional(ctx, id);
     },
   }),
@@ -82,7 +82,7 @@ export const transactionalRoutes: Route[] = [
     response: transactional,
     answer: example.transactional,
     handle: async ({ ctx, params }) => {
-      const { id } = await ctx.store.write(tx => openDraft(tx, params.id ?? '', ctx.now()));
+      const { id } = await ctx.store.write(tx => openDraft(tx, params.id, ctx.now()));
       return viewTransactional(ctx, id);
     },
   }),
@@ -99,7 +99,7 @@ export const transactionalRoutes: Route[] = [
       draftEmailMessageContentRevisionId: null,
     },
     handle: async ({ ctx, params }) => {
-      const { id } = await ctx.store.write(tx => publish(tx, params.id ?? '', ctx.now()));
+      const { id } = await ctx.store.write(tx => publish(tx, params.id, ctx.now()));
       return viewTransactional(ctx, id);
     },
   }),
@@ -107,11 +107,11 @@ export const transactionalRoutes: Route[] = [
     summary: 'Published transactional emails (older clients)',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(transactional),
-    answer: pageWith({ ...example.transactional, publishedEmailMessageId: 'em_0mwt0c8w00006a1b2c3d4e5f' }),
+    response: describePage(transactional),
+    answer: makePage({ ...example.transactional, publishedEmailMessageId: 'em_0mwt0c8w00006a1b2c3d4e5f' }),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + SEND, filters: {} };
-      return page(ctx.store, transactionals, publishedOnly, request, ids => viewTransactionals(ctx, ids));
+      return loadPage(ctx.store, transactionals, publishedOnly, request, ids => viewTransactionals(ctx, ids));
     },
   }),
   route('POST', SEND, {

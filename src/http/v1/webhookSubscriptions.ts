@@ -17,7 +17,7 @@ import {
   thinCalls,
   viewSubscription,
 } from '../../outgoing/subscriptions.ts';
-import { decodeCursor, envelope, page, pageOf, pageQuery } from '../page.ts';
+import { decodeCursor, describePage, loadPage, pageQuery, wrapPage } from '../page.ts';
 import { type Route, route } from '../route.ts';
 import * as example from './examples.ts';
 import { callDetail, callView, done, subscriptionView } from './shapes.ts';
@@ -33,12 +33,12 @@ const eventNames = z
   .max(EVENT_NAMES.length)
   .transform(names => [...new Set(names)]);
 
-const depsOf = (ctx: Context) => ({ sealer: ctx.sealer, now: ctx.now() });
-const shown = (ctx: Context, id: string) =>
+const pickDeps = (ctx: Context) => ({ sealer: ctx.sealer, now: ctx.now() });
+const showSubscription = (ctx: Context, id: string) =>
   ctx.store.read(async tx => viewSubscription(tx, await getSubscription(tx, id), ctx.now()));
 
 /** The URL in its normal spelling. @throws AppError invalid when webhooks must not go there */
-async function checked(ctx: Context, given: string): Promise<string> {
+async function checkUrl(ctx: Context, given: string): Promise<string> {
   try {
     return await checkTarget(given, ctx.config.allowPrivateTargets, ctx.resolve);
   } catch (error) {
@@ -47,7 +47,7 @@ async function checked(ctx: Context, given: string): Promise<string> {
   }
 }
 
-function changed(ctx: Context): void {
+function announceChange(ctx: Context): void {
   ctx.subscribed.invalidate();
   ctx.wake();
 }
@@ -57,8 +57,8 @@ export const webhookSubscriptionRoutes: Route[] = [
     summary: 'Outgoing webhook subscriptions, newest first',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(subscriptionView),
-    answer: example.pageWith(example.subscription),
+    response: describePage(subscriptionView),
+    answer: example.makePage(example.subscription),
     handle: ({ ctx, query }) =>
       ctx.store.read(async tx => {
         const all = await listSubscriptions(tx);
@@ -69,7 +69,7 @@ export const webhookSubscriptionRoutes: Route[] = [
         for (const row of rows) data.push(await viewSubscription(tx, row, ctx.now()));
         const next = older.length > rows.length ? (rows.at(-1)?.id ?? null) : null;
         const request = { perPage: query.perPage, url: ctx.config.publicUrl + PATH, filters: {} };
-        return envelope(request, data, { total: all.length, capped: false }, next);
+        return wrapPage(request, data, { total: all.length, capped: false }, next);
       }),
   }),
   route('POST', PATH, {
@@ -89,15 +89,15 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: subscriptionView.extend({ secret: z.string().describe('whsec_ and base64; shown this once') }),
     answer: example.madeSubscription,
     handle: async ({ ctx, body }) => {
-      const target = await checked(ctx, body.url);
+      const target = await checkUrl(ctx, body.url);
       const input = {
         name: body.name || new URL(target).host,
         url: target,
         eventNames: body.eventNames ?? [...LOOPS_EVENTS],
       };
-      const { subscription, secret } = await ctx.store.write(tx => createSubscription(tx, depsOf(ctx), input));
-      changed(ctx);
-      return { ...(await shown(ctx, subscription.id)), secret };
+      const { subscription, secret } = await ctx.store.write(tx => createSubscription(tx, pickDeps(ctx), input));
+      announceChange(ctx);
+      return { ...(await showSubscription(ctx, subscription.id)), secret };
     },
   }),
   route('GET', `${PATH}/:id`, {
@@ -106,7 +106,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     errors: [404],
     response: subscriptionView,
     answer: example.subscription,
-    handle: ({ ctx, params }) => shown(ctx, params.id ?? ''),
+    handle: ({ ctx, params }) => showSubscription(ctx, params.id),
   }),
   route('PATCH', `${PATH}/:id`, {
     summary: 'Change, pause or resume an outgoing webhook subscription',
@@ -125,12 +125,12 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: subscriptionView,
     answer: example.subscription,
     handle: async ({ ctx, params, body }) => {
-      const id = params.id ?? '';
-      const target = body.url === undefined ? {} : { url: await checked(ctx, body.url) };
+      const id = params.id;
+      const target = body.url === undefined ? {} : { url: await checkUrl(ctx, body.url) };
       const given = Object.entries({ ...body, ...target }).filter(([, value]) => value !== undefined);
       await ctx.store.write(tx => patchSubscription(tx, id, Object.fromEntries(given), ctx.now()));
-      changed(ctx);
-      return shown(ctx, id);
+      announceChange(ctx);
+      return showSubscription(ctx, id);
     },
   }),
   route('DELETE', `${PATH}/:id`, {
@@ -141,7 +141,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: done,
     answer: example.done,
     handle: async ({ ctx, params }) => {
-      const id = params.id ?? '';
+      const id = params.id;
       await ctx.store.write(tx => closeSubscription(tx, id));
       ctx.subscribed.invalidate();
       while (await ctx.store.write(tx => thinCalls(tx, id)));
@@ -162,9 +162,9 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: subscriptionView.extend({ secret: z.string() }),
     answer: { ...example.madeSubscription, oldSecretUntil: example.subscription.createdAt },
     handle: async ({ ctx, params, body }) => {
-      const id = params.id ?? '';
-      const secret = await ctx.store.write(tx => rotateSecret(tx, depsOf(ctx), id, body.keepOldHours));
-      return { ...(await shown(ctx, id)), secret };
+      const id = params.id;
+      const secret = await ctx.store.write(tx => rotateSecret(tx, pickDeps(ctx), id, body.keepOldHours));
+      return { ...(await showSubscription(ctx, id)), secret };
     },
   }),
   route('POST', `${PATH}/:id/test`, {
@@ -176,7 +176,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: callDetail,
     answer: example.webhookCall,
     handle: async ({ ctx, params }) => {
-      const callId = await ctx.store.write(tx => queueTest(tx, params.id ?? '', ctx.now()));
+      const callId = await ctx.store.write(tx => queueTest(tx, params.id, ctx.now()));
       ctx.wake();
       return ctx.store.read(tx => getCall(tx, callId));
     },
@@ -186,14 +186,14 @@ export const webhookSubscriptionRoutes: Route[] = [
     tag,
     errors: [404],
     query: z.strictObject({ ...pageQuery, state: z.enum(STATES).optional() }),
-    response: pageOf(callView),
-    answer: example.pageWith(example.webhookCallRow),
+    response: describePage(callView),
+    answer: example.makePage(example.webhookCallRow),
     handle: async ({ ctx, params, query }) => {
-      const id = params.id ?? '';
+      const id = params.id;
       await ctx.store.read(tx => getSubscription(tx, id));
       const { state, ...rest } = query;
       const request = { ...rest, url: `${ctx.config.publicUrl}${PATH}/${id}/calls`, filters: { state } };
-      return page(ctx.store, webhookCalls, callSearch(id, state), request, ids =>
+      return loadPage(ctx.store, webhookCalls, callSearch(id, state), request, ids =>
         ctx.store.read(tx => viewCalls(tx, ids)),
       );
     },
@@ -205,7 +205,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     withheld: { payload: null },
     response: callDetail,
     answer: example.webhookCall,
-    handle: ({ ctx, params }) => ctx.store.read(tx => getCall(tx, params.id ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => getCall(tx, params.id)),
   }),
   route('POST', `${CALLS}/:id/replay`, {
     summary: 'Make a call again',
@@ -217,7 +217,7 @@ export const webhookSubscriptionRoutes: Route[] = [
     response: callDetail,
     answer: example.webhookCall,
     handle: async ({ ctx, params }) => {
-      const call = await ctx.store.write(tx => replayCall(tx, params.id ?? '', ctx.now()));
+      const call = await ctx.store.write(tx => replayCall(tx, params.id, ctx.now()));
       ctx.wake();
       return call;
     },

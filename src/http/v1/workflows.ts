@@ -2,13 +2,14 @@ import { z } from 'zod';
 import type { Context } from '../../context.ts';
 import { workflows } from '../../db/schema.ts';
 import type { Tx } from '../../db/store.ts';
-import { dryRun } from '../../workflows/dryRun.ts';
+import { runDry } from '../../workflows/dryRun.ts';
 import { expectedEvent } from '../../workflows/expected.ts';
 import { describeNodeTypes } from '../../workflows/nodes/index.ts';
 import {
   changeList,
   createWorkflow,
   deleteWorkflow,
+  getWorkflow,
   pauseWorkflow,
   putGraph,
   resumeWorkflow,
@@ -16,12 +17,11 @@ import {
   stopWorkflow,
   updateWorkflow,
   type WorkflowRow,
-  workflowById,
 } from '../../workflows/workflows.ts';
 import { viewOneNode, viewWorkflow, viewWorkflows } from '../../workflows/workflowViews.ts';
-import { page, pageOf, pageQuery } from '../page.ts';
+import { describePage, loadPage, pageQuery } from '../page.ts';
 import { type Route, route } from '../route.ts';
-import { pageWith } from './examples.ts';
+import { makePage } from './examples.ts';
 import { example, graphExample, listChange, node, shortWorkflow, way, workflow } from './workflowShapes.ts';
 
 const tag = 'Workflows';
@@ -39,7 +39,7 @@ const queuedContactPolicy = z.enum(['fail', 'discard']).default('fail');
 const scalars = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
 
 /** A change in one transaction, shown as it is afterwards; matching knows of it at once. */
-async function changed(ctx: Context, change: (tx: Tx, now: number) => Promise<WorkflowRow>) {
+async function changeWorkflow(ctx: Context, change: (tx: Tx, now: number) => Promise<WorkflowRow>) {
   const now = ctx.now();
   const shown = await ctx.store.write(async tx => viewWorkflow(tx, await change(tx, now), now));
   ctx.automation.invalidate();
@@ -64,11 +64,13 @@ export const workflowRoutes: Route[] = [
     summary: 'Workflows, newest first',
     tag,
     query: z.strictObject(pageQuery),
-    response: pageOf(shortWorkflow),
-    answer: pageWith(example.short),
+    response: describePage(shortWorkflow),
+    answer: makePage(example.short),
     handle: ({ ctx, query: { perPage, cursor } }) => {
       const request = { perPage, cursor, url: ctx.config.publicUrl + PATH, filters: {} };
-      return page(ctx.store, workflows, {}, request, ids => ctx.store.read(tx => viewWorkflows(tx, ids, ctx.now())));
+      return loadPage(ctx.store, workflows, {}, request, ids =>
+        ctx.store.read(tx => viewWorkflows(tx, ids, ctx.now())),
+      );
     },
   }),
   route('POST', PATH, {
@@ -82,7 +84,7 @@ export const workflowRoutes: Route[] = [
     example: { name: 'Thanks for paying' },
     response: workflow,
     answer: example.workflow,
-    handle: ({ ctx, body }) => changed(ctx, (tx, now) => createWorkflow(tx, body, now)),
+    handle: ({ ctx, body }) => changeWorkflow(ctx, (tx, now) => createWorkflow(tx, body, now)),
   }),
   route('GET', `${PATH}/:id`, {
     summary: 'One workflow with its graph',
@@ -91,7 +93,7 @@ export const workflowRoutes: Route[] = [
     response: workflow,
     answer: example.workflow,
     handle: ({ ctx, params }) =>
-      ctx.store.read(async tx => viewWorkflow(tx, await workflowById(tx, params.id ?? ''), ctx.now())),
+      ctx.store.read(async tx => viewWorkflow(tx, await getWorkflow(tx, params.id), ctx.now())),
   }),
   route('POST', `${PATH}/:id`, {
     summary: 'Rename or describe a workflow, or say which events end its runs',
@@ -106,7 +108,7 @@ export const workflowRoutes: Route[] = [
     response: workflow,
     answer: { ...example.workflow, name: 'Thank you' },
     handle: ({ ctx, params, body: { expectedRevisionId: expected, ...fields } }) =>
-      changed(ctx, (tx, now) => updateWorkflow(tx, params.id ?? '', expected, fields, now)),
+      changeWorkflow(ctx, (tx, now) => updateWorkflow(tx, params.id, expected, fields, now)),
   }),
   route('DELETE', `${PATH}/:id`, {
     summary: 'Remove a workflow',
@@ -121,13 +123,7 @@ export const workflowRoutes: Route[] = [
     answer: null,
     handle: async ({ ctx, params, body }) => {
       await ctx.store.write(tx =>
-        deleteWorkflow(
-          tx,
-          params.id ?? '',
-          body.expectedRevisionId ?? undefined,
-          body.confirmDelete === true,
-          ctx.now(),
-        ),
+        deleteWorkflow(tx, params.id, body.expectedRevisionId ?? undefined, body.confirmDelete === true, ctx.now()),
       );
       ctx.automation.invalidate();
       return null;
@@ -148,7 +144,7 @@ export const workflowRoutes: Route[] = [
     example: graphExample,
     response: workflow,
     answer: example.workflow,
-    handle: ({ ctx, params, body }) => changed(ctx, (tx, now) => putGraph(tx, params.id ?? '', body, now)),
+    handle: ({ ctx, params, body }) => changeWorkflow(ctx, (tx, now) => putGraph(tx, params.id, body, now)),
   }),
   ...switches.map(([verb, change, summary, description]) =>
     route('POST', `${PATH}/:id/${verb}`, {
@@ -159,7 +155,7 @@ export const workflowRoutes: Route[] = [
       errors: [404, 409],
       response: workflow,
       answer: example.workflow,
-      handle: ({ ctx, params }) => changed(ctx, (tx, now) => change(tx, params.id ?? '', now)),
+      handle: ({ ctx, params }) => changeWorkflow(ctx, (tx, now) => change(tx, params.id, now)),
     }),
   ),
   route('POST', `${PATH}/:id/mailing-list`, {
@@ -178,7 +174,7 @@ export const workflowRoutes: Route[] = [
     answer: { status: 'dryRun', mailingListId: null, queuedContactCount: 0 },
     handle: async ({ ctx, params, body }) => {
       const result = await ctx.store.write(async tx => {
-        const told = await changeList(tx, params.id ?? '', body, ctx.now());
+        const told = await changeList(tx, params.id, body, ctx.now());
         if (told.status !== 'updated') return told;
         const { changed, ...rest } = told;
         return { ...rest, workflow: await viewWorkflow(tx, changed, ctx.now()) };
@@ -200,7 +196,7 @@ export const workflowRoutes: Route[] = [
     example: { eventProperties: { amount: 29 } },
     response: way,
     answer: example.way,
-    handle: ({ ctx, params, body }) => ctx.store.read(tx => dryRun(tx, params.id ?? '', body, ctx.now())),
+    handle: ({ ctx, params, body }) => ctx.store.read(tx => runDry(tx, params.id, body, ctx.now())),
   }),
   route('GET', `${PATH}/:id/nodes/:nodeId`, {
     summary: 'One node',
@@ -208,6 +204,6 @@ export const workflowRoutes: Route[] = [
     errors: [404],
     response: node,
     answer: example.node,
-    handle: ({ ctx, params }) => ctx.store.read(tx => viewOneNode(tx, params.id ?? '', params.nodeId ?? '')),
+    handle: ({ ctx, params }) => ctx.store.read(tx => viewOneNode(tx, params.id, params.nodeId)),
   }),
 ];

@@ -1,7 +1,7 @@
 import MailComposer from 'nodemailer/lib/mail-composer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SmtpServer } from '../../variables.ts';
-import { type Outcome, reply, type SmtpError, verdict } from '../verdict.ts';
+import { classifyReply, type Outcome, reply, type SmtpError } from '../smtpReply.ts';
 import { DEFAULT_CONNECTIONS, type Letter, type Transport, type TransportKind } from './transport.ts';
 
 /** How long a server may take, in ms: to set a session up, to say something, and for one message in all. */
@@ -201,7 +201,10 @@ class Smtp implements Transport {
       const late = setTimeout(slow, this.patience.message);
       connection.send(envelope, raw, error => {
         if (!error) return done({ kind: 'sent' }, true);
-        const outcome = verdict(this.clean(error as SmtpError), { from: envelope.from, to: envelope.to[0] ?? '' });
+        const outcome = classifyReply(this.clean(error as SmtpError), {
+          from: envelope.from,
+          to: envelope.to[0] ?? '',
+        });
         const status = (error as SmtpError).responseCode;
         if (!status || status === 421) return done(outcome, false); // it is closing
         connection.reset(failed => done(outcome, !failed));

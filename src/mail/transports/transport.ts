@@ -1,5 +1,5 @@
 import type { MailScheme, SmtpServer } from '../../variables.ts';
-import type { Outcome } from '../verdict.ts';
+import type { Outcome } from '../smtpReply.ts';
 
 /** A message ready to go out, to one recipient. */
 export interface Letter {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { audienceFilter as filter, filterProblem, passes as passesFilter } from '../conditions.ts';
-import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
+import { declareNode, leaveRun, moveOn, nextNodeIds } from './node.ts';
 
 export const audienceFilter = declareNode({
   typeName: 'AudienceFilter',
@@ -17,5 +17,5 @@ export const audienceFilter = declareNode({
   enter: (node, { id, passes }) =>
     passes(id)
       ? moveOn('passed', node.nextNodeIds[0], { isGuard: node.appliesDownstream })
-      : exit('stopped', `the contact does not pass the filter ${id}`),
+      : leaveRun('stopped', `the contact does not pass the filter ${id}`),
 });

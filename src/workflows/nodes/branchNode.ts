@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { declareNode, exit, MAX_BRANCHES, moveOn, nextNodeIds } from './node.ts';
+import { declareNode, leaveRun, MAX_BRANCHES, moveOn, nextNodeIds } from './node.ts';
 
 /** The first of the filters that follow which the contact passes is the way. */
 export const branchNode = declareNode({
@@ -16,7 +16,7 @@ export const branchNode = declareNode({
   enter(node, { id, passes }) {
     const chosen = node.nextNodeIds.find(passes);
     return chosen === undefined
-      ? exit('noBranch', `no branch of ${id} fits the contact`)
+      ? leaveRun('noBranch', `no branch of ${id} fits the contact`)
       : moveOn('branched', chosen, { detail: { nodeId: chosen } });
   },
 });

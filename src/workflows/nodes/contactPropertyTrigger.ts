@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { changed, propertyQuery, queryProblem } from '../conditions.ts';
+import { matchesChange, propertyQuery, queryProblem } from '../conditions.ts';
 import { declareTrigger, nextNodeIds, reEligible } from './node.ts';
 
 export const contactPropertyTrigger = declareTrigger({
@@ -10,7 +10,7 @@ export const contactPropertyTrigger = declareTrigger({
   findLack: node => (node.contactPropertyQuery === null ? 'contactPropertyQuery: is not set' : null),
   findEntry(node, change, { key }) {
     const query = node.contactPropertyQuery;
-    if (change.kind !== 'contact.changed' || !query || !changed(query, change.was, change.is)) return null;
+    if (change.kind !== 'contact.changed' || !query || !matchesChange(query, change.was, change.is)) return null;
     return node.reEligible ? `${key}:${query.key}` : '';
   },
 });

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
+import { declareNode, leaveRun, moveOn, nextNodeIds } from './node.ts';
 
 export const listAction = declareNode({
   typeName: 'ListAction',
@@ -16,7 +16,7 @@ export const listAction = declareNode({
       : null,
   findLack: node => (node.mailingListId === null ? 'mailingListId: is not set' : null),
   enter({ mailingListId, action, nextNodeIds }, { id }) {
-    if (mailingListId === null) return exit(null, `node ${id} has no list`);
+    if (mailingListId === null) return leaveRun(null, `node ${id} has no list`);
     const [outcome, write] =
       action === 'join'
         ? (['joined', { join: mailingListId }] as const)

@@ -58,7 +58,7 @@ export function moveOn(outcome: Outcome, next: string | undefined, more: Partial
   return { outcome, to: { next }, ...more };
 }
 
-export function exit(outcome: Outcome | null, reason: string): Move {
+export function leaveRun(outcome: Outcome | null, reason: string): Move {
   return { outcome, to: { end: 'exited', reason } };
 }
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { declareNode, exit, moveOn, nextNodeIds } from './node.ts';
+import { declareNode, leaveRun, moveOn, nextNodeIds } from './node.ts';
 
 export const sendEmailAction = declareNode({
   typeName: 'SendEmailAction',
@@ -15,7 +15,7 @@ export const sendEmailAction = declareNode({
       : null,
   findLack: node => (node.emailMessageId === null ? 'emailMessageId: is not set' : null),
   enter({ emailMessageId, nextNodeIds }, { id }) {
-    if (emailMessageId === null) return exit(null, `node ${id} has no email message`);
+    if (emailMessageId === null) return leaveRun(null, `node ${id} has no email message`);
     return moveOn('sent', nextNodeIds[0], { mail: emailMessageId, detail: { emailMessageId } });
   },
 });

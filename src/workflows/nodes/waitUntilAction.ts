@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { msOf } from '../conditions.ts';
+import { parseTime } from '../conditions.ts';
 import {
   convertToMs,
   declareNode,
-  exit,
   findDurationProblem,
+  leaveRun,
   type Move,
   moveOn,
   nextNodeIds,
@@ -36,12 +36,13 @@ function findMoment({ property = '', eventProperty, offset }: Fields, { person }
     eventProperty === undefined ? [person.properties, property] : [person.eventProperties, eventProperty];
   const value = Object.hasOwn(record, key) ? record[key] : null;
   const isSeconds = typeof value === 'number' && Math.abs(value) < SECONDS_BELOW;
-  return (isSeconds ? value * 1000 : msOf(value)) + convertToMs(offset);
+  return (isSeconds ? value * 1000 : parseTime(value)) + convertToMs(offset);
 }
 
 function decide(node: Fields, visit: Visit): Move {
   const moment = findMoment(node, visit);
-  if (Number.isNaN(moment)) return exit('stopped', `${node.property ?? node.eventProperty} holds no date to wait for`);
+  if (Number.isNaN(moment))
+    return leaveRun('stopped', `${node.property ?? node.eventProperty} holds no date to wait for`);
   if (moment <= visit.now) return moveOn('waited', node.nextNodeIds[0]);
   const waitUntil = node.property === undefined ? moment : Math.min(moment, visit.now + LOOK_MS);
   return { outcome: 'waiting', detail: { until: new Date(moment).toISOString() }, to: { waitUntil } };

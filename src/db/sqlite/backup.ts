@@ -1,10 +1,10 @@
 import { Database } from 'bun:sqlite';
 import { chmodSync, constants, copyFileSync, existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { AppError, invalid } from '../errors.ts';
-import { randomText } from '../id.ts';
-import { syncFile, syncFolder } from './files.ts';
-import { APPLICATION_ID, MIGRATIONS } from './migrate.ts';
+import { AppError, invalid } from '../../errors.ts';
+import { makeRandomText } from '../../id.ts';
+import { syncFile, syncFolder } from '../files.ts';
+import { APPLICATION_ID, MIGRATIONS } from '../migrate.ts';
 
 /** What a verified copy holds. */
 export interface Contents {
@@ -58,7 +58,7 @@ export function verifyCopy(file: string): Contents {
 export function backupSqlite(file: string, target: string): Contents {
   if (existsSync(target))
     throw new AppError('conflict', `${target} exists already. Choose another name; a backup never overwrites.`);
-  const part = `${target}.${randomText(8)}.part`;
+  const part = `${target}.${makeRandomText(8)}.part`;
   try {
     const db = new Database(file, { readwrite: true });
     try {

@@ -2,11 +2,11 @@ import { Database, type Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
-import { yieldTurn } from '../time.ts';
-import { Checkpointer } from './checkpointer.ts';
-import { migrateSqlite } from './migrate.ts';
-import * as schema from './schema.ts';
-import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
+import { yieldTurn } from '../../time.ts';
+import { Checkpointer } from '../checkpointer.ts';
+import { migrateSqlite } from '../migrate.ts';
+import * as schema from '../schema.ts';
+import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from '../store.ts';
 
 const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry

@@ -1,7 +1,7 @@
 import { Database } from 'bun:sqlite';
 import { join } from 'node:path';
-import { AppError } from '../errors.ts';
-import { LOCK_FILE } from './files.ts';
+import { AppError } from '../../errors.ts';
+import { LOCK_FILE } from '../files.ts';
 
 const WAIT_MS = 200; // a server that is just stopping
 const held = new Set<Database>(); // a collected Database would close its file and free the lock

@@ -1,10 +1,10 @@
 import { is } from 'drizzle-orm';
 import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core';
-import { AppError } from '../errors.ts';
-import type { Run } from './fast.ts';
-import { MIGRATIONS } from './migrate.ts';
-import * as schema from './schema.ts';
-import { direct, type Store, type Tx } from './store.ts';
+import { AppError } from '../../errors.ts';
+import { MIGRATIONS } from '../migrate.ts';
+import type { Run } from '../prepared.ts';
+import * as schema from '../schema.ts';
+import { direct, type Store, type Tx } from '../store.ts';
 
 const PAGE_ROWS = 500; // times the columns: parameters of one insert; SQLite takes 32,766
 const PAGE_BYTES = 4 * 1024 * 1024; // of text; a single larger row is a page of its own

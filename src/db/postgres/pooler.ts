@@ -1,7 +1,7 @@
 import type { ReservedSQL, SQL } from 'bun';
-import { AppError } from '../errors.ts';
-import { query } from './sets.ts';
-import type { Store } from './store.ts';
+import { AppError } from '../../errors.ts';
+import { query } from '../sets.ts';
+import type { Store } from '../store.ts';
 
 const PATIENCE_MS = 500; // for a second session, before the first one lets go of its own
 const LIMIT_MS = 10_000;

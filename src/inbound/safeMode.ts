@@ -2,7 +2,7 @@ import { eq, like } from 'drizzle-orm';
 import { meta } from '../db/schema.ts';
 import { pickKey } from '../db/sql.ts';
 import type { Store, Tx } from '../db/store.ts';
-import { randomText } from '../id.ts';
+import { makeRandomText } from '../id.ts';
 
 const AFTER_CRASH_MS = 600_000;
 const BEAT_MS = 5000;
@@ -16,7 +16,7 @@ const CRASHED = 'crashedAt';
  * acknowledged. Each instance has a mark in the database while it serves; on PostgreSQL it beats.
  */
 export class SafeMode {
-  private readonly mark = `${MARK}${randomText(12)}`;
+  private readonly mark = `${MARK}${makeRandomText(12)}`;
   private until = Number.NEGATIVE_INFINITY; // on the monotonic clock, ms
   private beats = 0;
   private readonly heard = new Map<string, { value: string; at: number }>();

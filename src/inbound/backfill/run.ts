@@ -1,15 +1,16 @@
-import { callPeople, makeOutcome, type PersonCall } from '../audience/personCall.ts';
-import { countWaiting } from '../audience/releases.ts';
-import type { Context } from '../context.ts';
-import type { BackfillCounts } from '../db/schema.ts';
-import { StoreUnavailable, type Tx } from '../db/store.ts';
-import { AppError } from '../errors.ts';
-import { changeOfEvent } from '../events.ts';
-import { ApiTrouble } from '../providers/api.ts';
-import type { Backfill, ListPage } from '../providers/provider.ts';
-import { backoffMs } from '../queue/queue.ts';
-import { yieldTurn } from '../time.ts';
-import { applyListed, type Planned, planItem } from './backfillItem.ts';
+import { callPeople, makeOutcome, type PersonCall } from '../../audience/personCall.ts';
+import { countWaiting } from '../../audience/releases.ts';
+import type { Context } from '../../context.ts';
+import type { BackfillCounts } from '../../db/schema.ts';
+import { StoreUnavailable, type Tx } from '../../db/store.ts';
+import { AppError } from '../../errors.ts';
+import { changeOfEvent } from '../../events/events.ts';
+import { ApiTrouble } from '../../providers/api.ts';
+import type { Backfill, ListPage } from '../../providers/provider.ts';
+import { backoffMs } from '../../queue/queue.ts';
+import { yieldTurn } from '../../time.ts';
+import type { ReadyEndpoint } from '../endpointCache.ts';
+import { collectKeys } from '../recordDelivery.ts';
 import {
   type BackfillRow,
   claimBackfill,
@@ -20,8 +21,7 @@ import {
   LONGEST_WAIT_MS,
   updateLeased,
 } from './backfills.ts';
-import type { ReadyEndpoint } from './live.ts';
-import { collectKeys } from './recordDelivery.ts';
+import { applyListed, type Planned, planItem } from './item.ts';
 
 const PER_WRITE = 25; // people: some ms of the thread
 const MAX_TRIES = 8; // in a row without getting on

@@ -2,7 +2,7 @@ import { desc, eq } from 'drizzle-orm';
 import { endpoints, secrets } from '../db/schema.ts';
 import type { Store } from '../db/store.ts';
 import type { Log } from '../log.ts';
-import { providerById } from '../providers/index.ts';
+import { findProvider } from '../providers/index.ts';
 import type { Provider, Secret } from '../providers/provider.ts';
 import type { Sealer } from '../sealing.ts';
 import { type EventSettings, resolveEvents } from './eventSettings.ts';
@@ -76,7 +76,7 @@ export class EndpointCache {
     return this.store.read(async tx => {
       const [row] = await tx.select().from(endpoints).where(eq(endpoints.id, id));
       if (!row) return null;
-      const provider = providerById(row.provider);
+      const provider = findProvider(row.provider);
       if (!provider) return null;
       const sealed = await tx
         .select()

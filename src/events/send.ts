@@ -1,9 +1,9 @@
-import { buildWriteCall } from './audience/apiCalls.ts';
-import type { ContactWrite, WriteOrigin } from './audience/apiWrite.ts';
-import type { PersonCall } from './audience/personCall.ts';
-import type { Scalar } from './db/schema.ts';
+import { buildWriteCall } from '../audience/apiCalls.ts';
+import type { ContactWrite, WriteOrigin } from '../audience/apiWrite.ts';
+import type { PersonCall } from '../audience/personCall.ts';
+import type { Scalar } from '../db/schema.ts';
+import { makeId } from '../id.ts';
 import { changeOfEvent, type NewEvent } from './events.ts';
-import { newId } from './id.ts';
 
 interface SentEvent {
   name: string;
@@ -23,7 +23,7 @@ export function buildSendCall(
       const outcome = call.apply(people, now);
       const { contactId, email, userId } = outcome.result;
       const event: NewEvent = {
-        id: newId('evt', now),
+        id: makeId('evt', now),
         effectKey: `${origin.key}:event`,
         contact: { id: contactId, email, userId },
         eventName: name,

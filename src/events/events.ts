@@ -1,12 +1,12 @@
 import { and, eq, gte, inArray, lte, sql } from 'drizzle-orm';
-import { findContactIdsOfEmail } from './audience/contacts.ts';
-import { loadMergedIds, loadMergedIdsOf } from './audience/merges.ts';
-import type { ContactChange, Who } from './changes.ts';
-import type { Search } from './db/scan.ts';
-import { events, type Scalar } from './db/schema.ts';
-import { insertRows } from './db/sets.ts';
-import type { Tx } from './db/store.ts';
-import { idAt } from './id.ts';
+import { findContactIdsOfEmail } from '../audience/contacts.ts';
+import { loadMergedIds, loadMergedIdsOf } from '../audience/merges.ts';
+import type { ContactChange, Who } from '../changes.ts';
+import { events, type Scalar } from '../db/schema.ts';
+import type { Search } from '../db/search.ts';
+import { insertRows } from '../db/sets.ts';
+import type { Tx } from '../db/store.ts';
+import { makeIdAt } from '../id.ts';
 
 /** `since` and `until` in ms. */
 interface EventFilter {
@@ -33,7 +33,7 @@ export async function buildEventSearch(tx: Tx, filter: EventFilter): Promise<Sea
       until === undefined ? undefined : lte(events.createdAt, until),
     ),
     narrow: ofContact ?? named,
-    floor: since === undefined ? undefined : idAt('evt', since),
+    floor: since === undefined ? undefined : makeIdAt('evt', since),
   };
 }
 

@@ -1,9 +1,9 @@
 import { count, desc, eq } from 'drizzle-orm';
-import { keys, type Scope } from './db/schema.ts';
-import type { Tx } from './db/store.ts';
-import { AppError, invalid, notFound } from './errors.ts';
-import { newId, randomText } from './id.ts';
-import { parseName } from './plainName.ts';
+import { keys, type Scope } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError, invalid, notFound } from '../errors.ts';
+import { makeId, makeRandomText } from '../id.ts';
+import { parseName } from '../plainName.ts';
 
 export type Key = typeof keys.$inferSelect;
 
@@ -31,9 +31,9 @@ export async function createKey(
       'conflict',
       `There are ${MAX_KEYS} API keys, which is as many as there may be. Revoke one that is no longer used: GET /api/v1/keys shows lastUsedAt.`,
     );
-  const key = appendCheck(randomText(RANDOM_CHARACTERS));
+  const key = appendCheck(makeRandomText(RANDOM_CHARACTERS));
   const row = {
-    id: newId('key', now),
+    id: makeId('key', now),
     name: trimmed,
     hash: hashKey(key),
     hint: `inlet_…${key.slice(-4)}`,

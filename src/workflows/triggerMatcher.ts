@@ -5,12 +5,12 @@ import { findEntry, isExclusive } from './nodes/index.ts';
 import { mergeRuns } from './runs.ts';
 import { tellRuns } from './signals.ts';
 import { startRun } from './start.ts';
-import { type Listening, listening, QUEUEING_MS } from './workflows.ts';
+import { type Listening, listListening, QUEUEING_MS } from './workflows.ts';
 
 const CHECK_EVERY_MS = 500; // another process's change is seen within a second
 
 /** Hears what happens to contacts and starts the runs that follow. Costs nothing while no workflow listens. */
-export class Automation {
+export class TriggerMatcher {
   private cached: Listening[] = [];
   private version = -1;
   private checkedAt = -Infinity;
@@ -66,7 +66,7 @@ export class Automation {
     }
     if (this.stale) {
       const { changes } = this;
-      const found = await listening(tx); // may throw: then it is read again
+      const found = await listListening(tx); // may throw: then it is read again
       if (changes === this.changes) this.stale = false; // not when something changed meanwhile
       this.cached = found;
     }

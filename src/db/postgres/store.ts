@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { SQL } from 'bun';
-import { type Hold, type Store, StoreUnavailable, type Tx } from './store.ts';
-import { encodeAll, numberPlaceholders, wrapInDrizzle } from './wire.ts';
+import { type Hold, type Store, StoreUnavailable, type Tx } from '../store.ts';
+import { encodeAll, numberPlaceholders, wrapInDrizzle } from './driver.ts';
 import { WriteLane } from './writeLane.ts';
 
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry

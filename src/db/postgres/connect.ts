@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { SQL } from 'bun';
-import { AppError, invalid } from '../errors.ts';
+import { AppError, invalid } from '../../errors.ts';
+import { migratePostgres, requireSchema } from '../migrate.ts';
 import { Hosts, splitHosts } from './hosts.ts';
-import { migratePostgres, requireSchema } from './migrate.ts';
 import { requireSessions } from './pooler.ts';
-import { findPostgresCode, PostgresStore, type Server, type Watch } from './postgres.ts';
+import { findPostgresCode, PostgresStore, type Server, type Watch } from './store.ts';
 
 interface Connection {
   /** For Bun.SQL. */

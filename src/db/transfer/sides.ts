@@ -1,15 +1,15 @@
 import { chmodSync, closeSync, existsSync, openSync, readdirSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { AppError, invalid } from '../errors.ts';
-import { settleLog } from './backup.ts';
-import { connect, openPostgres } from './connect.ts';
-import { locateDatabase, openDataFolder } from './files.ts';
-import { readSchemaVersion } from './inspect.ts';
-import { takeLock } from './lock.ts';
-import { MIGRATIONS, readPostgresVersion } from './migrate.ts';
-import { PostgresStore } from './postgres.ts';
-import { openSqlite } from './sqlite.ts';
-import type { Store } from './store.ts';
+import { AppError, invalid } from '../../errors.ts';
+import { locateDatabase, openDataFolder } from '../files.ts';
+import { MIGRATIONS, readPostgresVersion } from '../migrate.ts';
+import { connect, openPostgres } from '../postgres/connect.ts';
+import { PostgresStore } from '../postgres/store.ts';
+import { settleLog } from '../sqlite/backup.ts';
+import { readSchemaVersion } from '../sqlite/inspect.ts';
+import { takeLock } from '../sqlite/lock.ts';
+import { openSqlite } from '../sqlite/store.ts';
+import type { Store } from '../store.ts';
 
 /** Where an installation is moved from or to. */
 export type Place = { kind: 'sqlite'; file: string } | { kind: 'postgres'; url: string };

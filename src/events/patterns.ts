@@ -1,7 +1,7 @@
 import { desc, eq, sql } from 'drizzle-orm';
-import { endpoints, events, type Scalar } from './db/schema.ts';
-import type { Tx } from './db/store.ts';
-import { AppError, invalid } from './errors.ts';
+import { endpoints, events, type Scalar } from '../db/schema.ts';
+import type { Tx } from '../db/store.ts';
+import { AppError, invalid } from '../errors.ts';
 
 interface EventPattern {
   id: string;

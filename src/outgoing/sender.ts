@@ -5,9 +5,17 @@ import type { Context } from '../context.ts';
 import { writeOutcome } from '../db/outcome.ts';
 import { webhookSubscriptions } from '../db/schema.ts';
 import { StoreUnavailable, type Tx } from '../db/store.ts';
-import { type Claimed, callQueue, claimCalls, dueSubscriptions, freeCalls, type Next, recordAttempt } from './calls.ts';
+import {
+  type Claimed,
+  callQueue,
+  claimCalls,
+  findDueSubscriptions,
+  freeCalls,
+  type Next,
+  recordAttempt,
+} from './calls.ts';
 import { type Outcome, send } from './post.ts';
-import { FAILING_MS, nextAttempt } from './schedule.ts';
+import { FAILING_MS, scheduleNextAttempt } from './schedule.ts';
 import type { Subscription } from './subscriptions.ts';
 
 const AT_ONCE = 32; // calls under way
@@ -20,7 +28,7 @@ const MAX_CRASHES = 10; // in a row while making one call
 const GONE = 410;
 
 /** Sends what is queued for subscriptions. Each call is leased before and recorded after: kill it anywhere, at worst one is made again. */
-export class Outgoing {
+export class CallSender {
   private readonly underWay = new Map<Promise<void>, string>(); // → the subscription's id
   private readonly unwritten = new Set<string>(); // calls whose outcome the database could not take yet
   private readonly end = new AbortController();
@@ -66,11 +74,11 @@ export class Outgoing {
     const full = [...counts].filter(([, calls]) => calls.length >= PER_SUBSCRIPTION).map(([id]) => id);
     const free = AT_ONCE - this.underWay.size;
     if (free <= 0) return 0;
-    const due = (await store.read(tx => dueSubscriptions(tx, full, now))).filter(row => roomOf(row) > 0);
+    const due = (await store.read(tx => findDueSubscriptions(tx, full, now))).filter(row => roomOf(row) > 0);
     if (!due.length) return 0; // an idle server commits nothing
     const claimed = await store.write(async tx => {
       const all: { row: Subscription; call: Claimed }[] = [];
-      for (const row of shuffled(due)) {
+      for (const row of shuffleItems(due)) {
         const room = Math.min(roomOf(row), free - all.length);
         if (room > 0) for (const call of await claimCalls(tx, row.id, room, now)) all.push({ row, call });
       }
@@ -111,7 +119,7 @@ export class Outgoing {
     const now = this.ctx.now();
     const { retryAfter: _, ...seen } = outcome;
     const cut = this.end.signal.aborted && outcome.status === null; // our doing, not the receiver's
-    const next = cut ? { dueAt: now, failures: call.failures } : nextOf(call, outcome, now);
+    const next = cut ? { dueAt: now, failures: call.failures } : scheduleNext(call, outcome, now);
     const record = async (tx: Tx) => {
       if (!(await recordAttempt(tx, call, { at, ...seen }, next, now))) return null;
       return cut ? null : judge(tx, row, outcome, now);
@@ -163,14 +171,14 @@ const STUCK = 'Inlet stopped each time while making this call. Replay it once th
 const NO_SECRET = 'Not sent: the secret to sign with can not be opened. Make a new one: POST …/rotate-secret.';
 
 /** When to try again; null when the call has ended, one way or the other. */
-function nextOf(call: Claimed, outcome: Outcome, now: number): Next | null {
+function scheduleNext(call: Claimed, outcome: Outcome, now: number): Next | null {
   if (outcome.error === null || outcome.status === GONE || call.crashes >= MAX_CRASHES) return null;
   const failures = call.failures + 1;
-  const dueAt = nextAttempt(failures, outcome.retryAfter, now, Math.random());
+  const dueAt = scheduleNextAttempt(failures, outcome.retryAfter, now, Math.random());
   return dueAt === null ? null : { dueAt, failures };
 }
 
-function shuffled<T>(items: T[]): T[] {
+function shuffleItems<T>(items: T[]): T[] {
   return items
     .map(item => ({ item, at: Math.random() }))
     .sort((a, b) => a.at - b.at)

@@ -49,7 +49,7 @@ function hasOnlySender(response: string, { from, to }: Envelope): boolean {
  * What a failure after the login means for the mail; CONN: the connection was closed, at whatever command. RFC 5321: 4yz is worth another try. 5yz ends an address only on proof that its mailbox is wrong,
  * and a mail only where its content was looked at; everything else is ours to be mended, and no address may be lost to it.
  */
-export function verdict(error: SmtpError, envelope?: Envelope): Outcome {
+export function classifyReply(error: SmtpError, envelope?: Envelope): Outcome {
   const { responseCode: status = 0, command = '', response = '', code = '' } = error;
   const text = reply(error);
   const ours = !response && /^(EENVELOPE|EMESSAGE)$/.test(code); // an address or a size that nodemailer does not send

@@ -4,7 +4,7 @@ import { viewList } from '../audience/lists.ts';
 import type { Cause, ContactChange, Who } from '../changes.ts';
 import { type Effect, lists, webhookCalls, webhookSubscriptions } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { newId } from '../id.ts';
+import { makeId } from '../id.ts';
 import { EVENT_RECEIVED, type EventName } from './names.ts';
 
 const FRESH_MS = 500; // another process's change is seen within a second
@@ -19,25 +19,25 @@ interface Message {
   members(tx: Tx): Promise<Record<string, unknown> | null>;
 }
 
-const none = async () => ({});
+const addNothing = async () => ({});
 
 /** Loops' contact without Inlet's times; null when it is gone already. */
-async function contactOf(tx: Tx, id: string) {
+async function showContact(tx: Tx, id: string) {
   const [shown] = await viewContacts(tx, [id]);
   if (!shown) return null;
   const { createdAt: _, updatedAt: __, ...contact } = shown;
   return { contact };
 }
 
-async function mailingList(tx: Tx, id: string) {
+async function showMailingList(tx: Tx, id: string) {
   const [row] = await tx.select().from(lists).where(eq(lists.id, id));
   return { mailingList: row ? viewList(row) : { id, name: '', description: null, isPublic: false } };
 }
 
 /** What of a happening goes out. Loops tells of a removal by two messages. */
-function messagesOf(happening: ContactChange, cause: Cause): Message[] {
+function listMessages(happening: ContactChange, cause: Cause): Message[] {
   const { contact } = happening;
-  const message = (name: EventName, members: Message['members'] = none, target = ''): Message => ({
+  const message = (name: EventName, members: Message['members'] = addNothing, target = ''): Message => ({
     name,
     key: `${cause.key}:${name}:${contact.id}${target && `:${target}`}`,
     contact,
@@ -45,7 +45,7 @@ function messagesOf(happening: ContactChange, cause: Cause): Message[] {
   });
   switch (happening.kind) {
     case 'contact.created':
-      return [message('contact.created', tx => contactOf(tx, contact.id))];
+      return [message('contact.created', tx => showContact(tx, contact.id))];
     case 'contact.unsubscribed':
       return [message('contact.unsubscribed')];
     case 'contact.deleted':
@@ -55,7 +55,7 @@ function messagesOf(happening: ContactChange, cause: Cause): Message[] {
       const { listId } = happening;
       const name =
         happening.kind === 'list.subscribed' ? 'contact.mailingList.subscribed' : 'contact.mailingList.unsubscribed';
-      return [message(name, tx => mailingList(tx, listId), listId)];
+      return [message(name, tx => showMailingList(tx, listId), listId)];
     }
     case 'event': {
       const { eventId, eventName, eventProperties } = happening;
@@ -68,7 +68,12 @@ function messagesOf(happening: ContactChange, cause: Cause): Message[] {
 }
 
 /** The JSON text of a payload, common members first. `contact` null: a payload that is about nobody. */
-export function payloadOf(name: string, contact: Who | null, members: Record<string, unknown>, now: number): string {
+export function formatPayload(
+  name: string,
+  contact: Who | null,
+  members: Record<string, unknown>,
+  now: number,
+): string {
   return JSON.stringify({
     eventName: name,
     eventTime: Math.floor(now / 1000),
@@ -96,7 +101,7 @@ export async function queueCalls(tx: Tx, calls: NewCall[], now: number) {
     crashes: 0,
     history: [],
   };
-  const rows = calls.map(call => ({ ...call, ...fresh, id: newId('msg', now), createdAt: now, finishedAt: null }));
+  const rows = calls.map(call => ({ ...call, ...fresh, id: makeId('msg', now), createdAt: now, finishedAt: null }));
   const queued: Pick<typeof webhookCalls.$inferSelect, 'id' | 'subscriptionId' | 'eventName'>[] = [];
   for (let i = 0; i < rows.length; i += PER_INSERT) {
     const some = rows.slice(i, i + PER_INSERT);
@@ -111,7 +116,7 @@ export async function queueCalls(tx: Tx, calls: NewCall[], now: number) {
 }
 
 /** Which subscriptions want what, kept in memory, so that a happening nobody wants costs nothing. */
-export class Subscribed {
+export class SubscriptionIndex {
   private wanting: Map<string, string[]> | null = null; // event name → ids of subscriptions; a paused one collects
   private loadedAt = Number.NEGATIVE_INFINITY;
   private waking: Timer | undefined;
@@ -129,7 +134,7 @@ export class Subscribed {
     if (!(await this.current(tx)).size) return [];
     return this.queue(
       tx,
-      happenings.flatMap(happening => messagesOf(happening, cause)),
+      happenings.flatMap(happening => listMessages(happening, cause)),
       now,
     );
   };
@@ -161,7 +166,7 @@ export class Subscribed {
       const ids = wanting.get(name);
       const more = ids && (await members(tx));
       if (!more) continue;
-      const body = payloadOf(name, contact, more, now);
+      const body = formatPayload(name, contact, more, now);
       for (const subscriptionId of ids)
         calls.push({ subscriptionId, eventName: name, uniqueKey: `${key}:${subscriptionId}`, body });
     }

@@ -1,7 +1,7 @@
 import { inArray, lt } from 'drizzle-orm';
-import { idempotencyKeys } from './db/schema.ts';
-import { insertRows, selectAmong } from './db/sets.ts';
-import type { Tx } from './db/store.ts';
+import { idempotencyKeys } from '../db/schema.ts';
+import { insertRows, selectAmong } from '../db/sets.ts';
+import type { Tx } from '../db/store.ts';
 
 const WINDOW_MS = 24 * 3_600_000;
 

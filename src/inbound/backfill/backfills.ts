@@ -1,13 +1,13 @@
 import { and, desc, eq, gt, inArray, isNotNull, lte, notInArray, or, sql } from 'drizzle-orm';
-import { type BackfillCounts, backfills } from '../db/schema.ts';
-import { limitForLease } from '../db/sql.ts';
-import type { Tx } from '../db/store.ts';
-import { AppError, notFound } from '../errors.ts';
-import { newId, randomText } from '../id.ts';
-import type { Provider } from '../providers/provider.ts';
-import { formatTime } from '../time.ts';
-import { type EndpointRow, getEndpoint, requireProvider } from './endpoints.ts';
-import { resolveEvents } from './eventSettings.ts';
+import { type BackfillCounts, backfills } from '../../db/schema.ts';
+import { limitForLease } from '../../db/sql.ts';
+import type { Tx } from '../../db/store.ts';
+import { AppError, notFound } from '../../errors.ts';
+import { makeId, makeRandomText } from '../../id.ts';
+import type { Provider } from '../../providers/provider.ts';
+import { formatTime } from '../../time.ts';
+import { type EndpointRow, getEndpoint, requireProvider } from '../endpoints.ts';
+import { resolveEvents } from '../eventSettings.ts';
 
 export type BackfillRow = typeof backfills.$inferSelect;
 
@@ -77,7 +77,7 @@ export async function startBackfill(
   const [row] = await tx
     .insert(backfills)
     .values({
-      id: newId('bf', now),
+      id: makeId('bf', now),
       endpointId,
       provider: provider.id,
       state: 'queued',
@@ -158,7 +158,7 @@ export async function claimBackfill(tx: Tx, now: number, alone: boolean) {
       state: 'running',
       tries: sql`${backfills.tries} + 1`,
       dueAt: now + LEASE_MS,
-      lease: randomText(12),
+      lease: makeRandomText(12),
       startedAt: sql`coalesce(${backfills.startedAt}, ${now})`,
     })
     .where(eq(backfills.id, found.id))

@@ -1,7 +1,7 @@
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
-import type { Run } from './fast.ts';
-import * as schema from './schema.ts';
-import { dialects, direct, type Tx } from './store.ts';
+import type { Run } from '../prepared.ts';
+import * as schema from '../schema.ts';
+import { dialects, direct, type Tx } from '../store.ts';
 
 const placeholders = new Map<string, string>();
 const MAX_TEXTS = 2000;

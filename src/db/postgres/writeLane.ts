@@ -1,6 +1,6 @@
 import type { ReservedSQL, SQL } from 'bun';
-import { Held, type Hold, type Tx } from './store.ts';
-import { encodeAll, numberPlaceholders, wrapInDrizzle } from './wire.ts';
+import { Held, type Hold, type Tx } from '../store.ts';
+import { encodeAll, numberPlaceholders, wrapInDrizzle } from './driver.ts';
 
 type Rows = unknown[][];
 

@@ -1,13 +1,13 @@
-import type { People } from '../audience/people.ts';
-import { type Contribution, findDeath, type Registers } from '../audience/registers.ts';
-import { buildSteps, findLastStep } from '../audience/timeline.ts';
-import type { Scalar } from '../db/schema.ts';
-import type { Fact, Listed } from '../providers/provider.ts';
+import type { People } from '../../audience/people.ts';
+import { type Contribution, findDeath, type Registers } from '../../audience/registers.ts';
+import { buildSteps, findLastStep } from '../../audience/timeline.ts';
+import type { Scalar } from '../../db/schema.ts';
+import type { Fact, Listed } from '../../providers/provider.ts';
+import { decide } from '../decide.ts';
+import type { ReadyEndpoint } from '../endpointCache.ts';
+import { type Applied, applyFact, identifyFact, type Origin } from '../ingest.ts';
+import { buildOrigin } from '../origin.ts';
 import type { BackfillRow } from './backfills.ts';
-import { decide } from './decide.ts';
-import { type Applied, applyFact, identifyFact, type Origin } from './ingest.ts';
-import type { ReadyEndpoint } from './live.ts';
-import { buildOrigin } from './origin.ts';
 
 /** What can be said of one listed person without the database: why it is skipped, or the fact to apply. */
 export type Planned = { id: string | null } & ({ skip: string } | { skip: null; fact: Fact; origin: Origin });

@@ -2,7 +2,7 @@ import { and, asc, eq, gte, inArray } from 'drizzle-orm';
 import { loadMergedIdsOf } from '../audience/merges.ts';
 import { type Effect, events, mails, runs, webhookCalls } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
-import { idAt } from '../id.ts';
+import { makeIdAt } from '../id.ts';
 import { formatTime } from '../time.ts';
 
 const MOST = 50; // of each kind
@@ -19,7 +19,7 @@ export async function traceDelivery(
     .where(
       and(
         inArray(events.contactId, contactIds),
-        gte(events.id, idAt('evt', delivery.receivedAt)),
+        gte(events.id, makeIdAt('evt', delivery.receivedAt)),
         eq(events.deliveryId, delivery.id),
       ),
     )
@@ -31,7 +31,7 @@ export async function traceDelivery(
     .where(
       and(
         inArray(runs.contactId, contactIds),
-        gte(runs.id, idAt('run', delivery.receivedAt)),
+        gte(runs.id, makeIdAt('run', delivery.receivedAt)),
         eq(runs.deliveryId, delivery.id),
       ),
     )
@@ -47,7 +47,7 @@ export async function traceDelivery(
       at: mails.createdAt,
     })
     .from(mails)
-    .where(and(inArray(mails.contactId, contactIds), gte(mails.id, idAt('mail', delivery.receivedAt)), ofRuns))
+    .where(and(inArray(mails.contactId, contactIds), gte(mails.id, makeIdAt('mail', delivery.receivedAt)), ofRuns))
     .orderBy(asc(mails.id))
     .limit(MOST);
   const callIds = delivery.effects.flatMap(({ callId }) => (typeof callId === 'string' ? [callId] : [])).slice(0, MOST);

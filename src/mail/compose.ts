@@ -6,27 +6,27 @@ import { contacts, endpoints, mails, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { allProviders } from '../providers/index.ts';
 import type { Templates, Values } from '../templates/templates.ts';
-import { mailsOfDay } from './leases.ts';
+import { countMailsOfDay } from './leases.ts';
 import { makeLinks, requireLinkSealer, sealToken, TEST_TOKEN } from './links.ts';
 import type { MailRow } from './mails.ts';
 import { getMessage } from './messages.ts';
 import { renderMessage } from './renderMessage.ts';
-import { findUrlTrouble, mailSettings } from './settings.ts';
+import { findUrlTrouble, loadMailSettings } from './settings.ts';
 import type { Letter } from './transports/transport.ts';
 
 export type Update = Partial<typeof mails.$inferInsert>;
 /** What goes out and what is kept of it; or why nothing does. */
 export type Prepared = { letter: Letter; shown: Update } | { instead: Update };
 
-const refused = (error: string): Prepared => ({ instead: { state: 'suppressed', error } });
+const refuseMail = (error: string): Prepared => ({ instead: { state: 'suppressed', error } });
 
 /** A contact's fields as templates see them. */
-export function contactValues({ properties, ...fields }: typeof contacts.$inferSelect): Record<string, unknown> {
+export function collectContactValues({ properties, ...fields }: typeof contacts.$inferSelect): Record<string, unknown> {
   return { ...properties, ...fields };
 }
 
 /** Whom a mail is for as of now: a merge may have moved it since it was claimed, or is about to. */
-async function contactOf(tx: Tx, { id, recipient }: MailRow) {
+async function findRecipient(tx: Tx, { id, recipient }: MailRow) {
   const [fresh] = await tx.select({ contactId: mails.contactId }).from(mails).where(eq(mails.id, id));
   const contactId = fresh?.contactId ?? null;
   if (contactId !== null) return findContact(tx, { id: contactId });
@@ -35,7 +35,7 @@ async function contactOf(tx: Tx, { id, recipient }: MailRow) {
 }
 
 /** What a mail's workflow says against it, null: nothing. A stop holds for all mails of before it. */
-async function objectionOf(tx: Tx, row: MailRow): Promise<Update | null> {
+async function findObjection(tx: Tx, row: MailRow): Promise<Update | null> {
   if (row.workflowId === null) return null;
   const [workflow] = await tx
     .select({ state: workflows.state, stoppedEpoch: workflows.stoppedEpoch })
@@ -63,19 +63,19 @@ async function findMarks(tx: Tx, mailId: string): Promise<Record<string, string>
 }
 
 async function lookUp(tx: Tx, row: MailRow, now: number) {
-  const contact = await contactOf(tx, row);
+  const contact = await findRecipient(tx, row);
   const to = row.transactional ? row.recipient : (contact?.email ?? row.recipient); // where the person is now
   const limited = !row.transactional && !row.forced && row.contactId !== null;
-  const most = limited ? (await mailSettings(tx)).maxPerContactPerDay : null;
+  const most = limited ? (await loadMailSettings(tx)).maxPerContactPerDay : null;
   return {
     contact,
     to,
-    objection: await objectionOf(tx, row),
+    objection: await findObjection(tx, row),
     message: await getMessage(tx, row.emailMessageId),
     marks: await findMarks(tx, row.id),
     suppressed: await isSuppressed(tx, to),
     most,
-    today: most === null ? 0 : await mailsOfDay(tx, row, now),
+    today: most === null ? 0 : await countMailsOfDay(tx, row, now),
   };
 }
 
@@ -85,9 +85,9 @@ export async function prepare(ctx: Context, templates: Templates, row: MailRow, 
   const { contact, to, objection, message, marks, suppressed, most, today } = await ctx.store.read(tx =>
     lookUp(tx, row, now),
   );
-  if (suppressed) return refused('The address is suppressed: mail to it bounced, or the person complained.');
-  if (!row.transactional && !contact) return refused('The contact is gone.');
-  if (!row.transactional && !contact?.subscribed) return refused('The contact is unsubscribed.');
+  if (suppressed) return refuseMail('The address is suppressed: mail to it bounced, or the person complained.');
+  if (!row.transactional && !contact) return refuseMail('The contact is gone.');
+  if (!row.transactional && !contact?.subscribed) return refuseMail('The contact is unsubscribed.');
   if (objection) return { instead: objection };
   const trouble = row.transactional ? null : findUrlTrouble(config);
   if (trouble !== null) return { instead: { state: 'held', heldFor: 'publicUrl', error: trouble } };
@@ -104,7 +104,7 @@ export async function prepare(ctx: Context, templates: Templates, row: MailRow, 
         : null;
   const links = makeLinks(config.publicUrl, token);
   const values: Values = {
-    contact: test ? { email: to, ...row.data.contact } : contact ? contactValues(contact) : { email: to },
+    contact: test ? { email: to, ...row.data.contact } : contact ? collectContactValues(contact) : { email: to },
     event: row.data.event ?? {},
     data: row.data.data ?? {},
     ...links,
