@@ -85,7 +85,7 @@ function takeStep(people: People, { run: leased, email }: ContactStep, context: 
   context.done.push({ run, moved, step: describeStep(pending.step, told) });
   const { changes = [], known = [], effects = [] } = told.written ?? {};
   return {
-    result: { ...run, ...moved },
+    result: { ...run, ...moved, fence: run.fence + 1 },
     changes,
     cause: { key, deliveryId: null },
     events: [],

@@ -123,7 +123,7 @@ export class Engine {
     await runQueue.complete(tx, run, { ...walked.position, since: now }); // a start that kills the process goes on being counted
     const { join, leave } = walked.pending.write;
     const lists = [join, leave].filter(id => id !== undefined);
-    return { run: { ...run, ...walked.position }, contactId, email: person.email, lists };
+    return { run: { ...run, ...walked.position, fence: run.fence + 1 }, contactId, email: person.email, lists };
   }
 }
 

@@ -35,6 +35,8 @@ export const runQueue = queue(runs, {
   due: [`status = 'active'`],
   held: `status = 'active'`,
   open: [], // a wait may last a year: `followClock` goes by when it began
+  // Whoever did not hear of their commit has nothing to give back: a wait that began with it would end at once.
+  settled: 'fence = fence + 1',
   leaseMs: LEASE_MS,
   fence: 'fence',
   retry: { most: 5, waitMs: failures => BACK_OFF_MS * 2 ** (failures - 1) },

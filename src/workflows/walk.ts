@@ -112,7 +112,7 @@ export function walk(
     steps: [],
     mails: [],
     pending: null,
-    position: { ...from, waiting: false, guards: [...from.guards] },
+    position: { nodeId: from.nodeId, waiting: false, visits: from.visits, guards: [...from.guards] },
     rest: { status: 'exited', reason: null },
   };
   const at = out.position;

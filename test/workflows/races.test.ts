@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'bun:test';
-import type { Store } from '../../src/db/store.ts';
+import { type Store, StoreUnavailable } from '../../src/db/store.ts';
 import { Engine } from '../../src/workflows/engine.ts';
 import { pauseWorkflow, putGraph, resumeWorkflow, stopWorkflow } from '../../src/workflows/workflows.ts';
 import { stripeEvent, TestApp } from '../support/app.ts';
@@ -160,4 +160,32 @@ test('a contact who becomes part of another one between lease and step takes the
   await engine.duty(app.now());
   const [run] = await runsOf(app, id);
   expect([run.status, run.reason]).toEqual(['completed', null]);
+});
+
+test('a commit that an outage hides is not taken back: the wait that began with it keeps its length', async () => {
+  const { app, id } = await begun({
+    t: { ...trigger, nextNodeIds: ['a'] },
+    a: { typeName: 'TimerAction', amount: 1, unit: 'h', nextNodeIds: ['b'] },
+    b: { typeName: 'TimerAction', amount: 2, unit: 'd', nextNodeIds: ['x'] },
+    x: exit,
+  });
+  const { ctx } = app.app;
+  await pay(app);
+  await app.drain();
+  app.time! += HOUR + 1;
+  let isHidden = false;
+  const write: Store['write'] = async fn => {
+    const done = await ctx.store.write(fn);
+    const [run] = await runsOf(app, id);
+    if (isHidden || run.nodeId !== 'b') return done;
+    isHidden = true;
+    throw new StoreUnavailable('the answer got lost');
+  };
+  const engine = new Engine({ ...ctx, store: Object.create(ctx.store, { write: { value: write } }) as Store });
+  for (let i = 0; i < 3; i++) await engine.duty(app.now());
+  expect(isHidden).toBe(true);
+  expect((await runsOf(app, id))[0]).toMatchObject({ status: 'active', nodeId: 'b' });
+  app.time! += 2 * DAY + 1;
+  await app.drain();
+  expect((await runsOf(app, id))[0].status).toBe('completed');
 });
