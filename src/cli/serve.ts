@@ -1,6 +1,7 @@
-import { createApp, requirePort, type Started } from '../app.ts';
+import { createApp, type Started } from '../app.ts';
 import { type Config, formatUrlHost, readConfig } from '../config.ts';
 import { hasData } from '../db/files.ts';
+import { requirePort } from '../http/listen.ts';
 import type { Log } from '../log.ts';
 import type { Invocation, Io } from './command.ts';
 import { EXIT_INTERNAL } from './exit.ts';

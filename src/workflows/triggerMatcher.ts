@@ -1,11 +1,12 @@
 import type { Cause, ContactChange } from '../changes.ts';
 import type { Effect } from '../db/schema.ts';
 import type { Store, Tx } from '../db/store.ts';
+import { type Listening, listListening } from './listening.ts';
 import { findEntry, isExclusive } from './nodes/index.ts';
 import { mergeRuns } from './runs.ts';
 import { tellRuns } from './signals.ts';
 import { startRun } from './start.ts';
-import { type Listening, listListening, QUEUEING_MS } from './workflows.ts';
+import { QUEUEING_MS } from './workflows.ts';
 
 const CHECK_EVERY_MS = 500; // another process's change is seen within a second
 

@@ -1,5 +1,5 @@
-import { and, eq, inArray } from 'drizzle-orm';
-import { emailMessages, lists, properties, type WorkflowState, workflows } from '../db/schema.ts';
+import { eq, inArray } from 'drizzle-orm';
+import { emailMessages, lists, properties, workflows } from '../db/schema.ts';
 import type { Tx } from '../db/store.ts';
 import { AppError, invalid } from '../errors.ts';
 import { makeId } from '../id.ts';
@@ -8,7 +8,7 @@ import { parseName } from '../plainName.ts';
 import { DEFAULT_PROPERTIES, filterProblem, type PropertyType } from './conditions.ts';
 import type { Expected } from './expected.ts';
 import { EMPTY, type Graph, getNode, type Known, listLacks, readGraph } from './graph.ts';
-import { findExpected, isTrigger, type Node } from './nodes/index.ts';
+import { findExpected } from './nodes/index.ts';
 import { type EndRuns, openRuns } from './runs.ts';
 
 export type WorkflowRow = typeof workflows.$inferSelect & { graph: Graph; exitOn: Expected[] };
@@ -289,24 +289,3 @@ export async function changeList(tx: Tx, id: string, given: ListChange, now: num
   const changed = await change(tx, row, { ...next, mailingListId, revisionId: makeId('rev', now) }, now);
   return { status: 'updated' as const, ...counted, workflowRevisionId: changed.revisionId, changed };
 }
-
-/** Workflows that take somebody in, with what each waits for. */
-export async function listListening(tx: Tx) {
-  const states: WorkflowState[] = ['running', 'paused'];
-  const rows = await tx
-    .select({
-      id: workflows.id,
-      state: workflows.state,
-      pausedAt: workflows.pausedAt,
-      mailingListId: workflows.mailingListId,
-      root: workflows.rootNode,
-      listens: workflows.listens,
-    })
-    .from(workflows)
-    .where(and(inArray(workflows.state, states)));
-  return rows.flatMap(row => {
-    const { id: rootNodeId, ...trigger } = row.root as { id: string } & Node;
-    return isTrigger(trigger) ? [{ ...row, rootNodeId, trigger }] : [];
-  });
-}
-export type Listening = Awaited<ReturnType<typeof listListening>>[number];

@@ -37,7 +37,7 @@ export function wrapInDrizzle(run: Run): Tx {
   const tx = drizzle(
     async (text, params, method) => {
       const rows = await run(text, params, method !== 'run');
-      return { rows: method === 'get' ? (rows[0] as any) : rows };
+      return { rows: method === 'get' ? rows[0]! : rows };
     },
     { schema },
   );

@@ -1,4 +1,4 @@
-import { Database, type Statement } from 'bun:sqlite';
+import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
@@ -66,14 +66,15 @@ function wrapInDrizzle(db: Database): Tx {
   };
   const run = (text: string, params: unknown[], rows: boolean): unknown[][] => {
     const found = statement(text);
-    if (rows) return found.values(...(params as any[])) as unknown[][];
-    found.run(...(params as any[]));
+    const bound = params as SQLQueryBindings[];
+    if (rows) return found.values(...bound);
+    found.run(...bound);
     return [];
   };
   const tx = drizzle(
     async (text, params, method) => {
       const rows = run(text, params, method !== 'run');
-      return { rows: method === 'get' ? (rows[0] as any) : rows };
+      return { rows: method === 'get' ? rows[0]! : rows };
     },
     { schema },
   );

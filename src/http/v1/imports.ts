@@ -18,6 +18,7 @@ import { KEY_ID } from '../callers.ts';
 import { type Route, route } from '../route.ts';
 import { filters } from './contacts.ts';
 import * as example from './examples.ts';
+import * as importExample from './importExamples.ts';
 import { listRoute } from './listRoute.ts';
 import { time } from './shapes.ts';
 
@@ -103,7 +104,7 @@ export const importRoutes: Route[] = [
     query: z.strictObject(filters),
     download: true,
     response: z.string(),
-    answer: example.csv,
+    answer: importExample.csv,
     handle: async ({ ctx, query, request }) => {
       const search = await ctx.store.read(tx => buildContactSearch(tx, query));
       if (request.method === 'HEAD') return new Response(null, { headers: makeCsvHeaders('contacts.csv') });
@@ -137,7 +138,7 @@ export const importRoutes: Route[] = [
     example: 'email,firstName,planName,stripe\r\nkatherine@example.com,Katherine,pro,cus_Katherine\r\n',
     response: importView,
     status: 201,
-    answer: example.importing,
+    answer: importExample.importing,
     handle: async ({ ctx, query, request }) => {
       const options = {
         columns: parseColumns(query.columns),
@@ -158,7 +159,7 @@ export const importRoutes: Route[] = [
     tag,
     table: imports,
     row: importView,
-    example: example.importing,
+    example: importExample.importing,
     search: importSearch,
     view: viewImports,
   }),
@@ -167,7 +168,7 @@ export const importRoutes: Route[] = [
     tag,
     errors: [404],
     response: importView,
-    answer: example.importing,
+    answer: importExample.importing,
     handle: ({ ctx, params }) => ctx.store.read(tx => getImport(tx, params.id)),
   }),
   route('GET', '/api/v1/imports/:id/report', {
@@ -178,7 +179,7 @@ export const importRoutes: Route[] = [
     errors: [404],
     download: true,
     response: z.string(),
-    answer: example.report,
+    answer: importExample.report,
     handle: async ({ ctx, params }) => {
       const { id } = await ctx.store.read(tx => getImport(tx, params.id));
       return download(ctx, reportOf(ctx.store, id), 'import-report.csv');
