@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mails } from '../../src/db/schema.ts';
+import { mails, runs } from '../../src/db/schema.ts';
 import { insertRows } from '../../src/db/sets.ts';
 import { makeId } from '../../src/id.ts';
 import { prepare } from '../../src/mail/compose.ts';
@@ -143,4 +143,6 @@ test('mails and runs of one that became part of another are found by both ids, a
   await look();
   const left = await ctx.store.read(tx => tx.select({ contactId: mails.contactId }).from(mails));
   expect(left).toEqual([{ contactId: ids[0]! }]);
+  const runsLeft = await ctx.store.read(tx => tx.select({ contactId: runs.contactId }).from(runs));
+  expect(runsLeft).toEqual([{ contactId: ids[0]! }]);
 });
