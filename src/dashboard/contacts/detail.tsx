@@ -1,7 +1,10 @@
 import { useState } from 'preact/hooks';
 import { appendQuery, callApi, type Entry, type List, type Page, type Person } from '../api.ts';
 import { linkTo } from '../router.ts';
+import { mayWrite } from '../session.ts';
 import { Chip, Empty, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
+import { Actions } from './actions.tsx';
+import { Edit } from './edit.tsx';
 import { Explanation } from './explain.tsx';
 
 /** Fields that have a place of their own on this screen; every other one is a custom property. */
@@ -26,8 +29,18 @@ export function ContactDetail({ id }: { id: string }) {
         {({ person, lists }) => (
           <>
             <Fields of={person} lists={lists} />
+            {mayWrite.value && (
+              <>
+                <Edit of={person} lists={lists} reload={whole.reload} />
+                <Actions of={person} reload={whole.reload} />
+              </>
+            )}
             <Identities of={person} />
-            <Explanation id={person.id} lists={new Map(lists.map(each => [each.id, each.name]))} />
+            <Explanation
+              key={person.updatedAt}
+              id={person.id}
+              lists={new Map(lists.map(each => [each.id, each.name]))}
+            />
           </>
         )}
       </Show>
