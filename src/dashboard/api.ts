@@ -94,20 +94,43 @@ export function watchSignOut(listener: () => void): void {
 }
 
 /**
- * Calls the API, whose schemas promise the shape `T`. The address is relative: a proxy may serve the page below any path.
- * @throws ApiError
+ * Calls the API, whose schemas promise the shape `T`. The address is relative: a proxy may serve the page below any path. A file is
+ * sent as it is, anything else as JSON. @throws ApiError
  */
 export async function callApi<T>(method: Method, path: string, body?: unknown): Promise<T> {
   const init: RequestInit = { method, credentials: 'same-origin' };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    init.headers = { 'content-type': 'text/csv' };
+    init.body = body;
+  } else if (body !== undefined) {
     init.headers = { 'content-type': 'application/json' };
     init.body = JSON.stringify(body);
   }
+  const response = await send(path, init);
+  return response.json().catch(() => null); // a 204 has no body
+}
+
+/** The beginning of what the API answers as text, `characters` of it or a little more. @throws ApiError */
+export async function readBeginning(path: string, characters: number): Promise<string> {
+  const response = await send(path, { credentials: 'same-origin' });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = '';
+  while (reader && text.length < characters) {
+    const { done, value } = await reader.read();
+    if (done) return text;
+    text += value;
+  }
+  await reader?.cancel();
+  return text;
+}
+
+/** An answer that is no failure. @throws ApiError */
+async function send(path: string, init: RequestInit): Promise<Response> {
   const response = await fetch(`../api/v1${path}`, init).catch(() => {
     throw new ApiError(0, 'Inlet does not answer. Check that the server runs and that you are online, then try again.');
   });
-  const answer = await response.json().catch(() => null); // a 204 has no body
-  if (response.ok) return answer;
+  if (response.ok) return response;
+  const answer = await response.json().catch(() => null);
   if (response.status === 401) onSignedOut();
   throw new ApiError(
     response.status,

@@ -1,7 +1,9 @@
 import type { Contact } from '../api.ts';
 import { linkTo } from '../router.ts';
+import { mayWrite } from '../session.ts';
 import { type Column, type Filter, ListScreen } from '../shell/list.tsx';
 import { Time } from '../ui.tsx';
+import { linkToExport } from './export.ts';
 
 const FILTERS: Filter[] = [
   { name: 'q', label: 'Address' },
@@ -30,6 +32,18 @@ export function ContactList() {
   return (
     <ListScreen
       title="Contacts"
+      actions={
+        <>
+          <a class="button" href={linkToExport()} download="contacts.csv">
+            Export as CSV
+          </a>
+          {mayWrite.value && (
+            <a class="button" href={linkTo(['contacts', 'import'])}>
+              Import
+            </a>
+          )}
+        </>
+      }
       at={['contacts']}
       api="/contacts"
       filters={FILTERS}

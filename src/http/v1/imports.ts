@@ -20,7 +20,7 @@ import { filters } from './contacts.ts';
 import * as example from './examples.ts';
 import * as importExample from './importExamples.ts';
 import { listRoute } from './listRoute.ts';
-import { time } from './shapes.ts';
+import { importView } from './shapes.ts';
 
 const tag = 'Import and export';
 const PATH = '/api/v1/contacts';
@@ -30,24 +30,6 @@ const describeFlag = (otherwise: boolean) =>
     .enum(['true', 'false'])
     .transform(text => text === 'true')
     .default(otherwise);
-
-const importView = z.object({
-  id: z.string(),
-  state: z.enum(['queued', 'running', 'done', 'failed']),
-  dryRun: z.boolean(),
-  columns: z.record(z.string(), z.string().nullable()).describe('What each column means; null: passed over'),
-  mailingLists: z.array(z.string()),
-  rows: z.number().describe('Read so far: created, updated, unchanged and failed together'),
-  created: z.number(),
-  updated: z.number(),
-  unchanged: z.number(),
-  failed: z.number().describe('The report says why'),
-  bytes: z.number(),
-  bytesDone: z.number(),
-  error: z.string().nullable().describe('Why the rest of the file was not read'),
-  createdAt: time,
-  finishedAt: time.nullable(),
-});
 
 const mapping = z.record(z.string().max(500), z.string().max(200).nullable());
 

@@ -163,6 +163,24 @@ export const backfillView = z.object({
   finishedAt: time.nullable(),
 });
 
+export const importView = z.object({
+  id: z.string(),
+  state: z.enum(['queued', 'running', 'done', 'failed']),
+  dryRun: z.boolean(),
+  columns: z.record(z.string(), z.string().nullable()).describe('What each column means; null: passed over'),
+  mailingLists: z.array(z.string()),
+  rows: z.number().describe('Read so far: created, updated, unchanged and failed together'),
+  created: z.number(),
+  updated: z.number(),
+  unchanged: z.number(),
+  failed: z.number().describe('The report says why'),
+  bytes: z.number(),
+  bytesDone: z.number(),
+  error: z.string().nullable().describe('Why the rest of the file was not read'),
+  createdAt: time,
+  finishedAt: time.nullable(),
+});
+
 export const subscriptionView = z.object({
   id: z.string(),
   name: z.string(),
