@@ -8,7 +8,7 @@ import {
   readMessageId,
   readWords,
 } from './mailReports.ts';
-import { parseMs, pickEmail, pickId, pickText, readOwn } from './pick.ts';
+import { parseMs, pickEmail, pickText, readOwn } from './pick.ts';
 import type { EventType, Ignored, MailReport, Provider, RawRequest, Secret, Seen } from './provider.ts';
 import { findGivenSecret, headerName, readSecretHeader, SECRET_HEADER } from './secretHeader.ts';
 import { findSecretProblem } from './secrets.ts';
@@ -76,7 +76,7 @@ function redact(body: unknown): unknown {
     RecordType: own('RecordType'),
     Type: own('Type'),
     TypeCode: typeof code === 'number' ? code : null,
-    MessageID: pickId(readOwn(body, 'MessageID')),
+    MessageID: readMessageId(readOwn(body, 'MessageID')),
     MessageStream: own('MessageStream'),
     Metadata: { [MARK]: readMark(body) },
     Description: own('Description'),
@@ -118,13 +118,15 @@ function read(body: unknown, _settings: Settings, { type }: { type: string }): M
   if (report === null)
     return { ignored: `Ignored: a "${kind.slice(0, 60)}" of Postmark says nothing against the address.` };
   const recipient = pickEmail(readOwn(body, 'Email'));
-  const mark = readMark(body);
-  if (recipient === null && mark === null)
+  // By what the mailer wrote on the mail, or by our Message-ID where it was kept: Postmark's own is no address.
+  const kept = readMessageId(readOwn(body, 'MessageID'));
+  const mailIds = [readMark(body), kept?.includes('@') ? kept : null].filter(id => id !== null);
+  if (recipient === null && !mailIds.length)
     return { ignored: 'Ignored: the event names neither a mail nor an address.' };
   const words = readWords(readOwn(body, 'Details'));
   return {
     report,
-    mailIds: mark === null ? [] : [mark],
+    mailIds,
     recipients: recipient === null ? [] : [recipient],
     from: readAddress(readOwn(body, 'From')),
     subject: readDigest(body, 'SubjectDigest'),

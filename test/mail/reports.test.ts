@@ -292,6 +292,16 @@ describe('a bounce that comes back through Postmark', () => {
     expect(await isSuppressed()).toBe(true);
   });
 
+  test('is found by our Message-ID, where that was kept', async () => {
+    const { app, send, byPostmark, isSuppressed } = await mailed();
+    const mail = await send();
+    const more = { MessageID: `<${mail.messageId}>`, From: 'whoever@else.test', Subject: 'Another' };
+    const { delivery } = await byPostmark(postmarkEvent('HardBounce', null, more));
+    expect(delivery).toMatchObject({ status: 'processed' });
+    expect((await state(app, mail.id)).state).toBe('bounced');
+    expect(await isSuppressed()).toBe(true);
+  });
+
   test('mails carry its headers only while there is an endpoint of it', async () => {
     const { app, server, postmark, send } = await mailed();
     await app.api('DELETE', `/endpoints/${postmark}`);
