@@ -1,10 +1,11 @@
-import { useState } from 'preact/hooks';
 import { callApi, type DeliveryDetail } from '../api.ts';
 import { linkTo } from '../router.ts';
 import { mayWrite } from '../session.ts';
-import { CheckField, Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
-import { describeEffect } from './describeEffect.ts';
+import { describeEffect } from '../shared/describeEffect.ts';
+import { Chip, Copyable, Screen, Show, Time, useLoaded } from '../ui.tsx';
+import { makeCurl } from './curl.ts';
 import { Explanation } from './explain.tsx';
+import { Replay } from './replay.tsx';
 
 /** One webhook: what came, what it did, what the provider was answered. */
 export function DeliveryDetailScreen({ id }: { id: string }) {
@@ -28,7 +29,7 @@ export function DeliveryDetailScreen({ id }: { id: string }) {
             </section>
             <Chain of={one.chain} />
             {one.status !== 'rejected' && <Explanation id={id} />}
-            {mayWrite.value && one.status !== 'rejected' && <Replay id={id} reload={delivery.reload} />}
+            {mayWrite.value && one.status !== 'rejected' && <Replay of={one} reload={delivery.reload} />}
             <Contents of={one} />
           </>
         )}
@@ -109,49 +110,21 @@ function Chain({ of: { events, runs, mails, calls } }: { of: DeliveryDetail['cha
   );
 }
 
-function Replay({ id, reload }: { id: string; reload(): Promise<void> }) {
-  const [repeatEffects, setRepeat] = useState(false);
-  const [done, setDone] = useState(false);
-  const { busy, error, run } = useAction();
-  const replay = async () => {
-    await callApi('POST', `/deliveries/${id}/replay`, { repeatEffects });
-    setDone(true);
-    await reload();
-  };
-  return (
-    <details>
-      <summary>Apply it again</summary>
-      <p>Reads the stored payload with the settings of today. What happened once does not happen twice.</p>
-      <CheckField
-        label="Fire events again that it has fired"
-        hint="Mails and calls that follow from them go out again."
-        value={repeatEffects}
-        onChange={setRepeat}
-      />
-      <Failure message={error} />
-      <button type="button" disabled={busy} onClick={() => void run(replay)}>
-        Apply it again
-      </button>
-      {done && (
-        <p role="status">
-          It is being applied.{' '}
-          <button type="button" onClick={() => void reload()}>
-            Look again
-          </button>
-        </p>
-      )}
-    </details>
-  );
-}
-
 function Contents({ of: one }: { of: DeliveryDetail }) {
   const headers = Object.entries(one.headers);
   return (
     <section aria-labelledby="payload">
       <h2 id="payload">Payload</h2>
       {one.payload !== null && one.payload !== undefined ? (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keyboard
-        <pre tabIndex={0}>{JSON.stringify(one.payload, null, 2)}</pre>
+        <>
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keyboard */}
+          <pre tabIndex={0}>{JSON.stringify(one.payload, null, 2)}</pre>
+          <Copyable label="As curl, to send it to a program of yours" text={makeCurl(one.payload, one.headers)} />
+          <p class="hint">
+            Set URL before it. The signature is not kept, so that an endpoint refuses it: here it is applied again
+            above.
+          </p>
+        </>
       ) : (
         <p class="faint">
           {mayWrite.value

@@ -3,6 +3,7 @@ import { callApi, type Endpoint, type List, type Provider } from '../api.ts';
 import { linkTo, visit } from '../router.ts';
 import { mayWrite } from '../session.ts';
 import { Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
+import { Backfills } from './backfill.tsx';
 import { EventList } from './events.tsx';
 import { explainState } from './explainState.ts';
 import { IgnoredTypes } from './ignored.tsx';
@@ -46,6 +47,7 @@ export function EndpointDetail({ id }: { id: string }) {
               <Secrets endpoint={endpoint} show={show} />
               <EventList endpoint={endpoint} provider={provider} lists={lists} show={show} reload={whole.reload} />
               <IgnoredTypes id={endpoint.id} />
+              {provider.about === 'people' && <Backfills endpoint={endpoint} provider={provider} />}
               <ProviderSettings endpoint={endpoint} provider={provider} show={show} />
               {mayWrite.value && <Remove endpoint={endpoint} />}
             </>

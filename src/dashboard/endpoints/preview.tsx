@@ -1,22 +1,8 @@
 import { useState } from 'preact/hooks';
 import { callApi, type EventSettings } from '../api.ts';
-import { describeEffect } from '../deliveries/describeEffect.ts';
-import { linkTo } from '../router.ts';
-import { Failure, Time, useAction } from '../ui.tsx';
+import { type Preview, Tried } from '../shared/tried.tsx';
+import { Failure, useAction } from '../ui.tsx';
 
-type State = Record<string, string | number | boolean | null> | null;
-interface Preview {
-  summary: { deliveries: number; changing: number; ignored: number; waiting: number; events: number };
-  deliveries: {
-    deliveryId: string;
-    type: string;
-    receivedAt: string;
-    message: string;
-    before: State;
-    after: State;
-    effects: ({ kind: string } & Record<string, unknown>)[];
-  }[];
-}
 interface Props {
   endpointId: string;
   type: string;
@@ -25,8 +11,6 @@ interface Props {
 }
 
 const LOOKED_AT = 200;
-const sayValue = (value: unknown): string =>
-  value === undefined || value === null || value === '' ? 'nothing' : String(value);
 
 /** What the last deliveries would do with these settings: before → after, and nothing is written. */
 export function PreviewSettings({ endpointId, type, change }: Props) {
@@ -60,22 +44,7 @@ function Found({ preview: { summary, deliveries }, type }: { preview: Preview; t
         an event, {summary.ignored} be ignored, {summary.waiting} wait.
       </p>
       {own.length === 0 && <p class="faint">None of them is a {type}.</p>}
-      <ul class="steps">
-        {own.map(each => (
-          <li key={each.deliveryId}>
-            <a href={linkTo(['deliveries', each.deliveryId])}>
-              <Time at={each.receivedAt} />
-            </a>{' '}
-            {each.message}
-            {Object.keys(each.after ?? {}).map(name => (
-              <span class="says" key={name}>
-                {name}: <s>{sayValue(each.before?.[name])}</s> → <strong>{sayValue(each.after?.[name])}</strong>
-              </span>
-            ))}
-            {each.effects.length > 0 && <span class="says faint">{each.effects.map(describeEffect).join('; ')}</span>}
-          </li>
-        ))}
-      </ul>
+      <Tried of={own} />
     </div>
   );
 }
