@@ -45,6 +45,14 @@ eachDatabase('import and export', kind => {
       expect(await page.getByRole('alert').textContent()).toContain('It holds "perhaps", "maybe"');
       expect(await findBarriers(page)).toEqual([]);
       expect((await api('GET', '/imports')).data).toEqual([]);
+      // an answer that is taken back is none: the column is not passed over in silence
+      await page.getByLabel('What marketing says').selectOption('who opted out: yes or no');
+      await page.getByLabel('What marketing says').selectOption('choose …');
+      const [again] = await Promise.all([
+        page.waitForResponse(/contacts\/import/),
+        page.getByRole('button', { name: 'Import people.csv' }).click(),
+      ]);
+      expect(again.status()).toBe(400);
       await page.getByLabel('What marketing says').selectOption('nothing of the kind: pass it over');
 
       // tried, then done

@@ -111,7 +111,8 @@ async function countCopies(contactId: string): Promise<Count[]> {
 }
 
 function Erase({ of: person, close }: DialogProps) {
-  const { id, email, emails, identities } = person;
+  const { id, email, emails } = person;
+  const identities = person.identities.filter(each => each.provider !== 'api');
   const counts = useLoaded(`erase ${id}`, () => countCopies(id));
   const work = async () => {
     await callApi('DELETE', `/contacts/${encodeURIComponent(id)}?erase=true`);

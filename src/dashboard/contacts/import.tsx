@@ -144,7 +144,7 @@ function Trouble({ message, header, meanings, set }: TroubleProps) {
   const [, text = '', values = ''] = QUESTION.exec(message ?? '') ?? [];
   const name = header.find(each => JSON.stringify(each) === `"${text}"`);
   if (name === undefined) return <Failure message={message} />;
-  const meaning = meanings[name];
+  const { [name]: meaning, ...others } = meanings;
   return (
     <div class="note narrow" role="alert">
       <p>
@@ -155,7 +155,7 @@ function Trouble({ message, header, meanings, set }: TroubleProps) {
         label={`What ${name} says`}
         value={meaning === null ? 'skip' : (meaning ?? '')}
         options={ANSWERS}
-        onChange={answer => set({ ...meanings, [name]: answer === 'skip' ? null : answer })}
+        onChange={answer => set(answer === '' ? others : { ...others, [name]: answer === 'skip' ? null : answer })}
       />
     </div>
   );
