@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'bun:test';
+import { readValues } from '../../src/dashboard/common/readValues.ts';
 import { findOffset, readFault } from '../../src/dashboard/messages/message.ts';
-import { readValues } from '../../src/dashboard/shared/readValues.ts';
 import { hasBrowser } from '../support/browser.ts';
 import { closeAfterwards, eachDatabase, findBarriers, openDashboard } from '../support/dashboard.ts';
 import { smtpSink } from '../support/smtp.ts';

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { appendQuery, callApi, type Page, type Person } from '../api.ts';
+import { Confirm } from '../common/confirm.tsx';
 import { linkTo, visit } from '../router.ts';
-import { Confirm } from '../shared/confirm.tsx';
 import { Show, useLoaded } from '../ui.tsx';
 
 type Act = 'unsubscribe' | 'subscribe' | 'delete' | 'erase';

@@ -1,6 +1,6 @@
 import { callApi } from '../api.ts';
-import type { ContactExplained } from '../shared/explained.ts';
-import { Provenance } from '../shared/provenance.tsx';
+import type { ContactExplained } from '../common/explained.ts';
+import { Provenance } from '../common/provenance.tsx';
 import { Show, Time, useLoaded } from '../ui.tsx';
 
 /** Where each field of a contact comes from, and its changes of mind about mail. */

@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks';
 import { appendQuery, callApi, type List } from '../api.ts';
+import { readFirstRows } from '../common/csv.ts';
 import { linkTo, visit } from '../router.ts';
-import { readFirstRows } from '../shared/csv.ts';
 import { CheckField, Failure, Screen, SelectField, Show, useAction, useLoaded } from '../ui.tsx';
 import { Columns, type Meanings } from './importColumns.tsx';
 import { PastImports } from './importProgress.tsx';

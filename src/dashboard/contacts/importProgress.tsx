@@ -2,9 +2,9 @@ import { useEffect } from 'preact/hooks';
 import type { z } from 'zod';
 import type { importView } from '../../http/v1/shapes.ts';
 import { callApi, readBeginning } from '../api.ts';
+import { readFirstRows } from '../common/csv.ts';
 import { linkTo, visit } from '../router.ts';
 import { mayWrite } from '../session.ts';
-import { readFirstRows } from '../shared/csv.ts';
 import { type Column, List, Table } from '../shell/list.tsx';
 import { Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
 

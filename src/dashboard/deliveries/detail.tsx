@@ -1,7 +1,7 @@
 import { callApi, type DeliveryDetail } from '../api.ts';
+import { describeEffect } from '../common/describeEffect.ts';
 import { linkTo } from '../router.ts';
 import { mayWrite } from '../session.ts';
-import { describeEffect } from '../shared/describeEffect.ts';
 import { Chip, Copyable, Screen, Show, Time, useLoaded } from '../ui.tsx';
 import { makeCurl } from './curl.ts';
 import { Explanation } from './explain.tsx';

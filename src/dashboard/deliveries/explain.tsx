@@ -1,7 +1,7 @@
 import { callApi, type List } from '../api.ts';
+import type { DeliveryExplained } from '../common/explained.ts';
+import { Provenance } from '../common/provenance.tsx';
 import { linkTo } from '../router.ts';
-import type { DeliveryExplained } from '../shared/explained.ts';
-import { Provenance } from '../shared/provenance.tsx';
 import { Show, Time, useLoaded } from '../ui.tsx';
 
 async function loadWhole(id: string) {

@@ -1,6 +1,6 @@
 import { useState } from 'preact/hooks';
 import { callApi, type DeliveryDetail } from '../api.ts';
-import { type Preview, Tried } from '../shared/tried.tsx';
+import { type Preview, Tried } from '../common/tried.tsx';
 import { CheckField, Failure, useAction } from '../ui.tsx';
 
 const LOOKED_AT = 200;

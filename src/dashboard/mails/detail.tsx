@@ -1,8 +1,8 @@
 import { useState } from 'preact/hooks';
 import { callApi, type WholeMail } from '../api.ts';
+import { MailFrame } from '../common/mailFrame.tsx';
 import { linkTo } from '../router.ts';
 import { mayWrite } from '../session.ts';
-import { MailFrame } from '../shared/mailFrame.tsx';
 import { Chip, Failure, Screen, Show, Time, useAction, useLoaded } from '../ui.tsx';
 import { canCancel, canRetry, explainMail } from './explainMail.ts';
 

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { ApiError, callApi } from '../api.ts';
-import { MailFrame } from '../shared/mailFrame.tsx';
-import { readValues } from '../shared/readValues.ts';
+import { MailFrame } from '../common/mailFrame.tsx';
+import { readValues } from '../common/readValues.ts';
 import { TextField } from '../ui.tsx';
 import { type Fault, readFault } from './message.ts';
 

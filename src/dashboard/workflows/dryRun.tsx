@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks';
 import type { z } from 'zod';
 import type { way } from '../../http/v1/workflowShapes.ts';
 import { callApi } from '../api.ts';
-import { readValues } from '../shared/readValues.ts';
+import { readValues } from '../common/readValues.ts';
 import { Failure, TextField, Time, useAction } from '../ui.tsx';
 import { findNodeType } from './nodeTypes.ts';
 
