@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { bundleDashboard } from '../http/bundleDashboard.ts';
 
 export const ROOT = join(import.meta.dir, '../..');
@@ -7,8 +7,7 @@ export const ROOT = join(import.meta.dir, '../..');
 const PAGE = 'src/dashboard/dist';
 
 /** Those after the first are programs of threads, which the first finds by their places below src/ (templates.ts, checkpointer.ts). */
-const THREADS = ['src/templates/worker.ts', 'src/db/checkpointThread.ts'];
-const ENTRY_POINTS = ['src/main.ts', ...THREADS];
+const ENTRY_POINTS = ['src/main.ts', 'src/templates/worker.ts', 'src/db/sqlite/checkpointThread.ts'];
 
 // Without the last two the executable would run whatever .env and bunfig.toml lie in its working directory.
 const FLAGS = ['--compile', '--minify', '--sourcemap', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'];
@@ -33,8 +32,8 @@ export function compile(outfile: string, target: string | null, page: string[]):
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  const maps = THREADS.map(each => join(dirname(outfile), `${basename(each, '.ts')}.js.map`)); // embedded too
-  for (const map of [`${part}.map`, ...maps]) rmSync(map, { force: true });
+  for (const map of new Bun.Glob('**/*.map').scanSync(dirname(outfile))) // they are embedded too
+    rmSync(join(dirname(outfile), map), { force: true });
   if (exitCode !== 0) return false;
   chmodSync(part, 0o755);
   renameSync(part, outfile);

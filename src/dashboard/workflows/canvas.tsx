@@ -185,7 +185,7 @@ function Menu({ x, y, choose, close }: MenuProps) {
         if (!step) return;
         event.preventDefault(); // the canvas would scroll
         const items = [...event.currentTarget.querySelectorAll('button')];
-        const at = items.findIndex(each => each === document.activeElement);
+        const at = items.indexOf(document.activeElement as HTMLButtonElement);
         items[(at + step + items.length) % items.length]?.focus();
       }}
     >

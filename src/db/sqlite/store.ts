@@ -1,14 +1,14 @@
-import { Database, type SQLQueryBindings, type Statement } from 'bun:sqlite';
+import type { Database, SQLQueryBindings, Statement } from 'bun:sqlite';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { statSync } from 'node:fs';
 import { drizzle } from 'drizzle-orm/sqlite-proxy';
 import { yieldTurn } from '../../time.ts';
-import { Checkpointer } from '../checkpointer.ts';
 import { migrateSqlite } from '../migrate.ts';
 import * as schema from '../schema.ts';
 import { dialects, direct, type Hold, type Store, StoreUnavailable, type Tx } from '../store.ts';
+import { Checkpointer } from './checkpointer.ts';
+import { connectTo } from './connection.ts';
 
-const OLDEST_SQLITE = [3, 51, 3]; // before it, two connections could corrupt the WAL (sqlite.org, "WAL-reset")
 const MAX_WAITING = 4000; // writes; beyond it the senders are asked to retry
 const MAX_BATCH = 512; // writes; the time below ends a batch sooner, unless syncing is what takes long
 const MAX_STATEMENTS = 500;
@@ -42,12 +42,6 @@ function findSqliteCode(error: unknown): string {
 
 const CANNOT_WRITE = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|NOMEM|CORRUPT|NOTADB|READONLY|CANTOPEN|PROTOCOL)/;
 const FATAL = /^SQLITE_(IOERR_(FSYNC|DIR_FSYNC)|CORRUPT|NOTADB)/;
-
-function connect(file: string, pragmas: string[]): Database {
-  const db = new Database(file, { create: true, readwrite: true, strict: true });
-  for (const each of pragmas) db.run(`pragma ${each}`);
-  return db;
-}
 
 /** Drizzle over one bun:sqlite connection. Statements are kept by their text; the map is bounded. */
 function wrapInDrizzle(db: Database): Tx {
@@ -83,37 +77,6 @@ function wrapInDrizzle(db: Database): Tx {
   return tx;
 }
 
-function checkVersion(db: Database): void {
-  const version = db.query<{ v: string }, []>('select sqlite_version() as v').get()?.v ?? '0';
-  const parts = version.split('.').map(Number);
-  for (const [i, least] of OLDEST_SQLITE.entries()) {
-    const have = parts[i] ?? 0;
-    if (have > least) return;
-    if (have < least)
-      throw new Error(`SQLite ${version} can corrupt its log; Inlet needs ${OLDEST_SQLITE.join('.')} or newer.`);
-  }
-}
-
-const COMMON = [
-  'busy_timeout = 5000',
-  'foreign_keys = on',
-  'temp_store = memory', // no temporary files on a full or shared /tmp
-  'trusted_schema = off', // a tampered file can't call functions
-  'cell_size_check = on',
-];
-const WRITER = [
-  'page_size = 4096', // what a commit changes lies scattered over the indexes: 8192 costs a sixth more per webhook
-  'auto_vacuum = incremental',
-  'secure_delete = on', // what was erased does not stay in free space
-  'journal_mode = wal',
-  'synchronous = full', // a commit is on disk before it is answered
-  'wal_autocheckpoint = 8000', // 32 MB: fewer, larger checkpoints write the same hot pages less often (and see checkpointer.ts)
-  'journal_size_limit = 67108864',
-  'cache_size = -32000',
-  'fullfsync = on', // macOS: plain fsync stops at the drive's cache
-  'checkpoint_fullfsync = on',
-];
-
 /** A `Store` on one file: one connection that writes in group commits, one that reads. Migrates first. */
 export class SqliteStore implements Store {
   readonly kind = 'sqlite';
@@ -137,10 +100,9 @@ export class SqliteStore implements Store {
     readonly file: string,
     private readonly options: SqliteOptions = {},
   ) {
-    this.writer = connect(file, [...COMMON, ...WRITER]);
-    checkVersion(this.writer);
+    this.writer = connectTo(file, 'writer');
     migrateSqlite(this.writer, file);
-    this.reader = connect(file, [...COMMON, 'query_only = on', 'cache_size = -8000']);
+    this.reader = connectTo(file, 'reader');
     this.writeTx = wrapInDrizzle(this.writer);
     this.begin = this.writer.prepare('begin immediate');
     this.savepoint = this.writer.prepare('savepoint job');

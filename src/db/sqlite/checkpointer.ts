@@ -3,7 +3,7 @@ import type { Answer } from './checkpointThread.ts';
 
 // In the executable the thread is a further entry point of the build, found by its place below src/.
 const isCompiled = Bun.main.startsWith('/$bunfs/');
-const THREAD = isCompiled ? './db/checkpointThread.ts' : new URL('./checkpointThread.ts', import.meta.url).href;
+const THREAD = isCompiled ? './db/sqlite/checkpointThread.ts' : new URL('./checkpointThread.ts', import.meta.url).href;
 
 const LOOK_EVERY = 8; // commits
 const BACKLOG = 1000; // pages of 4 KiB that are in the log only: small enough to be copied while the next ones come
