@@ -70,7 +70,7 @@ test('a replaced key is kept beside the new one', () => {
 
 test('the lock keeps another process out, and kill -9 frees it', async () => {
   openDataFolder(dataDir);
-  const code = `import { takeLock } from '${join(import.meta.dir, '../../src/db/lock.ts')}'; takeLock(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
+  const code = `import { takeLock } from '${join(import.meta.dir, '../../src/db/sqlite/lock.ts')}'; takeLock(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
   const other = Bun.spawn([process.execPath, '-e', code, dataDir], { stdout: 'pipe' });
   await other.stdout.getReader().read();
   expect(() => takeLock(dataDir)).toThrow(
