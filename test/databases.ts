@@ -5,6 +5,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
+import { runTwoAtOnce } from './twoAtOnce.ts';
 
 const OPENS = 'TestApp.open(';
 const SQLITE_ONLY = '// databases: sqlite';
@@ -35,11 +36,6 @@ if (import.meta.main) {
   const files = findForPostgres();
   if (process.argv.includes('--list')) console.log(files.join('\n'));
   else {
-    const { exitCode } = Bun.spawnSync([process.execPath, 'test', '--timeout', '30000', ...files], {
-      cwd: join(import.meta.dir, '..'),
-      env: { ...process.env, TEST_BACKEND: 'postgres' },
-      stdio: ['inherit', 'inherit', 'inherit'],
-    });
-    process.exit(exitCode);
+    process.exit(await runTwoAtOnce(files, { TEST_BACKEND: 'postgres' }));
   }
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from 'preact';
-import { useCallback, useEffect, useId, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 
 interface Loaded<T> {
   data: T | undefined;
@@ -68,7 +68,7 @@ export function Screen(props: { title: string; actions?: ComponentChildren; chil
   useEffect(() => {
     document.title = `${props.title} · Inlet`;
   }, [props.title]);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), []);
   return (
     <main id="main">
       <div class="heading">

@@ -39,6 +39,7 @@ eachDatabase('workflows', kind => {
       // a menu is left with Escape, and gone through with arrows
       const plus = page.getByRole('button', { name: 'Insert between timer1 and exit' });
       await plus.press('Enter');
+      await page.getByRole('menu').waitFor();
       await page.keyboard.press('ArrowDown');
       await page.keyboard.press('Escape');
       expect(await plus.evaluate(button => button === Reflect.get(globalThis, 'document').activeElement)).toBe(true);

@@ -39,6 +39,8 @@ interface Told {
 }
 
 const ends: (() => Promise<unknown>)[] = [];
+/** What a screen looks like has nothing to do with the database: one of the two runs is scanned. */
+let isScanned = true;
 
 /** Variables that lead the executable to an empty database of this kind, which goes when the file's tests end. */
 export async function makeDatabase(kind: Kind): Promise<Record<string, string>> {
@@ -50,6 +52,7 @@ export async function makeDatabase(kind: Kind): Promise<Record<string, string>> 
 
 /** The executable on an empty database, and a browser that is signed in with `key`, or with a key that may do everything. */
 export async function openDashboard(kind: Kind, env: Record<string, string> = {}): Promise<Told> {
+  isScanned = kind === 'sqlite';
   const database = await makeDatabase(kind);
   const server = await start({
     cwd: emptyFolder(),
@@ -115,6 +118,7 @@ interface Finding {
 /** What axe-core finds on the page as it stands that is serious or critical, light and dark. */
 export async function findBarriers(page: Page): Promise<string[]> {
   const found: string[] = [];
+  if (!isScanned) return found;
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.evaluate(AXE);

@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Edge, Graph } from './graph.ts';
 import { BOX, layOutGraph } from './layOut.ts';
 import type { Names } from './nodeTypes.ts';
@@ -170,7 +170,8 @@ interface MenuProps {
 
 function Menu({ x, y, choose, close }: MenuProps) {
   const menu = useRef<HTMLDivElement>(null);
-  useEffect(() => menu.current?.querySelector('button')?.focus(), []);
+  // Before anything is shown: a key that is pressed at once must not meet a focus that moves.
+  useLayoutEffect(() => menu.current?.querySelector('button')?.focus(), []);
   return (
     <div
       class="menu"

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { linkTo } from '../router.ts';
 import { CheckField, SelectField, TextField } from '../ui.tsx';
 import type { Choices } from './choices.ts';
@@ -20,7 +20,7 @@ interface Props {
 /** The fields of the chosen node. */
 export function Inspector({ graph, id, choices, problems, change, close }: Props) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus({ preventScroll: true }), [id]);
+  useLayoutEffect(() => heading.current?.focus({ preventScroll: true }), [id]);
   const node = graph.nodes[id];
   if (!node) return null;
   const type = findNodeType(node.typeName);
