@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterEach, expect, test } from 'bun:test';
 import { SQL } from 'bun';
 import { countHeld } from '../../src/http/budget.ts';

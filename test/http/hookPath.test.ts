@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { stripeEvent, TestApp } from '../support/app.ts';
 

@@ -1,3 +1,4 @@
+// databases: sqlite
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { eq } from 'drizzle-orm';
 import { suppress } from '../../src/audience/suppressions.ts';
